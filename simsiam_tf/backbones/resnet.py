@@ -1,0 +1,181 @@
+"""ResNet v1.5 with torchvision's arithmetic: symmetric padding, stride in the 3x3, last scale at zero."""
+
+import keras
+import tensorflow as tf
+
+from simsiam_tf.normalization import BatchNormalization
+
+_DEPTHS = {
+    "resnet18": ("basic", (2, 2, 2, 2)),
+    "resnet34": ("basic", (3, 4, 6, 3)),
+    "resnet50": ("bottleneck", (3, 4, 6, 3)),
+    "resnet101": ("bottleneck", (3, 4, 23, 3)),
+    "resnet152": ("bottleneck", (3, 8, 36, 3)),
+}
+
+
+def _conv(filters: int, kernel_size: int, strides: int, name: str) -> keras.Sequential | keras.layers.Conv2D:
+    """A convolution without bias, initialised as torchvision's: normal, std sqrt(2 / (k k out))."""
+    return keras.layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        # 'same' pads a stride-2 convolution on one side only; PyTorch pads k // 2 on both.
+        padding="same" if strides == 1 else "valid",
+        use_bias=False,
+        kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
+        name=name,
+    )
+
+
+def _pad(x: tf.Tensor, conv: keras.layers.Conv2D) -> tf.Tensor:
+    """Pads k // 2 zeros on both sides where the convolution itself does not."""
+    p = conv.kernel_size[0] // 2 if conv.padding == "valid" else 0
+    return keras.ops.pad(x, [[0, 0], [p, p], [p, p], [0, 0]]) if p else x
+
+
+@keras.saving.register_keras_serializable(package="simsiam_tf")
+class ResidualBlock(keras.layers.Layer):
+    """A basic (3x3, 3x3) or bottleneck (1x1, 3x3, 1x1) block with its shortcut.
+
+    Args:
+        kind: `basic` or `bottleneck`.
+        width: channels of the 3x3 convolutions; a bottleneck gives out four times as many.
+        strides: stride of the first 3x3 convolution (v1.5).
+    """
+
+    def __init__(self, kind: str, width: int, strides: int = 1, **kwargs):
+        super().__init__(**kwargs)
+        self.kind, self.width, self.strides = kind, width, strides
+        if kind == "basic":
+            shapes = [(width, 3, strides), (width, 3, 1)]
+        else:
+            shapes = [(width, 1, 1), (width, 3, strides), (4 * width, 1, 1)]
+        self.output_dim = shapes[-1][0]
+        self.convs = [_conv(*shape, name=f"conv{i + 1}") for i, shape in enumerate(shapes)]
+        self.norms = [
+            BatchNormalization(zero_gamma=i + 1 == len(shapes), name=f"bn{i + 1}") for i in range(len(shapes))
+        ]
+        self.shortcut_conv: keras.layers.Conv2D | None = None
+        self.shortcut_norm: BatchNormalization | None = None
+
+    def build(self, input_shape) -> None:
+        channels = input_shape[-1]
+        if self.strides != 1 or channels != self.output_dim:
+            self.shortcut_conv = _conv(self.output_dim, 1, self.strides, name="shortcut_conv")
+            self.shortcut_norm = BatchNormalization(name="shortcut_bn")
+            self.shortcut_conv.build((None, None, None, channels))
+            self.shortcut_norm.build((None, None, None, self.output_dim))
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            conv.build((None, None, None, channels))
+            channels = conv.filters
+            norm.build((None, None, None, channels))
+
+    def call(self, x, training=False):
+        """Maps `[B, H, W, C]` to `[B, H / strides, W / strides, output_dim]`."""
+        shortcut = x
+        if self.shortcut_conv is not None:
+            shortcut = self.shortcut_norm(self.shortcut_conv(x), training=training)
+        for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            x = norm(conv(_pad(x, conv)), training=training)
+            if i + 1 < len(self.convs):
+                x = tf.nn.relu(x)
+        return tf.nn.relu(x + shortcut)
+
+    def get_config(self):
+        return {**super().get_config(), "kind": self.kind, "width": self.width, "strides": self.strides}
+
+
+@keras.saving.register_keras_serializable(package="simsiam_tf")
+class ResNet(keras.Model):
+    """ResNet v1.5 up to its global average pooling; built on construction, for any image size.
+
+    Args:
+        arch: `resnet18`, `resnet34`, `resnet50`, `resnet101` or `resnet152`.
+        cifar_stem: a 3x3 convolution of stride 1 without max-pool, for 32x32 images (paper App. D);
+            else 7x7 of stride 2 and a max-pool.
+        width: multiplier of every layer's number of channels.
+
+    Attributes:
+        feature_dim: D, the number of features of an image.
+        stages: the four lists of residual blocks.
+    """
+
+    def __init__(self, arch: str = "resnet50", cifar_stem: bool = False, width: float = 1.0, **kwargs):
+        kwargs.setdefault("name", "backbone")
+        super().__init__(**kwargs)
+        if arch not in _DEPTHS:
+            raise ValueError(f"arch must be one of {', '.join(_DEPTHS)}. Received: {arch!r}.")
+        self.arch, self.cifar_stem, self.width = arch, cifar_stem, width
+        kind, depths = _DEPTHS[arch]
+        base = max(1, round(64 * width))
+        kernel_size, strides = (3, 1) if cifar_stem else (7, 2)
+        self.stem_conv = _conv(base, kernel_size, strides, name="stem_conv")
+        self.stem_norm = BatchNormalization(name="stem_bn")
+        self.blocks: list[ResidualBlock] = []
+        for stage, depth in enumerate(depths):
+            for i in range(depth):
+                block_strides = 2 if stage > 0 and i == 0 else 1
+                name = f"stage{stage + 1}_block{i + 1}"
+                self.blocks.append(ResidualBlock(kind, base * 2**stage, block_strides, name=name))
+        self.feature_dim = self.blocks[-1].output_dim
+        self.build((None, None, None, 3))
+
+    @property
+    def stages(self) -> list[list[ResidualBlock]]:
+        blocks = iter(self.blocks)
+        return [[next(blocks) for _ in range(depth)] for depth in _DEPTHS[self.arch][1]]
+
+    def build(self, input_shape) -> None:
+        if self.built:
+            return
+        self.stem_conv.build(input_shape)
+        channels = self.stem_conv.filters
+        self.stem_norm.build((None, None, None, channels))
+        for block in self.blocks:
+            block.build((None, None, None, channels))
+            block.built = True
+            channels = block.output_dim
+        self.built = True
+
+    def call(self, images, training=False):
+        """Maps normalised images `[B, H, W, 3]` to features `[B, D]`."""
+        x = self.stem_conv(_pad(images, self.stem_conv))
+        x = tf.nn.relu(self.stem_norm(x, training=training))
+        if not self.cifar_stem:
+            # After a ReLU the maximum does not see whether the border is 0 or minus infinity.
+            x = tf.nn.max_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID")
+        for block in self.blocks:
+            x = block(x, training=training)
+        return tf.reduce_mean(x, axis=[1, 2])  # [B, D]
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.feature_dim)
+
+    def get_config(self):
+        return {**super().get_config(), "arch": self.arch, "cifar_stem": self.cifar_stem, "width": self.width}
+
+
+def resnet18(**kwargs) -> ResNet:
+    """ResNet-18, D = 512 x width. Keyword arguments as for `ResNet`."""
+    return ResNet("resnet18", **kwargs)
+
+
+def resnet34(**kwargs) -> ResNet:
+    """ResNet-34, D = 512 x width. Keyword arguments as for `ResNet`."""
+    return ResNet("resnet34", **kwargs)
+
+
+def resnet50(**kwargs) -> ResNet:
+    """ResNet-50, D = 2048 x width. Keyword arguments as for `ResNet`."""
+    return ResNet("resnet50", **kwargs)
+
+
+def resnet101(**kwargs) -> ResNet:
+    """ResNet-101, D = 2048 x width. Keyword arguments as for `ResNet`."""
+    return ResNet("resnet101", **kwargs)
+
+
+def resnet152(**kwargs) -> ResNet:
+    """ResNet-152, D = 2048 x width. Keyword arguments as for `ResNet`."""
+    return ResNet("resnet152", **kwargs)

@@ -1,0 +1,1 @@
+"""Evaluation: features, kNN, linear probes, and label-free metrics."""

@@ -1,0 +1,46 @@
+"""Learning rates as functions of the step."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+
+def scaled_learning_rate(base_learning_rate: float, global_batch_size: int) -> float:
+    """The linear scaling rule: base x batch / 256 (paper Sec. 3)."""
+    return base_learning_rate * global_batch_size / 256
+
+
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Cosine decay to zero without restart, after an optional linear warm-up (paper Sec. 3).
+
+    At step s of S after w steps of warm-up: peak * (1 + cos(pi * (s - w) / (S - w))) / 2; during the warm-up
+    peak * (s + 1) / (w + 1), which is never zero and meets the cosine's start.
+    Computed in Keras' floatx: Keras' own schedules stay float32.
+
+    Args:
+        peak: the scaled learning rate.
+        total_steps: S, of the whole run.
+        warmup_steps: w.
+        steps_per_update: hold the rate for this many steps: 1 decays at each step, an epoch's number of
+            steps decays once per epoch, as the authors' release does.
+    """
+
+    def __init__(self, peak: float, total_steps: int, warmup_steps: int = 0, steps_per_update: int = 1):
+        self.peak = peak
+        self.total_steps = total_steps
+        self.warmup_steps = warmup_steps
+        self.steps_per_update = steps_per_update
+
+    def __call__(self, step) -> tf.Tensor:
+        """The learning rate of update number `step`, counted from 0; a scalar in floatx."""
+        dtype = keras.config.floatx()
+        step = tf.convert_to_tensor(step)
+        held = tf.cast(step // self.steps_per_update * self.steps_per_update, dtype)
+        warmup = tf.cast(self.warmup_steps, dtype)
+        progress = tf.clip_by_value((held - warmup) / max(1, self.total_steps - self.warmup_steps), 0.0, 1.0)
+        cosine = self.peak * (1.0 + tf.cos(tf.constant(math.pi, dtype) * progress)) / 2.0
+        return tf.where(held < warmup, self.peak * (tf.cast(step, dtype) + 1.0) / (warmup + 1.0), cosine)
+
+    def get_config(self):
+        return dict(vars(self))
