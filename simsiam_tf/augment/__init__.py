@@ -1,0 +1,1 @@
+"""Augmentation: keys to parameters, parameters to pixels."""

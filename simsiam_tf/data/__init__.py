@@ -1,0 +1,1 @@
+"""Images: their sources, and the pipeline from them to views."""

@@ -1,0 +1,140 @@
+"""Where images come from. Every source gives any example by its position, which is what makes a
+shuffle over the whole set, exact resume and sharding the same simple arithmetic everywhere."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from simsiam_tf.config import DataConfig, UsageError, expand
+from simsiam_tf.data import shapes, tfds_records
+
+IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png")
+# Sets of images of one size are held in memory, as uint8, up to this size.
+_MEMORY_LIMIT = 4 << 30
+_TRAIN_NAMES = ("train",)
+EVAL_NAMES = ("validation", "val", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Images by position, and their labels where there are any.
+
+    Attributes:
+        name: for messages and records, as `cifar10/train`.
+        num_examples: N.
+        labels: `[N] int64`, or `None`.
+        num_classes: K; 0 without labels.
+        read: inside tf.data: with `image_shape`, positions `[B]` to images `[B, H, W, 3] uint8`; without,
+            one position to one image `[H, W, 3] uint8`.
+        image_shape: (H, W) where all images have the same size and lie in memory.
+    """
+
+    name: str
+    num_examples: int
+    labels: np.ndarray | None
+    num_classes: int
+    read: Callable[[tf.Tensor], tf.Tensor]
+    image_shape: tuple[int, int] | None = None
+
+
+def memory_source(name: str, images: np.ndarray, labels: np.ndarray | None, num_classes: int = 0) -> Source:
+    """A source of images `[N, H, W, 3] uint8` that lie in memory, once."""
+    with tf.device("/cpu:0"):
+        held = tf.constant(images)  # captured by tf.data, not copied into its graph
+    return Source(name, len(images), labels, num_classes, lambda i: tf.gather(held, i), images.shape[1:3])
+
+
+def open_source(config: DataConfig, split: str) -> Source:
+    """Opens one split.
+
+    Args:
+        config: which data set.
+        split: its name; for a folder, a sub-folder or `train` for the folder itself.
+
+    Returns:
+        The source.
+
+    Raises:
+        UsageError: if there is no such data set or split.
+    """
+    if config.dataset == "shapes":
+        if split not in shapes.SPLIT_SIZES:
+            raise UsageError(f"The data set shapes has the splits {', '.join(shapes.SPLIT_SIZES)}. Received: {split!r}.")
+        images, labels = shapes.make_shapes(split)
+        return memory_source(f"shapes/{split}", images, labels, len(shapes.CLASS_NAMES))
+    if config.dataset == "folder":
+        return _folder_source(pathlib.Path(expand(config.data_dir)), split)
+    return _tfds_source(config, split)
+
+
+def open_eval_source(config: DataConfig) -> Source | None:
+    """Opens the split to evaluate on; `None` where `--eval_split=auto` finds none."""
+    if config.eval_split != "auto":
+        return open_source(config, config.eval_split)
+    if config.dataset == "shapes":
+        return open_source(config, "test")
+    if config.dataset == "folder":
+        root = pathlib.Path(expand(config.data_dir))
+        names: list[str] = [name for name in EVAL_NAMES if (root / name).is_dir()]
+    else:
+        names = [name for name in EVAL_NAMES if name in tfds_records.open_builder(config).info.splits]
+    return open_source(config, names[0]) if names else None
+
+
+def _folder_source(root: pathlib.Path, split: str) -> Source:
+    if not root.is_dir():
+        raise UsageError(f"--data_dir must be an existing folder of images. Received: {root}.")
+    folder = root / split
+    if not folder.is_dir():
+        if split not in _TRAIN_NAMES:
+            raise UsageError(f"There is no folder {split} in --data_dir. Received: {root}.")
+        folder = root  # a folder without train/ and val/ is a training set as it stands
+    files = sorted(
+        pathlib.Path(parent, name)
+        for parent, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(IMAGE_EXTENSIONS) and not name.startswith(".")
+    )
+    if not files:
+        raise UsageError(f"There is no image in {folder}; looked for {', '.join(IMAGE_EXTENSIONS)}, also in its sub-folders.")
+    labels, num_classes = _labels_from_folders(folder, files)
+    paths = tf.constant([str(path) for path in files])
+
+    def read(index):
+        data = tf.io.read_file(paths[index])
+        return tf.io.decode_image(data, channels=3, expand_animations=False)
+
+    return Source(f"folder/{split}", len(files), labels, num_classes, read)
+
+
+def _labels_from_folders(folder, files):
+    """Class folders are labels only where every image lies in one and there are at least two."""
+    relative = [path.relative_to(folder).parts for path in files]
+    if any(len(parts) < 2 for parts in relative):
+        return None, 0
+    classes = sorted({parts[0] for parts in relative})
+    if len(classes) < 2:
+        return None, 0
+    number = {name: i for i, name in enumerate(classes)}
+    return np.array([number[parts[0]] for parts in relative], np.int64), len(classes)
+
+
+def _tfds_source(config, split):
+    builder = tfds_records.open_builder(config)
+    name = f"{config.dataset}/{split}"
+    try:
+        count = builder.info.splits[split].num_examples
+    except (KeyError, ValueError) as error:
+        known = ", ".join(builder.info.splits)
+        raise UsageError(f"The data set {config.dataset} has the splits {known}. Received: {split!r}.") from error
+    num_classes = tfds_records.num_classes(builder)
+    shape = builder.info.features["image"].shape
+    if None not in shape and count * int(np.prod(shape)) <= _MEMORY_LIMIT:
+        images, labels = tfds_records.read_all(builder, split)
+        return memory_source(name, images, labels, num_classes)
+    labels, read = tfds_records.random_access(builder, split)
+    return Source(name, count, labels, num_classes, read)
