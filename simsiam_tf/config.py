@@ -127,7 +127,27 @@ class AugmentConfig(_Validated):
         "Policy: 'simsiam' (Sec. 3), 'simsiam_cifar' (no blur; App. D), 'crop_flip', or 'none'.",
         ("simsiam", "simsiam_cifar", "crop_flip", "none"),
     )
+    crop_min_scale: float | None = option(None, "Least share of the image in a crop; by default the policy's.")
+    flip_p: float | None = option(None, "Probability of a horizontal flip; by default the policy's.")
+    jitter_p: float | None = option(None, "Probability of the colour jitter; by default the policy's.")
+    brightness: float | None = option(None, "Strength of the brightness jitter; by default 0.4.")
+    contrast: float | None = option(None, "Strength of the contrast jitter; by default 0.4.")
+    saturation: float | None = option(None, "Strength of the saturation jitter; by default 0.4.")
+    hue: float | None = option(None, "Strength of the hue jitter, in turns, up to 0.5; by default 0.1.")
+    gray_p: float | None = option(None, "Probability of dropping colour; by default the policy's.")
+    blur_p: float | None = option(None, "Probability of a Gaussian blur; by default the policy's.")
     augment_on: str = option("auto", "Where views are made; 'auto' is the host, the only place so far.", ("auto", "host"), False)
+
+    def strengths(self) -> dict[str, float]:
+        """The figures that replace the policy's."""
+        names = [field.name for field in dataclasses.fields(self) if field.default is None]
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    def validate(self):
+        for name, value in self.strengths().items():
+            if name.endswith("_p") or name == "crop_min_scale":
+                check(value <= 1, f"--{name} must be at most 1.", value)
+        check((self.hue or 0) <= 0.5, "--hue must be at most 0.5.", self.hue)
 
 
 @dataclasses.dataclass(frozen=True)

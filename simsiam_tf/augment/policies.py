@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from simsiam_tf.augment import ops
 from simsiam_tf.augment.random import fold_in
+from simsiam_tf.config import AugmentConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,11 @@ POLICIES = {
     "crop_flip": Policy(crop_min_scale=0.08, flip_p=0.5),
     "none": Policy(),
 }
+
+
+def resolve(config: AugmentConfig) -> Policy:
+    """The policy of a run: the named one with the run's own figures."""
+    return dataclasses.replace(POLICIES[config.augmentation], **config.strengths())
 
 
 def crop(policy: Policy, images: tf.Tensor, keys: tf.Tensor, size: int) -> tf.Tensor:

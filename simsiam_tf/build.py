@@ -1,0 +1,51 @@
+"""From a configuration to its model and optimiser."""
+
+import keras
+
+from simsiam_tf.backbones import BACKBONES
+from simsiam_tf.config import Config, OptimizerConfig, resolve_stem
+from simsiam_tf.methods import METHODS, SSLModel
+from simsiam_tf.optim import SGD, WarmupCosine, scaled_learning_rate
+
+_POLICIES = {"float64": "float64", "float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+
+def set_precision(precision: str) -> None:
+    """Sets Keras' floatx and dtype policy; to be called before anything is built."""
+    keras.config.set_floatx("float64" if precision == "float64" else "float32")
+    keras.config.set_dtype_policy(_POLICIES[precision])
+
+
+def make_model(config: Config) -> SSLModel:
+    """The method around its backbone, freshly initialised."""
+    model = config.model
+    backbone = BACKBONES[model.arch](
+        cifar_stem=resolve_stem(model, config.data.image_size), width=model.width
+    )
+    return METHODS[model.method](
+        backbone,
+        projector_dim=model.projector_dim,
+        projector_layers=model.projector_layers,
+        projector_hidden_dim=model.projector_hidden_dim or None,
+        predictor_dim=model.predictor_dim,
+        bn_placement=model.bn_placement,
+        stop_gradient=model.stop_gradient,
+    )
+
+
+def make_optimizer(
+    config: OptimizerConfig, model: SSLModel, global_batch_size: int, epochs: int, steps_per_epoch: int
+) -> SGD:
+    """The paper's SGD with its schedules (Sec. 3; Sec. 4.2 for the predictor's)."""
+    total, warmup = epochs * steps_per_epoch, round(config.warmup_epochs * steps_per_epoch)
+    held = steps_per_epoch if config.lr_decay == "epoch" else 1
+    peak = scaled_learning_rate(config.base_learning_rate, global_batch_size)
+    predictor_peak = peak * config.predictor_lr_multiplier
+    decaying = WarmupCosine(predictor_peak, total, warmup, held)
+    predictor_rate = predictor_peak if config.predictor_lr == "constant" else decaying
+    return SGD(
+        WarmupCosine(peak, total, warmup, held),
+        config.sgd_momentum,
+        config.weight_decay,
+        overrides=[(model.predictor.trainable_variables, predictor_rate)],
+    )

@@ -1,0 +1,102 @@
+"""The weighted k-nearest-neighbour classifier of Wu et al. 2018 (the paper's kNN monitor, App. D)."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from simsiam_tf.data.pipeline import evaluation_dataset
+from simsiam_tf.data.sources import Source
+from simsiam_tf.evaluation.features import extract_features
+
+
+@tf.function(reduce_retracing=True, autograph=False)
+def _vote(features, bank_unit, labels, num_classes: int, k: int, temperature: float):
+    similarity = tf.matmul(tf.math.l2_normalize(features, axis=1), bank_unit, transpose_b=True)  # [M, N]
+    nearest, index = tf.math.top_k(similarity, k, sorted=False)
+    weights = tf.exp((nearest - 1.0) / temperature)  # a common factor keeps exp from overflowing
+    votes = tf.reduce_sum(weights[..., None] * tf.one_hot(tf.gather(labels, index), num_classes), axis=1)
+    return tf.argmax(votes, axis=1)  # [M]
+
+
+def knn_accuracy(
+    bank: np.ndarray,
+    bank_labels: np.ndarray,
+    queries: np.ndarray,
+    query_labels: np.ndarray,
+    num_classes: int,
+    k: int = 200,
+    temperature: float = 0.1,
+    chunk: int = 512,
+) -> float:
+    """Top-1 accuracy of the vote of the k most similar features, each with weight exp(cosine / temperature).
+
+    Args:
+        bank: training features `[N, D]`.
+        bank_labels: `[N]`.
+        queries: test features `[M, D]`.
+        query_labels: `[M]`.
+        num_classes: K.
+        k: neighbours; at most N.
+        temperature: of the weights.
+        chunk: queries at a time: the similarities of a chunk take chunk x N x 4 bytes.
+
+    Returns:
+        Accuracy in percent.
+    """
+    bank_unit = tf.math.l2_normalize(tf.constant(bank), axis=1)
+    arguments = bank_unit, tf.constant(bank_labels), num_classes, min(k, len(bank)), temperature
+    predicted = [_vote(tf.constant(queries[start : start + chunk]), *arguments).numpy() for start in range(0, len(queries), chunk)]
+    return 100.0 * float(np.mean(np.concatenate(predicted) == query_labels))
+
+
+@dataclasses.dataclass(frozen=True)
+class KNNProtocol:
+    """What a kNN number means.
+
+    Attributes:
+        bank: the labelled training images that vote.
+        queries: the images that are classified.
+        image_size: of the evaluation crop, pixels.
+        max_examples: images of the bank; 0: all.
+        k: neighbours.
+        temperature: of their weights.
+        batch_size: images embedded at a time.
+    """
+
+    bank: Source
+    queries: Source
+    image_size: int
+    max_examples: int = 0
+    k: int = 200
+    temperature: float = 0.1
+    batch_size: int = 256
+
+    @property
+    def bank_size(self) -> int:
+        return min(self.max_examples or self.bank.num_examples, self.bank.num_examples)
+
+    def describe(self) -> dict:
+        """What produced the number, for summary.json."""
+        return {
+            "unit": "percent",
+            "protocol": "kNN, weighted vote, eval mode",
+            "k": self.k,
+            "temperature": self.temperature,
+            "bank": self.bank.name,
+            "bank_size": self.bank_size,
+            "queries": self.queries.name,
+        }
+
+    def accuracy(self, backbone: keras.Model, verbose: bool = False) -> float:
+        """Top-1 accuracy of the backbone's features, percent."""
+        features, labels = [], []
+        for source, size in ((self.bank, self.bank_size), (self.queries, self.queries.num_examples)):
+            images = evaluation_dataset(source, self.image_size, self.batch_size, max_examples=size)
+            label = f"Embedding {source.name}" if verbose else ""
+            features.append(extract_features(backbone, images, size, label))
+            labels.append(source.labels[:size])
+        return knn_accuracy(
+            features[0], labels[0], features[1], labels[1], self.bank.num_classes, self.k, self.temperature
+        )

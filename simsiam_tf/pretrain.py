@@ -1,0 +1,104 @@
+"""Pre-training: assembles strategy, data, method and callbacks, and runs the loop."""
+
+import keras
+
+from simsiam_tf import build, distribute, loop
+from simsiam_tf.augment import policies
+from simsiam_tf.callbacks.knn_monitor import KNNMonitor
+from simsiam_tf.callbacks.logging import HealthCheck, MetricsLog
+from simsiam_tf.checkpoints import Checkpoints, SaveCheckpoints
+from simsiam_tf.config import Config
+from simsiam_tf.data.pipeline import Order, pretraining_dataset
+from simsiam_tf.data.sources import Source, open_eval_source, open_source
+from simsiam_tf.evaluation.knn import KNNProtocol
+from simsiam_tf.workdir import Workdir, record
+
+
+def pretrain(config: Config) -> None:
+    """Runs a pre-training to its end, from wherever it stands.
+
+    Args:
+        config: the run.
+
+    Raises:
+        UsageError: if the request cannot be met; nothing is overwritten then.
+    """
+    strategy = distribute.make_strategy(config.run.strategy, config.run.cpu_devices, config.run.tpu)
+    build.set_precision(config.run.precision)
+    batch = config.data.global_batch_size
+    per_replica = distribute.per_replica_batch_size(batch, strategy.num_replicas_in_sync)
+    source = open_source(config.data, config.data.train_split)
+    order = Order(min(config.data.max_examples or source.num_examples, source.num_examples), batch, config.run.seed)
+    workdir = Workdir.of_new_run(config)
+    if workdir.is_finished():
+        print(f"This run is finished; its results are in {workdir.summary_path}. Nothing was changed.")
+        return
+    knn = _knn_protocol(config, source)
+
+    keras.utils.set_random_seed(config.run.seed)
+    with strategy.scope():
+        model = build.make_model(config)
+        optimizer = build.make_optimizer(config.optimizer, model, batch, config.run.epochs, order.steps_per_epoch)
+        model.compile(optimizer, jit_compile=False)
+        optimizer.build(model.trainable_variables)
+    checkpoints = Checkpoints(model, workdir.checkpoints, config.run.keep_checkpoints)
+    step = checkpoints.restore_latest()
+    _announce(config, order, strategy.num_replicas_in_sync, step)
+    workdir.keep_metrics_up_to(step)
+    log = MetricsLog(workdir, order.steps_per_epoch)
+    if not workdir.metrics():
+        log.write(0, {"knn_top1": knn.accuracy(model.backbone, verbose=True)} if knn else {})
+    dataset = pretraining_dataset(
+        source, order, policies.resolve(config.augment), config.data.image_size, per_replica, step
+    )
+    monitors = [KNNMonitor(knn, config.run.knn_every_epochs, config.run.epochs)] if knn else []
+    saver = SaveCheckpoints(checkpoints, config.run.save_every_steps, config.run.save_every_minutes)
+    callbacks = [HealthCheck(), *monitors, log, saver]
+    loop.run_epochs(model, strategy, dataset, callbacks, config.run.epochs, order.steps_per_epoch, batch)
+    workdir.add_to_summary(_summary(config, workdir, knn))
+    print(f"Done: results in {workdir.summary_path}, checkpoints in {workdir.checkpoints}.")
+
+
+def _knn_protocol(config: Config, source: Source) -> KNNProtocol | None:
+    if config.run.knn_every_epochs == 0:
+        return None
+    queries = open_eval_source(config.data)
+    if source.labels is None or queries is None or queries.labels is None:
+        lacking = "no labels" if source.labels is None else "no labelled split to evaluate on"
+        print(f"kNN is off: the data set {config.data.dataset} has {lacking}.")
+        return None
+    return KNNProtocol(source, queries, config.data.image_size, config.run.knn_max_examples)
+
+
+def _announce(config, order, replicas, step):
+    doing = f"Continuing at step {step}" if step else "Starting"
+    print(
+        f"{doing}: {config.model.method}, {config.model.arch}, {order.num_examples} images of {config.data.dataset}, "
+        f"{config.run.epochs} epochs of {order.steps_per_epoch} steps, batch {order.global_batch_size} on {replicas} "
+        f"replica{'s' if replicas > 1 else ''}, {config.run.precision}."
+    )
+
+
+def _summary(config: Config, workdir: Workdir, knn: KNNProtocol | None) -> dict:
+    """The records of a finished run, from what metrics.jsonl holds."""
+    lines = workdir.metrics()
+    first, last = lines[0], lines[-1]
+    of_last_epoch = {"over": "mean over the last epoch's steps", "epoch": last["epoch"]}
+
+    def knn_record(line):
+        if knn is None or "knn_top1" not in line:
+            return record(None, reason="kNN needs labels, an evaluation split and --knn_every_epochs above 0")
+        return record(line["knn_top1"], **knn.describe(), epoch=line["epoch"], step=line["step"])
+
+    return {
+        "knn_top1": knn_record(last),
+        "knn_top1_untrained": knn_record(first),
+        "loss": record(last["loss"], **of_last_epoch),
+        "z_std_scaled": record(last["z_std_scaled"], **of_last_epoch),
+        "images_per_second": record(
+            last["images_per_second"], unit="source images, two views each", epoch=last["epoch"]
+        ),
+        "wall_seconds": record(last["wall_seconds"], over="all epochs, kNN monitor and interrupted parts included"),
+        "epochs": record(config.run.epochs),
+        "recipe": record(config.recipe),
+    }

@@ -1,0 +1,166 @@
+"""The folder of a run: config.json, metrics.jsonl, summary.json, and what may be done in it."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+from typing import Any
+
+from simsiam_tf.config import Config, UsageError, expand
+
+
+def record(value: Any, **produced_by: Any) -> dict[str, Any]:
+    """A metric of summary.json: its value and what produced it."""
+    return {"value": value, **produced_by}
+
+
+def write_json(path: pathlib.Path, content: Any) -> None:
+    """Writes the whole file or nothing of it."""
+    draft = path.with_name(f"{path.name}.tmp{os.getpid()}")
+    draft.write_text(json.dumps(content, indent=2) + "\n")
+    draft.replace(path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Workdir:
+    """Reads and writes the files of one run.
+
+    Attributes:
+        root: the folder.
+    """
+
+    root: pathlib.Path
+
+    @classmethod
+    def of_new_run(cls, config: Config) -> "Workdir":
+        """The workdir of a run that is about to start or to go on.
+
+        Raises:
+            UsageError: if it cannot be written, holds another configuration's run, or holds a run that
+                `--noresume` forbids to continue.
+        """
+        workdir = cls(pathlib.Path(expand(config.run.workdir)))
+        try:
+            workdir.root.mkdir(parents=True, exist_ok=True)
+            probe = workdir.root / f".write_test_{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UsageError(f"--workdir must be a folder that can be written ({error.strerror}). Received: {workdir.root}.") from error
+        if workdir.config_path.exists():
+            workdir._check_same_run(config)
+        elif workdir.checkpoints.exists():
+            raise UsageError(f"--workdir holds checkpoints but no config.json; give another folder. Received: {workdir.root}.")
+        else:
+            write_json(workdir.config_path, {"config": config.to_dict(), **_environment()})
+        return workdir
+
+    @classmethod
+    def of_old_run(cls, path: str) -> "Workdir":
+        """The workdir of a run that was started before.
+
+        Raises:
+            UsageError: if there is no run in it.
+        """
+        workdir = cls(pathlib.Path(expand(path)))
+        if not path or not workdir.config_path.exists():
+            raise UsageError(f"--workdir must be the folder of a run of train.py, with its config.json. Received: {path!r}.")
+        return workdir
+
+    @property
+    def config_path(self) -> pathlib.Path:
+        return self.root / "config.json"
+
+    @property
+    def metrics_path(self) -> pathlib.Path:
+        return self.root / "metrics.jsonl"
+
+    @property
+    def summary_path(self) -> pathlib.Path:
+        return self.root / "summary.json"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        return self.root / "checkpoints"
+
+    def _check_same_run(self, config: Config) -> None:
+        ours, theirs = config.identity(), self.config().identity()
+        differing = [f"{name} {theirs[name]} there, {ours[name]} here" for name in ours if ours[name] != theirs[name]]
+        if differing:
+            raise UsageError(
+                f"--workdir holds a run of another configuration ({'; '.join(differing)}); give another folder. "
+                f"Received: {self.root}."
+            )
+        if not config.run.resume and (self.checkpoints.exists() or self.summary_path.exists()):
+            raise UsageError(
+                f"--workdir holds a run already, and --noresume forbids to continue it; give another folder. Received: {self.root}."
+            )
+
+    def config(self) -> Config:
+        """The configuration that the run was started with."""
+        return Config.from_dict(json.loads(self.config_path.read_text())["config"])
+
+    def summary(self) -> dict[str, Any]:
+        """summary.json, or nothing where there is none yet."""
+        return json.loads(self.summary_path.read_text()) if self.summary_path.exists() else {}
+
+    def add_to_summary(self, records: dict[str, Any]) -> None:
+        """Puts records beside those that summary.json holds."""
+        write_json(self.summary_path, {**self.summary(), **records})
+
+    def is_finished(self) -> bool:
+        """Whether pre-training ran to its end."""
+        return "loss" in self.summary()
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; a line cut short by a kill is left out."""
+        lines = []
+        if self.metrics_path.exists():
+            for line in self.metrics_path.read_text().splitlines():
+                try:
+                    lines.append(json.loads(line))
+                except json.JSONDecodeError:
+                    continue
+        return lines
+
+    def keep_metrics_up_to(self, step: int) -> None:
+        """Drops the lines of steps that a resumed run is going to take again."""
+        kept = [line for line in self.metrics() if line["step"] <= step]
+        draft = self.metrics_path.with_suffix(".tmp")
+        draft.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        draft.replace(self.metrics_path)
+
+    def append_metrics(self, line: dict[str, Any]) -> None:
+        """Adds a line to metrics.jsonl."""
+        with self.metrics_path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _environment() -> dict[str, Any]:
+    """Versions, command and commit, for config.json."""
+    import importlib.metadata
+
+    def version(*names):
+        for name in names:
+            try:
+                return importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                continue
+        return None
+
+    git = ["git", "-C", str(pathlib.Path(__file__).parent), "rev-parse", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or None
+    return {
+        "versions": {
+            "simsiam_tf": version("simsiam-tf") or "0.1.0",
+            "python": platform.python_version(),
+            "tensorflow": version("tensorflow", "tensorflow-cpu", "tensorflow-tpu"),
+            "keras": version("keras"),
+            "tensorflow-datasets": version("tensorflow-datasets"),
+        },
+        "git_commit": commit,
+        "command": sys.argv,
+    }

@@ -1,0 +1,21 @@
+"""Pre-trains a backbone without labels.
+
+python train.py --flagfile=flags/recipes/cifar10.flags --workdir=runs/cifar10 [--data_dir=...]
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from flags import definitions
+
+
+def main() -> None:
+    config = definitions.training_config()
+    from simsiam_tf.pretrain import pretrain  # TensorFlow loads only once the flags are in order
+
+    pretrain(config)
+
+
+if __name__ == "__main__":
+    definitions.run(definitions.define_training_flags, main)
