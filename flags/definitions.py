@@ -10,7 +10,7 @@ from absl import flags
 
 from simsiam_tf.config import CONFIG_GROUPS, Config, DataConfig, EvaluationConfig, UsageError
 
-_DEFINE = {
+_DEFINE: dict[str, Any] = {
     "str": flags.DEFINE_string,
     "int": flags.DEFINE_integer,
     "float": flags.DEFINE_float,
@@ -25,7 +25,9 @@ def _define(group: type, **defaults: Any) -> None:
         default = defaults.get(field.name, field.default)
         kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
         if field.metadata["choices"]:
-            flags.DEFINE_enum(field.name, default, field.metadata["choices"], field.metadata["help"], module_name=group.__name__)
+            flags.DEFINE_enum(
+                field.name, default, field.metadata["choices"], field.metadata["help"], module_name=group.__name__
+            )
         else:
             _DEFINE[kind](field.name, default, field.metadata["help"], module_name=group.__name__)
 

@@ -19,9 +19,7 @@ def set_precision(precision: str) -> None:
 def make_model(config: Config) -> SSLModel:
     """The method around its backbone, freshly initialised."""
     model = config.model
-    backbone = BACKBONES[model.arch](
-        cifar_stem=resolve_stem(model, config.data.image_size), width=model.width
-    )
+    backbone = BACKBONES[model.arch](cifar_stem=resolve_stem(model, config.data.image_size), width=model.width)
     return METHODS[model.method](
         backbone,
         projector_dim=model.projector_dim,

@@ -10,6 +10,18 @@ from simsiam_tf.config import UsageError
 from simsiam_tf.methods import SSLModel
 
 
+def _trackable(variables: list[keras.Variable]) -> tf.train.Checkpoint:
+    """Variables by their paths.
+
+    Not `Checkpoint(model=model)`: that skips, without a word, what a Keras model holds in lists, which for
+    a ResNet is all of its blocks.
+    """
+    by_path = {v.path: v.value for v in variables}
+    if len(by_path) != len(variables):
+        raise ValueError("Two variables of a model have the same path; give its layers names of their own.")
+    return tf.train.Checkpoint(**{path.replace("/", "."): value for path, value in by_path.items()})
+
+
 class Checkpoints:
     """The checkpoints of one run, numbered by step.
 
@@ -21,7 +33,11 @@ class Checkpoints:
 
     def __init__(self, model: SSLModel, directory: pathlib.Path, keep: int):
         self._model = model
-        self._checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
+        self._checkpoint = tf.train.Checkpoint(
+            model=_trackable(model.variables),
+            optimizer=_trackable(model.optimizer.variables),
+            averages=_trackable(model.metrics_variables),
+        )
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(directory), max_to_keep=keep, step_counter=None, checkpoint_name="step"
         )
@@ -67,7 +83,8 @@ def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = ""
     if not path:
         raise UsageError(f"The run has no checkpoint yet; looked in {directory}.")
     try:
-        tf.train.Checkpoint(model=model).restore(path).assert_existing_objects_matched().expect_partial()
+        reader = tf.train.Checkpoint(model=_trackable(model.variables))
+        reader.restore(path).assert_existing_objects_matched().expect_partial()
     except (tf.errors.OpError, AssertionError) as error:
         raise UsageError(f"--checkpoint must be a checkpoint of this run. Received: {path}.") from error
     return path

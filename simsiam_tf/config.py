@@ -61,7 +61,9 @@ class ModelConfig(_Validated):
         "offset on the projector's output), 'all' (d).",
         ("none", "hidden", "release", "paper", "all"),
     )
-    stop_gradient: bool = option(True, "Treat the other view's z as a constant; --nostop_gradient collapses (Sec. 4.1).")
+    stop_gradient: bool = option(
+        True, "Treat the other view's z as a constant; --nostop_gradient collapses (Sec. 4.1)."
+    )
 
     def validate(self):
         check(self.width > 0, "--width must be positive.", self.width)
@@ -78,7 +80,9 @@ class OptimizerConfig(_Validated):
     sgd_momentum: float = option(0.9, "Momentum of SGD.")
     weight_decay: float = option(1e-4, "Coupled L2 on every parameter.")
     warmup_epochs: float = option(0.0, "Epochs of linear warm-up; 10 for batches from 1024 and for Table 3a.")
-    lr_decay: str = option("step", "Cosine decay at each 'step', or at each 'epoch' as in the release.", ("step", "epoch"))
+    lr_decay: str = option(
+        "step", "Cosine decay at each 'step', or at each 'epoch' as in the release.", ("step", "epoch")
+    )
     predictor_lr: str = option(
         "constant",
         "The predictor's learning rate: 'constant' (Table 1c, and from Sec. 4.2 on) or 'decay' with the rest.",
@@ -99,7 +103,9 @@ class DataConfig(_Validated):
         "cifar10", "A name in TensorFlow Datasets, 'folder' (the images under --data_dir), or 'shapes' (built in)."
     )
     data_dir: str = option(
-        "", "Where the data set is: TFDS's directory, or the folder of images. Empty: TFDS's own default.", identity=False
+        "",
+        "Where the data set is: TFDS's directory, or the folder of images. Empty: TFDS's own default.",
+        identity=False,
     )
     download: bool = option(False, "Let TFDS download and prepare a data set that is not there yet.", identity=False)
     train_split: str = option("train", "Split (or sub-folder) that is trained on.")
@@ -136,7 +142,9 @@ class AugmentConfig(_Validated):
     hue: float | None = option(None, "Strength of the hue jitter, in turns, up to 0.5; by default 0.1.")
     gray_p: float | None = option(None, "Probability of dropping colour; by default the policy's.")
     blur_p: float | None = option(None, "Probability of a Gaussian blur; by default the policy's.")
-    augment_on: str = option("auto", "Where views are made; 'auto' is the host, the only place so far.", ("auto", "host"), False)
+    augment_on: str = option(
+        "auto", "Where views are made; 'auto' is the host, the only place so far.", ("auto", "host"), False
+    )
 
     def strengths(self) -> dict[str, float]:
         """The figures that replace the policy's."""

@@ -1,5 +1,7 @@
 """The projector and the predictor: one MLP builder (paper Sec. 3, "Baseline settings")."""
 
+import itertools
+
 import keras
 
 from simsiam_tf.normalization import BatchNormalization
@@ -42,7 +44,7 @@ class MLP(keras.Model):
         widths = [input_dim, *hidden_dims, output_dim]
         last = len(hidden_dims)
         self.dense, self.norm = [], []
-        for i, (fan_in, width) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (fan_in, width) in enumerate(itertools.pairwise(widths)):
             normalized = hidden_bn if i < last else output_bn != "none"
             # A bias before a batch norm does nothing; the release keeps one on the output, frozen.
             use_bias = not normalized or (i == last and freeze_output_bias)
@@ -52,7 +54,7 @@ class MLP(keras.Model):
         self.build((None, input_dim))
 
     def build(self, input_shape) -> None:
-        if self.built:
+        if self.dense[0].built:  # a .keras file builds again what the constructor built
             return
         for dense, norm in zip(self.dense, self.norm, strict=True):
             dense.build(input_shape)

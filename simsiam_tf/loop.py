@@ -1,12 +1,12 @@
 """The one training loop. Why not `fit`: docs/decisions/0002-own-loop.md."""
 
-import sys
 import time
 
 import keras
 import tensorflow as tf
 
 from simsiam_tf.methods import SSLModel
+from simsiam_tf.progress import verbosity
 
 
 def run_epochs(
@@ -36,9 +36,12 @@ def run_epochs(
         logs = strategy.run(model.train_step, args=(batch,))
         return {name: strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
 
-    verbose = 1 if sys.stdout.isatty() else 2  # a bar for a person, a line per epoch for a file
     list_of_callbacks = keras.callbacks.CallbackList(
-        [keras.callbacks.ProgbarLogger(), *callbacks], model=model, epochs=epochs, steps=steps_per_epoch, verbose=verbose
+        [keras.callbacks.ProgbarLogger(), *callbacks],
+        model=model,
+        epochs=epochs,
+        steps=steps_per_epoch,
+        verbose=verbosity(),
     )
     done = int(model.optimizer.iterations.numpy())
     list_of_callbacks.on_train_begin()

@@ -49,11 +49,15 @@ class Workdir:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise UsageError(f"--workdir must be a folder that can be written ({error.strerror}). Received: {workdir.root}.") from error
+            raise UsageError(
+                f"--workdir must be a folder that can be written ({error.strerror}). Received: {workdir.root}."
+            ) from error
         if workdir.config_path.exists():
             workdir._check_same_run(config)
         elif workdir.checkpoints.exists():
-            raise UsageError(f"--workdir holds checkpoints but no config.json; give another folder. Received: {workdir.root}.")
+            raise UsageError(
+                f"--workdir holds checkpoints but no config.json; give another folder. Received: {workdir.root}."
+            )
         else:
             write_json(workdir.config_path, {"config": config.to_dict(), **_environment()})
         return workdir
@@ -67,7 +71,9 @@ class Workdir:
         """
         workdir = cls(pathlib.Path(expand(path)))
         if not path or not workdir.config_path.exists():
-            raise UsageError(f"--workdir must be the folder of a run of train.py, with its config.json. Received: {path!r}.")
+            raise UsageError(
+                f"--workdir must be the folder of a run of train.py, with its config.json. Received: {path!r}."
+            )
         return workdir
 
     @property
@@ -96,7 +102,8 @@ class Workdir:
             )
         if not config.run.resume and (self.checkpoints.exists() or self.summary_path.exists()):
             raise UsageError(
-                f"--workdir holds a run already, and --noresume forbids to continue it; give another folder. Received: {self.root}."
+                "--workdir holds a run already, and --noresume forbids to continue it; give another folder. "
+                f"Received: {self.root}."
             )
 
     def config(self) -> Config:

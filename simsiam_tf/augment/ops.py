@@ -18,7 +18,9 @@ _ORDERS = tuple(itertools.permutations(range(4)))
 _CROP_TRIES = 10
 
 
-def sample_crop(keys: tf.Tensor, height: tf.Tensor, width: tf.Tensor, min_scale: float, max_scale: float = 1.0) -> tf.Tensor:
+def sample_crop(
+    keys: tf.Tensor, height: tf.Tensor, width: tf.Tensor, min_scale: float, max_scale: float = 1.0
+) -> tf.Tensor:
     """Boxes of torchvision's RandomResizedCrop: ten tries, then the centre.
 
     Args:

@@ -39,7 +39,10 @@ def view_keys(seed: int, epoch: tf.Tensor, index: tf.Tensor, view: int) -> tf.Te
     """
     index = tf.cast(index, tf.uint32)
     halves = threefry(
-        tf.constant(seed, tf.uint32), tf.cast(epoch, tf.uint32), index, tf.fill(tf.shape(index), tf.constant(view, tf.uint32))
+        tf.constant(seed, tf.uint32),
+        tf.cast(epoch, tf.uint32),
+        index,
+        tf.fill(tf.shape(index), tf.constant(view, tf.uint32)),
     )
     return tf.stack(halves, axis=-1)
 

@@ -1,5 +1,7 @@
 """Backbones: images to features."""
 
+import keras
+
 from simsiam_tf.backbones.resnet import ResNet, resnet18, resnet34, resnet50, resnet101, resnet152
 
 BACKBONES = {
@@ -10,4 +12,30 @@ BACKBONES = {
     "resnet152": resnet152,
 }
 
-__all__ = ["BACKBONES", "ResNet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+__all__ = [
+    "BACKBONES",
+    "ResNet",
+    "feature_dim",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+]
+
+
+def feature_dim(backbone: keras.Model) -> int:
+    """D of any backbone: its `feature_dim`, else the last axis of its output.
+
+    Raises:
+        ValueError: if the backbone is not built or does not give `[B, D]`.
+    """
+    if hasattr(backbone, "feature_dim"):
+        return int(backbone.feature_dim)
+    shape = getattr(backbone, "output_shape", None) if backbone.built else None
+    if shape is None or len(shape) != 2 or shape[-1] is None:
+        raise ValueError(
+            "A backbone must be built and give features [B, D], or carry D as `feature_dim`. "
+            f"Received: {backbone.name} with output shape {shape}."
+        )
+    return int(shape[-1])

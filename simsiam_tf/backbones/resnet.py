@@ -127,7 +127,7 @@ class ResNet(keras.Model):
         return [[next(blocks) for _ in range(depth)] for depth in _DEPTHS[self.arch][1]]
 
     def build(self, input_shape) -> None:
-        if self.built:
+        if self.stem_conv.built:  # a .keras file builds again what the constructor built
             return
         self.stem_conv.build(input_shape)
         channels = self.stem_conv.filters

@@ -44,7 +44,8 @@ class HealthCheck(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
             raise FloatingPointError(
-                f"The loss became {logs['loss']} at step {batch + 1}; lower --base_learning_rate or use --warmup_epochs."
+                f"The loss became {logs['loss']} at step {batch + 1} of an epoch; "
+                "lower --base_learning_rate or use --warmup_epochs."
             )
 
     def on_epoch_end(self, epoch, logs=None):
@@ -52,5 +53,6 @@ class HealthCheck(keras.callbacks.Callback):
         if std < self.COLLAPSED_STD and loss < self.COLLAPSED_LOSS:
             print(
                 f"warning: epoch {epoch + 1}: the representations look collapsed: loss {loss:.3f} with "
-                f"z_std_scaled {std:.3f} (healthy: near 1). Check the stop-gradient and the predictor (paper Sec. 4.1, 4.2)."
+                f"z_std_scaled {std:.3f} (healthy: near 1). "
+                "Check the stop-gradient and the predictor (paper Sec. 4.1, 4.2)."
             )

@@ -113,35 +113,38 @@ def evaluation_dataset(
     image_size: int,
     batch_size: int,
     policy: policies.Policy = policies.POLICIES["none"],
-    seed: int = 0,
+    shuffle_seed: int | None = None,
     epoch: int = 0,
     max_examples: int = 0,
 ) -> tf.data.Dataset:
-    """Every image once, in order, the last batch as short as it comes.
+    """Every image once, the last batch as short as it comes.
 
     Args:
         source: the images.
         image_size: side of the result, pixels.
         batch_size: images at a time.
         policy: by default the deterministic evaluation crop.
-        seed: of a random policy.
-        epoch: of a random policy: another number gives other crops.
+        shuffle_seed: seed of the order and of a random policy; `None`: in order.
+        epoch: another number gives another order and other crops.
         max_examples: only the first so many; 0: all.
 
     Returns:
-        Normalised images `[B, image_size, image_size, 3] float32`.
+        Normalised images `[B, image_size, image_size, 3] float32` and their positions `[B] int64`.
     """
     count = min(source.num_examples, max_examples or source.num_examples)
+    seed, epoch_number = shuffle_seed or 0, tf.constant(epoch, tf.int64)
     indices = tf.data.Dataset.range(count)
-    epoch_number = tf.constant(epoch, tf.int64)
+    if shuffle_seed is not None:
+        order_seed = tf.constant([seed, epoch], tf.uint32)
+        indices = indices.map(lambda i: tf.random.experimental.index_shuffle(i, order_seed, count - 1))
 
     def view(images, index):
         keys = view_keys(seed, epoch_number, index, 0)
         return policies.finish(policy, policies.crop(policy, images, keys, image_size), keys)
 
     if source.image_shape is not None:
-        dataset = indices.batch(batch_size).map(lambda i: view(source.read(i), i), tf.data.AUTOTUNE)
+        dataset = indices.batch(batch_size).map(lambda i: (view(source.read(i), i), i), tf.data.AUTOTUNE)
     else:
-        dataset = indices.map(lambda i: view(source.read(i)[tf.newaxis], i[tf.newaxis])[0], tf.data.AUTOTUNE)
+        dataset = indices.map(lambda i: (view(source.read(i)[tf.newaxis], i[tf.newaxis])[0], i), tf.data.AUTOTUNE)
         dataset = dataset.batch(batch_size)
     return dataset.prefetch(tf.data.AUTOTUNE)

@@ -63,7 +63,9 @@ def open_source(config: DataConfig, split: str) -> Source:
     """
     if config.dataset == "shapes":
         if split not in shapes.SPLIT_SIZES:
-            raise UsageError(f"The data set shapes has the splits {', '.join(shapes.SPLIT_SIZES)}. Received: {split!r}.")
+            raise UsageError(
+                f"The data set shapes has the splits {', '.join(shapes.SPLIT_SIZES)}. Received: {split!r}."
+            )
         images, labels = shapes.make_shapes(split)
         return memory_source(f"shapes/{split}", images, labels, len(shapes.CLASS_NAMES))
     if config.dataset == "folder":
@@ -100,7 +102,9 @@ def _folder_source(root: pathlib.Path, split: str) -> Source:
         if name.lower().endswith(IMAGE_EXTENSIONS) and not name.startswith(".")
     )
     if not files:
-        raise UsageError(f"There is no image in {folder}; looked for {', '.join(IMAGE_EXTENSIONS)}, also in its sub-folders.")
+        raise UsageError(
+            f"There is no image in {folder}; looked for {', '.join(IMAGE_EXTENSIONS)}, also in its sub-folders."
+        )
     labels, num_classes = _labels_from_folders(folder, files)
     paths = tf.constant([str(path) for path in files])
 

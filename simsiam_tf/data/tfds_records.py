@@ -32,8 +32,9 @@ def open_builder(config: DataConfig):
     if not builder.data_path.exists():
         if not config.download:
             raise UsageError(
-                f"The data set {config.dataset} is not in {pathlib.Path(builder.data_path).parents[1]}; add --download "
-                f"to fetch it there, or name its TFDS directory by --data_dir. Received: {config.data_dir or 'no --data_dir'}."
+                f"The data set {config.dataset} is not in {pathlib.Path(builder.data_path).parents[1]}; "
+                "add --download to fetch it there, or name its TFDS directory by --data_dir. "
+                f"Received: {config.data_dir or 'no --data_dir'}."
             )
         try:
             builder.download_and_prepare()
@@ -41,7 +42,9 @@ def open_builder(config: DataConfig):
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UsageError(f"The data set {config.dataset} could not be prepared: {reason}") from error
     if "image" not in builder.info.features:
-        raise UsageError(f"The data set {config.dataset} has no feature 'image'. Received: {', '.join(builder.info.features)}.")
+        raise UsageError(
+            f"The data set {config.dataset} has no feature 'image'. Received: {', '.join(builder.info.features)}."
+        )
     return builder
 
 
@@ -92,7 +95,9 @@ def random_access(builder, split: str):
     """
     paths = [str(path) for path in builder.info.splits[split].filepaths]
     if not all("tfrecord" in pathlib.Path(path).name for path in paths):
-        raise UsageError(f"{builder.info.name} must be prepared as TFRecord files. Received: {pathlib.Path(paths[0]).name}.")
+        raise UsageError(
+            f"{builder.info.name} must be prepared as TFRecord files. Received: {pathlib.Path(paths[0]).name}."
+        )
     where = [(number, *position) for number, path in enumerate(paths) for position in record_positions(path)]
     table = tf.constant(np.array(where, np.int64))  # [N, 3]: file, offset, length
 

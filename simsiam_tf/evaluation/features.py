@@ -1,35 +1,83 @@
 """Features of a data set, from the frozen backbone in eval mode."""
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import keras
 import numpy as np
 import tensorflow as tf
 
+from simsiam_tf.data.pipeline import evaluation_dataset
+from simsiam_tf.data.sources import Source
+from simsiam_tf.progress import progress_bar
 
-def extract_features(backbone: keras.Model, images: tf.data.Dataset, count: int, progress: str = "") -> np.ndarray:
-    """Embeds a data set.
+
+class LabelledFeatures(NamedTuple):
+    """Features and what they are features of.
+
+    Attributes:
+        features: `[N, D] float32`.
+        labels: `[N] int64`.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+
+
+def feature_batches(backbone: keras.Model, images: tf.data.Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Embeds a data set batch by batch.
 
     Args:
         backbone: images `[B, H, W, 3]` to features `[B, D]`.
-        images: batches of normalised images.
-        count: how many images there are, for the progress bar.
-        progress: label of a progress bar; empty: none.
+        images: normalised images and their positions, as from `evaluation_dataset`.
 
-    Returns:
-        `[N, D] float32`.
+    Yields:
+        Features `[B, D] float32` and positions `[B] int64`.
     """
 
     @tf.function(reduce_retracing=True, autograph=False)
     def embed(batch):
-        dtype = backbone.compute_dtype
-        return tf.cast(backbone(tf.cast(batch, dtype), training=False), tf.float32)
+        return tf.cast(backbone(batch, training=False), tf.float32)
 
-    bar = keras.utils.Progbar(count, unit_name="image") if progress else None
-    if bar:
-        print(progress)
-    parts, done = [], 0
-    for batch in images:
-        parts.append(embed(batch).numpy())
-        done += len(parts[-1])
-        if bar:
-            bar.update(done)
-    return np.concatenate(parts)
+    for batch, index in images:
+        yield embed(batch).numpy(), index.numpy()
+
+
+def embed_source(
+    backbone: keras.Model,
+    source: Source,
+    image_size: int,
+    batch_size: int,
+    max_examples: int = 0,
+    verbose: bool = False,
+) -> LabelledFeatures:
+    """Embeds a labelled data set whole, in the evaluation crop.
+
+    Args:
+        backbone: images `[B, H, W, 3]` to features `[B, D]`.
+        source: labelled images.
+        image_size: of the crop, pixels.
+        batch_size: images at a time.
+        max_examples: only the first so many; 0: all.
+        verbose: show progress.
+
+    Returns:
+        Features and labels, in the source's order.
+
+    Raises:
+        ValueError: if the source has no labels.
+    """
+    if source.labels is None:
+        raise ValueError(f"Only labelled images can be judged by. Received: {source.name}.")
+    count = min(source.num_examples, max_examples or source.num_examples)
+    bar = None
+    if verbose:
+        print(f"Embedding {source.name}")
+        bar = progress_bar(count, "image")
+    parts = []
+    dataset = evaluation_dataset(source, image_size, batch_size, max_examples=count)
+    for features, _ in feature_batches(backbone, dataset):
+        parts.append(features)
+        if bar is not None:
+            bar.add(len(features))
+    return LabelledFeatures(np.concatenate(parts), source.labels[:count])

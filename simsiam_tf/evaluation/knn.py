@@ -6,9 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
-from simsiam_tf.evaluation.features import extract_features
+from simsiam_tf.evaluation.features import LabelledFeatures, embed_source
 
 
 @tf.function(reduce_retracing=True, autograph=False)
@@ -21,10 +20,8 @@ def _vote(features, bank_unit, labels, num_classes: int, k: int, temperature: fl
 
 
 def knn_accuracy(
-    bank: np.ndarray,
-    bank_labels: np.ndarray,
-    queries: np.ndarray,
-    query_labels: np.ndarray,
+    bank: LabelledFeatures,
+    queries: LabelledFeatures,
     num_classes: int,
     k: int = 200,
     temperature: float = 0.1,
@@ -33,10 +30,8 @@ def knn_accuracy(
     """Top-1 accuracy of the vote of the k most similar features, each with weight exp(cosine / temperature).
 
     Args:
-        bank: training features `[N, D]`.
-        bank_labels: `[N]`.
-        queries: test features `[M, D]`.
-        query_labels: `[M]`.
+        bank: training features `[N, D]` and labels `[N]`.
+        queries: test features `[M, D]` and labels `[M]`.
         num_classes: K.
         k: neighbours; at most N.
         temperature: of the weights.
@@ -45,10 +40,11 @@ def knn_accuracy(
     Returns:
         Accuracy in percent.
     """
-    bank_unit = tf.math.l2_normalize(tf.constant(bank), axis=1)
-    arguments = bank_unit, tf.constant(bank_labels), num_classes, min(k, len(bank)), temperature
-    predicted = [_vote(tf.constant(queries[start : start + chunk]), *arguments).numpy() for start in range(0, len(queries), chunk)]
-    return 100.0 * float(np.mean(np.concatenate(predicted) == query_labels))
+    bank_unit = tf.math.l2_normalize(tf.constant(bank.features), axis=1)
+    arguments = bank_unit, tf.constant(bank.labels), num_classes, min(k, len(bank.labels)), temperature
+    starts = range(0, len(queries.labels), chunk)
+    predicted = [_vote(tf.constant(queries.features[i : i + chunk]), *arguments).numpy() for i in starts]
+    return 100.0 * float(np.mean(np.concatenate(predicted) == queries.labels))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,12 +87,7 @@ class KNNProtocol:
 
     def accuracy(self, backbone: keras.Model, verbose: bool = False) -> float:
         """Top-1 accuracy of the backbone's features, percent."""
-        features, labels = [], []
-        for source, size in ((self.bank, self.bank_size), (self.queries, self.queries.num_examples)):
-            images = evaluation_dataset(source, self.image_size, self.batch_size, max_examples=size)
-            label = f"Embedding {source.name}" if verbose else ""
-            features.append(extract_features(backbone, images, size, label))
-            labels.append(source.labels[:size])
-        return knn_accuracy(
-            features[0], labels[0], features[1], labels[1], self.bank.num_classes, self.k, self.temperature
-        )
+        size, batch = self.image_size, self.batch_size
+        bank = embed_source(backbone, self.bank, size, batch, self.bank_size, verbose)
+        queries = embed_source(backbone, self.queries, size, batch, verbose=verbose)
+        return knn_accuracy(bank, queries, self.bank.num_classes, self.k, self.temperature)

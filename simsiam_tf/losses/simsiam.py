@@ -41,9 +41,7 @@ def negative_cosine(p: tf.Tensor, z: tf.Tensor, stop_gradient: bool = True) -> t
     return -tf.reduce_sum(normalize(p) * normalize(z), axis=-1)
 
 
-def simsiam_loss(
-    p1: tf.Tensor, p2: tf.Tensor, z1: tf.Tensor, z2: tf.Tensor, stop_gradient: bool = True
-) -> tf.Tensor:
+def simsiam_loss(p1: tf.Tensor, p2: tf.Tensor, z1: tf.Tensor, z2: tf.Tensor, stop_gradient: bool = True) -> tf.Tensor:
     """L = D(p1, stopgrad(z2)) / 2 + D(p2, stopgrad(z1)) / 2, of each image (paper Eq. 4).
 
     Args:

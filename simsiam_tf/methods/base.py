@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf import distribute
+from simsiam_tf.backbones import feature_dim
 
 
 class SSLModel(keras.Model):
@@ -94,20 +95,3 @@ def as_batch(data) -> dict:
         "Training data must be a pair of views (x1, x2) or a dictionary with 'views'. "
         f"Received: {type(data).__name__}{' of length ' + str(len(data)) if hasattr(data, '__len__') else ''}."
     )
-
-
-def feature_dim(backbone: keras.Model) -> int:
-    """D of any backbone: its `feature_dim`, else the last axis of its output.
-
-    Raises:
-        ValueError: if the backbone is not built or does not give `[B, D]`.
-    """
-    if hasattr(backbone, "feature_dim"):
-        return int(backbone.feature_dim)
-    shape = getattr(backbone, "output_shape", None) if backbone.built else None
-    if shape is None or len(shape) != 2 or shape[-1] is None:
-        raise ValueError(
-            "A backbone must be built and give features [B, D], or carry D as `feature_dim`. "
-            f"Received: {backbone.name} with output shape {shape}."
-        )
-    return int(shape[-1])

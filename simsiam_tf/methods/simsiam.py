@@ -3,11 +3,11 @@
 import keras
 import tensorflow as tf
 
+from simsiam_tf.backbones import feature_dim
 from simsiam_tf.evaluation.metrics import scaled_std
 from simsiam_tf.heads import make_predictor, make_projector
 from simsiam_tf.losses.simsiam import simsiam_loss
-from simsiam_tf.methods.base import SSLModel, feature_dim
-
+from simsiam_tf.methods.base import SSLModel
 
 
 class SimSiam(SSLModel):

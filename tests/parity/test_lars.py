@@ -46,9 +46,7 @@ def test_a_softmax_probe_under_lars_equals_the_reference(path):
             assert float(loss) == pytest.approx(step["loss"], abs=1e-10)
             assert np.linalg.norm(kernel.numpy()) == pytest.approx(step["kernel_l2"], rel=1e-9)
             assert np.linalg.norm(bias.numpy()) == pytest.approx(step["bias_l2"], rel=1e-9)
-            optimizer.apply_gradients(
-                zip(tape.gradient(loss, [kernel.value, bias.value]), [kernel, bias], strict=True)
-            )
+            optimizer.apply_gradients(zip(tape.gradient(loss, [kernel.value, bias.value]), [kernel, bias], strict=True))
         for name, variable in (("kernel", kernel), ("bias", bias)):
             mean, norm = run["final"][f"{name}_mean_l2"]
             assert variable.numpy().mean() == pytest.approx(mean, abs=1e-9)

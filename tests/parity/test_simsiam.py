@@ -62,9 +62,7 @@ def run_reference_steps(fixture: dict) -> dict:
 
     gradients, z1_std = first_gradients()
     trainable = {id(v): name for name, v in named.items()}
-    grad_l2 = {
-        trainable[id(v)]: float(tf.norm(g)) for v, g in zip(model.trainable_variables, gradients, strict=True)
-    }
+    grad_l2 = {trainable[id(v)]: float(tf.norm(g)) for v, g in zip(model.trainable_variables, gradients, strict=True)}
     assign_initial_values(model, fixture["tensors"])
     step, losses = tf.function(model.train_step), []
     for _ in fixture["steps"]:

@@ -1,0 +1,61 @@
+# `make demo` and `make test` need Python 3.11 to 3.13 and make; everything else they install into .venv.
+VENV := .venv
+RUN := PYTHONPATH=. TF_CPP_MIN_LOG_LEVEL=2 $(VENV)/bin/python
+DEMO := runs/demo
+
+.PHONY: help demo test test-all lint format clean
+
+help:
+	@echo "make demo      install, pre-train on the built-in images, evaluate, export: about 10 minutes"
+	@echo "make test      install, and run the tests: under 20 minutes on 2 cores"
+	@echo "make test-all  the slow tests too"
+	@echo "make lint      ruff and mypy"
+	@echo "make format    let ruff rewrite the code's layout"
+	@echo "make clean     remove .venv and what Python cached; runs/ stays"
+
+# The first of these that is a Python 3.11 to 3.13 and can make environments.
+PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11 python
+FIND_PYTHON := for p in $(PYTHONS); do \
+	if "$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
+	then echo "$$p"; exit 0; fi; done; exit 1
+
+$(VENV)/bin/python:
+	@python=$$($(FIND_PYTHON)) || { echo "error: Python 3.11, 3.12 or 3.13 with venv is needed; tried $(PYTHONS)."; exit 2; }; \
+	echo "Creating $(VENV) with $$("$$python" --version)"; "$$python" -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt $(VENV)/bin/python
+	@echo "Installing requirements.txt into $(VENV)"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	@echo "Installing requirements-dev.txt into $(VENV)"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/.installed
+	@echo "Pre-training on the built-in data set in $(DEMO)"
+	@$(RUN) train.py --flagfile=flags/recipes/shapes_demo.flags --workdir=$(DEMO)
+	@$(RUN) evaluate.py --protocol=knn --workdir=$(DEMO)
+	@$(RUN) evaluate.py --protocol=linear --flagfile=flags/recipes/shapes_demo_linear.flags --workdir=$(DEMO)
+	@$(RUN) evaluate.py --protocol=export --workdir=$(DEMO)
+	@$(RUN) -m simsiam_tf.cli.show --workdir=$(DEMO)
+
+test: $(VENV)/.installed-dev
+	$(RUN) -m pytest -q --durations=10 -m "not slow"
+
+test-all: $(VENV)/.installed-dev
+	$(RUN) -m pytest -q --durations=10
+
+lint: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

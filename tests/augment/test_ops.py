@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simsiam_tf.augment import ops, policies
+from simsiam_tf.augment.random import view_keys
+
+N = 20000
+
+
+@pytest.fixture(scope="module")
+def keys():
+    return view_keys(1, tf.constant(0), tf.range(N), 0)
+
+
+def test_crop_sampling_follows_torchvision_s_definition(keys):
+    height, width = 300, 400
+    top, left, h, w = ops.sample_crop(keys, height, width, 0.2).numpy().T
+    area = h * w / (height * width)
+    # On a 4:3 image, boxes of large area and tall aspect are rejected, so the area is not quite uniform.
+    assert area.min() == pytest.approx(0.2, abs=0.01)
+    assert area.max() <= 1
+    small = area < 0.5  # where nothing is rejected, it is
+    np.testing.assert_allclose(np.histogram(area[small], 3, (0.2, 0.5))[0] / small.sum(), 1 / 3, atol=0.02)
+    log_aspect = np.log(w[small] / h[small])
+    assert np.abs(log_aspect).max() < np.log(4 / 3) + 0.02
+    np.testing.assert_allclose(np.histogram(log_aspect, 4, (-0.2876, 0.2876))[0] / small.sum(), 1 / 4, atol=0.02)
+    assert np.all((top >= 0) & (top + h <= height) & (left >= 0) & (left + w <= width))
+    slack = (top / np.maximum(height - h, 1))[small]
+    np.testing.assert_allclose(np.histogram(slack, 4, (0, 1))[0] / small.sum(), 1 / 4, atol=0.02)
+    assert all(np.all(side == np.rint(side)) for side in (top, left, h, w))
+
+
+def test_a_crop_that_never_fits_is_the_centre():
+    keys = view_keys(0, tf.constant(0), tf.range(4), 0)
+    box = ops.sample_crop(keys, 10, 100, 1.0).numpy()
+    np.testing.assert_array_equal(box, [[0, 43, 10, 13]] * 4)
+
+
+def test_jitter_ranges_probability_and_order(keys):
+    factors, order = (x.numpy() for x in ops.sample_jitter(keys, 0.8, 0.4, 0.3, 0.2, 0.1))
+    untouched = np.all(factors == [1, 1, 1, 0], axis=1)
+    assert untouched.mean() == pytest.approx(0.2, abs=0.01)
+    touched = factors[~untouched]
+    for column, (low, high) in zip(touched.T, [(0.6, 1.4), (0.7, 1.3), (0.8, 1.2), (-0.1, 0.1)], strict=True):
+        assert column.min() == pytest.approx(low, abs=0.01)
+        assert column.max() == pytest.approx(high, abs=0.01)
+        assert column.mean() == pytest.approx((low + high) / 2, abs=0.01)
+    _, counts = np.unique(order @ [64, 16, 4, 1], return_counts=True)
+    assert len(counts) == 24
+    np.testing.assert_allclose(counts / N, 1 / 24, atol=0.006)
+
+
+def test_probabilities_of_flip_gray_and_blur(keys):
+    assert ops.sample_flip(keys, 0.5).numpy().mean() == pytest.approx(0.5, abs=0.012)
+    assert ops.sample_grayscale(keys, 0.2).numpy().mean() == pytest.approx(0.2, abs=0.01)
+    sigma = ops.sample_blur(keys, 0.5).numpy()
+    assert (sigma == 0).mean() == pytest.approx(0.5, abs=0.012)
+    assert sigma[sigma > 0].min() == pytest.approx(0.1, abs=0.01)
+    assert sigma.max() == pytest.approx(2.0, abs=0.01)
+
+
+def test_parameters_that_change_nothing_change_nothing(rng):
+    images = tf.constant(rng.integers(0, 256, (2, 9, 9, 3)), tf.float32)
+    identity = tf.constant([[1.0, 1.0, 1.0, 0.0]] * 2), tf.constant([[3, 0, 1, 2]] * 2)
+    whole = tf.constant([[0.0, 0.0, 9.0, 9.0]] * 2)
+    np.testing.assert_allclose(ops.apply_jitter(images, *identity), images, atol=1e-3)
+    np.testing.assert_allclose(ops.apply_crop(images, whole, 9), images, atol=1e-4)
+    np.testing.assert_allclose(ops.apply_blur(images, tf.zeros(2)), images, atol=1e-4)
+
+
+def test_eager_host_and_xla_make_the_same_views(rng):
+    images = tf.constant(rng.integers(0, 256, (8, 20, 24, 3)), tf.uint8)
+
+    def view(images):
+        keys = view_keys(5, tf.constant(1), tf.range(8), 1)
+        policy = policies.POLICIES["simsiam"]
+        return policies.finish(policy, policies.crop(policy, images, keys, 16), keys)
+
+    eager = view(images).numpy()
+    level = 1 / (255 * min(ops.IMAGENET_STD))
+    np.testing.assert_allclose(tf.function(view)(images), eager, atol=level)
+    np.testing.assert_allclose(tf.function(view, jit_compile=True)(images), eager, atol=level)
+    np.testing.assert_allclose(next(iter(tf.data.Dataset.from_tensors(images).map(view))), eager, atol=level)
+
+
+def test_the_evaluation_crop_is_the_image_itself_or_the_centre_of_224_in_256():
+    same = ops.centre_box(tf.constant(32), tf.constant(32), 32, tf.constant(1))
+    np.testing.assert_array_equal(same, [[0, 0, 32, 32]])
+    other = ops.centre_box(tf.constant(256), tf.constant(320), 224, tf.constant(1))
+    np.testing.assert_allclose(other, [[16, 48, 224, 224]])

@@ -1,0 +1,72 @@
+"""Shared settings: a quiet TensorFlow, and logical devices so that one CPU can play several replicas."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def pytest_configure(config):
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def float64():
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def two_replicas():
+    return tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+
+
+def run_script(*arguments, **environment) -> subprocess.CompletedProcess:
+    """Runs train.py or evaluate.py as a user would, from another folder."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / arguments[0]), *map(str, arguments[1:])],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+TINY_FLAGS = (
+    "--dataset=shapes",
+    "--max_examples=64",
+    "--knn_max_examples=200",
+    "--image_size=32",
+    "--arch=resnet18",
+    "--width=0.0625",
+    "--projector_layers=2",
+    "--projector_dim=16",
+    "--predictor_dim=8",
+    "--global_batch_size=16",
+    "--epochs=2",
+)

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simsiam_tf.losses.simsiam import negative_cosine, normalize, simsiam_loss
+
+
+@pytest.fixture
+def outputs(rng):
+    """p1, p2, z1, z2 of 6 images."""
+    return [tf.constant(rng.standard_normal((6, 10))) for _ in range(4)]
+
+
+def numpy_loss(p1, p2, z1, z2):
+    def d(p, z):
+        return -np.sum(p * z, 1) / (np.linalg.norm(p, axis=1) * np.linalg.norm(z, axis=1))
+
+    return d(p1, z2) / 2 + d(p2, z1) / 2
+
+
+def test_value_equals_numpy(outputs):
+    np.testing.assert_allclose(simsiam_loss(*outputs), numpy_loss(*(x.numpy() for x in outputs)), atol=1e-14)
+
+
+def test_is_symmetric_in_the_views(outputs):
+    p1, p2, z1, z2 = outputs
+    np.testing.assert_allclose(simsiam_loss(p1, p2, z1, z2), simsiam_loss(p2, p1, z2, z1), atol=1e-15)
+
+
+def test_is_minus_one_for_equal_directions(outputs):
+    p, z = outputs[0], 3 * outputs[0]
+    np.testing.assert_allclose(simsiam_loss(p, p, z, z), -np.ones(6), atol=1e-14)
+
+
+@pytest.mark.parametrize("stop_gradient", [True, False])
+def test_targets_get_no_gradient_with_stop_gradient_and_some_without(outputs, stop_gradient):
+    with tf.GradientTape() as tape:
+        tape.watch(outputs)
+        loss = simsiam_loss(*outputs, stop_gradient)
+    gradients = tape.gradient(loss, outputs, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    to_p, to_z = gradients[:2], gradients[2:]
+    assert all(np.abs(g).max() > 1e-3 for g in to_p)
+    for g in to_z:
+        assert (np.abs(g).max() == 0) == stop_gradient
+
+
+def test_a_zero_row_has_a_bounded_gradient():
+    x = tf.constant([[0.0, 0.0], [3.0, 4.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        unit = normalize(x)
+    np.testing.assert_allclose(unit, [[0, 0], [0.6, 0.8]], atol=1e-7)
+    gradient = tape.gradient(unit, x).numpy()
+    assert np.isfinite(gradient).all()
+    assert np.abs(gradient).max() < 1
+
+
+def test_reduced_precision_is_computed_in_float32(outputs):
+    p, z = (tf.cast(x, tf.bfloat16) for x in outputs[:2])
+    loss = negative_cosine(p, z)
+    assert loss.dtype == tf.float32
+    np.testing.assert_allclose(loss, negative_cosine(tf.cast(p, tf.float64), tf.cast(z, tf.float64)), atol=1e-6)

@@ -1,0 +1,56 @@
+import keras
+import numpy as np
+import pytest
+
+from simsiam_tf import LARS, SGD, WarmupCosine
+from simsiam_tf.optim import scaled_learning_rate
+
+
+def test_sgd_is_pytorch_s_under_a_schedule(float64, rng):
+    start, rates = rng.standard_normal(5), [0.3, 0.2, 0.05, 0.01]
+    gradients = rng.standard_normal((4, 5))
+    schedule = WarmupCosine(0.3, 10)
+    variable, optimizer = keras.Variable(start), SGD(schedule, 0.9, 0.1)
+    w, v = start.copy(), np.zeros(5)
+    for step, gradient in enumerate(gradients):
+        optimizer.apply_gradients([(gradient, variable)])
+        v = 0.9 * v + gradient + 0.1 * w
+        w = w - float(schedule(step)) * v
+    np.testing.assert_allclose(variable.numpy(), w, atol=1e-14)
+
+
+def test_an_override_gives_variables_their_own_rate(float64):
+    a, b = keras.Variable([1.0]), keras.Variable([1.0])
+    optimizer = SGD(0.1, 0.0, 0.0, overrides=[([b], WarmupCosine(0.5, 2))])
+    for _ in range(2):
+        optimizer.apply_gradients([(np.ones(1), a), (np.ones(1), b)])
+    np.testing.assert_allclose([a.numpy()[0], b.numpy()[0]], [0.8, 1 - 0.5 - 0.25])
+
+
+def test_lars_leaves_a_zero_variable_unadapted(float64):
+    variable = keras.Variable(np.zeros(3))
+    LARS(1.0, 0.0).apply_gradients([(np.ones(3), variable)])
+    np.testing.assert_array_equal(variable.numpy(), -np.ones(3))
+
+
+def test_schedule_warms_up_then_decays_to_zero(float64):
+    schedule = WarmupCosine(2.0, 10, warmup_steps=4)
+    rates = [float(schedule(step)) for step in range(11)]
+    np.testing.assert_allclose(rates[:5], [0.4, 0.8, 1.2, 1.6, 2.0])
+    np.testing.assert_allclose(rates[7], 1.0)
+    assert rates[10] == pytest.approx(0, abs=1e-15)
+
+
+def test_schedule_can_hold_the_rate_for_an_epoch(float64):
+    schedule = WarmupCosine(1.0, 30, steps_per_update=10)
+    rates = [float(schedule(step)) for step in range(30)]
+    np.testing.assert_allclose(rates, np.repeat((1 + np.cos(np.pi * np.array([0, 10, 20]) / 30)) / 2, 10))
+
+
+def test_schedule_is_computed_in_floatx(float64):
+    exact = 0.1 * (1 + np.cos(np.pi * 123 / 1000)) / 2
+    assert float(WarmupCosine(0.1, 1000)(123)) == pytest.approx(exact, abs=1e-16)
+
+
+def test_linear_scaling():
+    assert scaled_learning_rate(0.05, 512) == pytest.approx(0.1)
