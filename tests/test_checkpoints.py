@@ -46,5 +46,5 @@ def test_keeps_the_latest_few(tmp_path, rng):
 def test_a_missing_checkpoint_is_said(tmp_path):
     with pytest.raises(UsageError, match="no checkpoint yet"):
         restore_model(make("simsiam"), tmp_path)
-    with pytest.raises(UsageError, match="must be a checkpoint of this run. Received: .*nothing"):
+    with pytest.raises(UsageError, match=r"must be a checkpoint of this run. Received: .*nothing"):
         restore_model(make("simsiam"), tmp_path, str(tmp_path / "nothing"))

@@ -1,66 +1,81 @@
 """The built-in data set: ten classes of small shapes that differ in what SimSiam keeps.
 
-Every image shows several copies of one shape. Number, positions, sizes and colours, and the background,
-are drawn anew for each image: they are the nuisance that random crops, flips and colour jitter change,
-so the shape alone is common to two views. Raw pixels, and so an untrained network, follow the colours.
+Every image is covered by copies of one shape. Their size, place and tilt, the colours, and clouds and noise
+over all of it are drawn anew for each image: the nuisance that random crops, flips and colour jitter change,
+so that the shape alone is common to two views. Raw pixels, and so an untrained network, follow the colours.
 """
 
 import numpy as np
 
-CLASS_NAMES = ("disk", "ring", "square", "frame", "triangle", "plus", "cross", "diamond", "bars", "columns")
+CLASS_NAMES = ("bars", "columns", "slashes", "checker", "disks", "rings", "grid", "lattice", "triangles", "zigzag")
 IMAGE_SIZE = 32
 SPLIT_SIZES = {"train": 5000, "test": 1000}
-_COPIES = 5
 _CHUNK = 500
+_CLOUDS = 0.1
+_NOISE = 0.06
 
 
-def _inside(kind: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Signed distance to the edge of a shape of half-width 1, positive inside; u to the right, v down."""
-    radius, square, diamond = np.hypot(u, v), np.maximum(np.abs(u), np.abs(v)), np.abs(u) + np.abs(v)
+def _pattern(kind: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Distance to the edge of the shapes, positive inside; u to the right, v down, one shape for each unit."""
 
-    def arms(a, b):
-        return np.minimum(0.3 - np.minimum(np.abs(a), np.abs(b)), 1.0 - np.maximum(np.abs(a), np.abs(b)))
+    def cell(a):
+        return np.mod(a, 1.0) - 0.5
 
-    turned = (u + v) / np.sqrt(2), (u - v) / np.sqrt(2)
-    stripes = {8: v, 9: u}
-    if kind in stripes:
-        return np.minimum(0.9 - square, 0.25 - np.abs(np.mod(stripes[kind] + 1.3, 0.9) - 0.45))
+    def stripes(a, width=0.25):
+        return width - np.abs(cell(a))
+
+    x, y = cell(u), cell(v)
+    radius = np.hypot(x, y)
+    right, left = (u + v) / np.sqrt(2), (u - v) / np.sqrt(2)
     return [
-        lambda: 0.9 - radius,
-        lambda: 0.25 - np.abs(radius - 0.75),
-        lambda: 0.85 - square,
-        lambda: 0.22 - np.abs(square - 0.75),
-        lambda: np.minimum(0.8 - v, (v + 1.0) / 2 - np.abs(u)),
-        lambda: arms(u, v),
-        lambda: arms(*turned),
-        lambda: (1.0 - diamond) / np.sqrt(2),
+        lambda: stripes(v),
+        lambda: stripes(u),
+        lambda: stripes(right),
+        lambda: np.where(x * y > 0, 1, -1) * np.minimum(np.abs(x), np.abs(y)),
+        lambda: 0.36 - radius,
+        lambda: 0.1 - np.abs(radius - 0.34),
+        lambda: np.maximum(stripes(u, 0.14), stripes(v, 0.14)),
+        lambda: np.maximum(stripes(right, 0.14), stripes(left, 0.14)),
+        lambda: np.minimum(0.35 - y, (y + 0.4) / 2 - np.abs(x)),
+        lambda: stripes(v + np.abs(cell(u))),
     ][kind]()
+
+
+def _colour(hue: np.ndarray, value: float = 0.75, saturation: float = 0.6) -> np.ndarray:
+    """HSV to RGB: hues `[...]` in turns to `[..., 3]`."""
+    k = np.mod(np.array([5.0, 3.0, 1.0]) + 6.0 * hue[..., None], 6.0)
+    return value * (1 - saturation * np.clip(np.minimum(k, 4 - k), 0, 1))
+
+
+def _smooth(values: np.ndarray, size: int) -> np.ndarray:
+    """Bilinear interpolation of a grid of colours `[N, G, G, 3]` to `[N, size, size, 3]`."""
+    grid = values.shape[1]
+    where = np.linspace(0, grid - 1, size)
+    weights = np.maximum(0.0, 1.0 - np.abs(where[:, None] - np.arange(grid)[None]))  # [size, G]
+    return np.einsum("yg,xh,nghc->nyxc", weights, weights, values)
 
 
 def _draw(rng: np.random.RandomState, labels: np.ndarray) -> np.ndarray:
     """Images `[N, 32, 32, 3] float` in 0 to 1."""
     n, size = len(labels), IMAGE_SIZE
-    y, x = np.mgrid[0:size, 0:size] + 0.5
-    tilt = rng.uniform(-0.15, 0.15, (n, 2, 1, 1, 3))
-    background = rng.uniform(0.15, 0.85, (n, 1, 1, 3))
-    images = background + tilt[:, 0] * (x[..., None] / size - 0.5) + tilt[:, 1] * (y[..., None] / size - 0.5)
-    cells = np.argsort(rng.uniform(size=(n, 9)), axis=1)[:, :_COPIES]  # distinct cells of a 3 x 3 grid
-    for copy in range(_COPIES):
-        row, column = np.divmod(cells[:, copy], 3)
-        centre_y, centre_x = ((cell + 0.5) * size / 3 + rng.uniform(-1.5, 1.5, n) for cell in (row, column))
-        half = rng.uniform(3.5, 5.5, n)
-        colour = rng.uniform(0.0, 1.0, (n, 1, 1, 3))
-        # A colour too close to the background would hide the shape.
-        close = np.abs(colour - background).mean(axis=-1, keepdims=True) < 0.3
-        colour = np.where(close, np.where(background > 0.5, background - 0.5, background + 0.5), colour)
-        u = (x[None] - centre_x[:, None, None]) / half[:, None, None]
-        v = (y[None] - centre_y[:, None, None]) / half[:, None, None]
-        edge = np.empty_like(u)
-        for kind in range(len(CLASS_NAMES)):
-            edge[labels == kind] = _inside(kind, u[labels == kind], v[labels == kind])
-        alpha = np.clip(edge * half[:, None, None] + 0.5, 0.0, 1.0)[..., None]
-        images = images * (1 - alpha) + colour * alpha
-    return images + rng.normal(0.0, 0.03, images.shape)
+
+    def draw(low, high, *shape):
+        return rng.uniform(low, high, (n, *shape))
+
+    y, x = np.mgrid[0:size, 0:size][:, None] + 0.5  # [1, size, size] each
+    period, tilt = draw(6.0, 11.0, 1, 1), np.radians(draw(-10, 10, 1, 1))
+    u = (np.cos(tilt) * x - np.sin(tilt) * y) / period + draw(0, 1, 1, 1)
+    v = (np.sin(tilt) * x + np.cos(tilt) * y) / period + draw(0, 1, 1, 1)
+    edge = np.empty_like(u)
+    for kind in range(len(CLASS_NAMES)):
+        edge[labels == kind] = _pattern(kind, u[labels == kind], v[labels == kind])
+    alpha = np.clip(edge * period + 0.5, 0.0, 1.0)[..., None]
+    hue = draw(0, 1, 1, 1)
+    # Opposite hues of one brightness: a random turn of the colour circle leaves no trace of either, nor of which
+    # is the shape's. With brighter and darker colours SimSiam learned those, and not the shapes (kNN 27 %).
+    front, back = _colour(hue), _colour(hue + 0.5)
+    images = back + (front - back) * alpha + _smooth(draw(-_CLOUDS, _CLOUDS, 5, 5, 3), size)
+    return images + rng.normal(0.0, _NOISE, images.shape)
 
 
 def make_shapes(split: str) -> tuple[np.ndarray, np.ndarray]:

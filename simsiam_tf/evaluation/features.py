@@ -24,6 +24,11 @@ class LabelledFeatures(NamedTuple):
     labels: np.ndarray
 
 
+@tf.function(reduce_retracing=True, autograph=False)
+def _embed(backbone, batch):  # traced once for each backbone, however often that is judged
+    return tf.cast(backbone(batch, training=False), tf.float32)
+
+
 def feature_batches(backbone: keras.Model, images: tf.data.Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Embeds a data set batch by batch.
 
@@ -35,12 +40,8 @@ def feature_batches(backbone: keras.Model, images: tf.data.Dataset) -> Iterator[
         Features `[B, D] float32` and positions `[B] int64`.
     """
 
-    @tf.function(reduce_retracing=True, autograph=False)
-    def embed(batch):
-        return tf.cast(backbone(batch, training=False), tf.float32)
-
     for batch, index in images:
-        yield embed(batch).numpy(), index.numpy()
+        yield _embed(backbone, batch).numpy(), index.numpy()
 
 
 def embed_source(

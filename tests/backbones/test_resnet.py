@@ -48,7 +48,7 @@ def test_a_keras_file_gives_the_same_features(tmp_path, rng):
 def test_an_unknown_arch_is_refused():
     from simsiam_tf import ResNet
 
-    with pytest.raises(ValueError, match="arch must be one of .* Received: 'vgg'"):
+    with pytest.raises(ValueError, match=r"arch must be one of .* Received: 'vgg'"):
         ResNet("vgg")
 
 

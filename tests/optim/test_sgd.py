@@ -7,7 +7,7 @@ from simsiam_tf.optim import scaled_learning_rate
 
 
 def test_sgd_is_pytorch_s_under_a_schedule(float64, rng):
-    start, rates = rng.standard_normal(5), [0.3, 0.2, 0.05, 0.01]
+    start = rng.standard_normal(5)
     gradients = rng.standard_normal((4, 5))
     schedule = WarmupCosine(0.3, 10)
     variable, optimizer = keras.Variable(start), SGD(schedule, 0.9, 0.1)

@@ -1,0 +1,1 @@
+"""Small commands: `python -m simsiam_tf.cli.<name>`."""

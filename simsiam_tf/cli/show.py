@@ -1,0 +1,38 @@
+"""Prints a run's results and where everything of it lies: `python -m simsiam_tf.cli.show --workdir=W`."""
+
+from absl import flags
+
+from flags import definitions
+from simsiam_tf.workdir import Workdir
+
+_CONTENTS = {
+    "summary.json": "every number, with what produced it",
+    "metrics.jsonl": "one line for each epoch",
+    "config.json": "every setting, versions, seed and commit",
+    "tensorboard": "curves: tensorboard --logdir=...",
+    "checkpoints": "weights and optimiser",
+    "export": "SavedModel (uint8 images to features) and backbone.keras",
+}
+
+
+def define() -> None:
+    """The one flag of this command."""
+    flags.DEFINE_string("workdir", "", "Folder of the run.")
+
+
+def main() -> None:
+    """Prints the table."""
+    workdir = Workdir.of_old_run(flags.FLAGS.workdir)
+    print("\nResults")
+    for name, record in workdir.summary().items():
+        value = record["value"]
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        print(f"  {name:<20} {text}{' %' if record.get('unit') == 'percent' else ''}")
+    print("Files")
+    for name, meaning in _CONTENTS.items():
+        if (workdir.root / name).exists():
+            print(f"  {workdir.root / name}: {meaning}")
+
+
+if __name__ == "__main__":
+    definitions.run(define, main)

@@ -1,0 +1,74 @@
+import hashlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simsiam_tf.config import DataConfig, UsageError
+from simsiam_tf.data.shapes import CLASS_NAMES, make_shapes
+from simsiam_tf.data.sources import open_eval_source, open_source
+
+
+def write_images(folder, names, rng):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = rng.integers(0, 256, (20, 30, 3), np.uint8)
+        encode = tf.io.encode_png if name.endswith("png") else tf.io.encode_jpeg
+        path.write_bytes(encode(image).numpy())
+
+
+def folder(path):
+    return DataConfig(dataset="folder", data_dir=str(path))
+
+
+def test_class_folders_are_labels(tmp_path, rng):
+    write_images(tmp_path / "train", ["cat/1.jpg", "cat/deep/2.JPG", "dog/3.png"], rng)
+    write_images(tmp_path / "val", ["cat/4.jpg", "dog/5.jpeg"], rng)
+    train, val = open_source(folder(tmp_path), "train"), open_eval_source(folder(tmp_path))
+    np.testing.assert_array_equal(train.labels, [0, 0, 1])
+    np.testing.assert_array_equal(val.labels, [0, 1])
+    assert train.num_classes == 2
+    assert train.read(tf.constant(2)).shape == (20, 30, 3)
+
+
+@pytest.mark.parametrize("names", [["1.jpg", "2.png"], ["a/1.jpg", "2.png"], ["a/1.jpg", "a/2.jpg"]])
+def test_a_folder_without_classes_has_no_labels(tmp_path, rng, names):
+    write_images(tmp_path, names, rng)
+    (tmp_path / "notes.txt").write_text("no image")
+    source = open_source(folder(tmp_path), "train")
+    assert source.labels is None
+    assert source.num_examples == 2
+    assert open_eval_source(folder(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "split", "message"),
+    [
+        (DataConfig(dataset="nosuch"), "train", "must be a name in TensorFlow Datasets.* Received: 'nosuch'"),
+        (DataConfig(dataset="shapes"), "dev", "has the splits train, test. Received: 'dev'"),
+        (DataConfig(dataset="folder", data_dir="/nowhere"), "train", "must be an existing folder.*/nowhere"),
+        (DataConfig(dataset="cifar10", data_dir="/nowhere"), "train", "must be an existing directory.*/nowhere"),
+    ],
+)
+def test_a_missing_data_set_is_said(config, split, message):
+    with pytest.raises(UsageError, match=message):
+        open_source(config, split)
+
+
+def test_an_unprepared_data_set_is_not_fetched_unasked(tmp_path):
+    with pytest.raises(UsageError, match=r"cifar10 is not in .*; add --download"):
+        open_source(DataConfig(dataset="cifar10", data_dir=str(tmp_path)), "train")
+
+
+def test_an_empty_folder_names_the_extensions(tmp_path):
+    with pytest.raises(UsageError, match=r"no image in .*\.jpg, \.jpeg, \.png"):
+        open_source(folder(tmp_path), "train")
+
+
+def test_shapes_are_the_same_everywhere():
+    images, labels = make_shapes("test")
+    assert images.shape == (1000, 32, 32, 3)
+    np.testing.assert_array_equal(np.bincount(labels), [100] * len(CLASS_NAMES))
+    assert hashlib.sha256(images.tobytes()).hexdigest()[:16] == "e8860d0003ad8cdb"
+    assert not np.array_equal(images[:500], make_shapes("train")[0][:500])

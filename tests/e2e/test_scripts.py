@@ -1,0 +1,203 @@
+"""train.py and evaluate.py as a user runs them."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import TINY_FLAGS, run_script
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "tiny"
+    done = run_script("train.py", *TINY_FLAGS, f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    return workdir, done
+
+
+def summary(workdir):
+    return json.loads((workdir / "summary.json").read_text())
+
+
+def lines(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def tree(workdir):
+    return {path: path.stat().st_mtime_ns for path in workdir.rglob("*") if path.is_file()}
+
+
+def last_weights(workdir):
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(workdir / "checkpoints")))
+    names = sorted(n for n in reader.get_variable_to_shape_map() if n.startswith(("model/", "optimizer/")))
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def test_a_run_leaves_its_record(finished):
+    workdir, done = finished
+    records = summary(workdir)
+    wanted = [
+        "knn_top1",
+        "knn_top1_untrained",
+        "loss",
+        "z_std_scaled",
+        "images_per_second",
+        "wall_seconds",
+        "epochs",
+        "recipe",
+    ]
+    assert set(wanted) <= set(records)
+    assert all("value" in record for record in records.values())
+    assert 0 <= records["knn_top1"]["value"] <= 100
+    assert (records["knn_top1"]["k"], records["knn_top1"]["temperature"], records["knn_top1"]["bank_size"]) == (
+        200,
+        0.1,
+        200,
+    )
+    assert [line["epoch"] for line in lines(workdir)] == [0, 1, 2]
+    assert lines(workdir)[-1]["loss"] == records["loss"]["value"]
+    config = json.loads((workdir / "config.json").read_text())
+    assert config["config"]["run"]["seed"] == 0
+    assert config["versions"]["tensorflow"]
+    assert list((workdir / "tensorboard").glob("events*"))
+    assert f"results in {workdir}/summary.json" in done.stdout.splitlines()[-1]
+
+
+def test_a_finished_run_is_left_alone(finished):
+    workdir, _ = finished
+    before = tree(workdir)
+    again = run_script("train.py", *TINY_FLAGS, f"--workdir={workdir}")
+    assert again.returncode == 0
+    assert "This run is finished" in again.stdout
+    assert tree(workdir) == before
+
+
+def test_another_configuration_is_refused(finished):
+    workdir, _ = finished
+    before = tree(workdir)
+    other = run_script("train.py", *TINY_FLAGS, "--seed=5", f"--workdir={workdir}")
+    assert_refused(other, "another configuration (seed 0 there, 5 here)")
+    assert_refused(run_script("train.py", *TINY_FLAGS, "--noresume", f"--workdir={workdir}"), "--noresume")
+    assert tree(workdir) == before
+
+
+def assert_refused(done, message):
+    assert done.returncode == 2, done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--no_such_flag=1"], "no_such_flag"),
+        (["--epochs=-1"], "--epochs must not be negative. Received: -1"),
+        (["--arch=vgg"], "vgg"),
+        (["surplus"], "Received: surplus"),
+        (["--global_batch_size=9", "--cpu_devices=2"], "multiple of the number of replicas (2). Received: 9"),
+        (["--global_batch_size=100"], "must not exceed the 64 training images. Received: 100"),
+        (["--dataset=folder", "--data_dir=/nowhere"], "Received: /nowhere"),
+        (["--dataset=nosuch"], "Received: 'nosuch'"),
+        (["--flagfile=/nowhere.flags"], "/nowhere.flags"),
+    ],
+)
+def test_an_impossible_request_ends_with_one_sentence(tmp_path, flags, message):
+    done = run_script("train.py", *TINY_FLAGS, f"--workdir={tmp_path / 'run'}", *flags)
+    assert_refused(done, message)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    done = run_script("train.py", *TINY_FLAGS, f"--workdir={tmp_path / 'file' / 'run'}")
+    assert_refused(done, "--workdir must be a folder that can be written")
+
+
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(finished, tmp_path):
+    workdir, _ = finished
+    stop = "import os, signal; from simsiam_tf.checkpoints import SaveCheckpoints as S; save = S._save\n"
+    stop += (
+        "def _save(self):\n    save(self)\n    if self._checkpoints.step == 6: os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(
+        # Kills the process right after the save at step 6, in the middle of the second epoch.
+        "import sys, importlib.abc\n"
+        "class Hook(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'simsiam_tf.pretrain':\n"
+        "            sys.meta_path.remove(self)\n"
+        f"            exec({stop!r} + 'S._save = _save')\n"
+        "sys.meta_path.insert(0, Hook())\n"
+    )
+    flags = [*TINY_FLAGS, "--save_every_steps=2", f"--workdir={tmp_path / 'run'}"]
+    path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+    assert run_script("train.py", *flags, PYTHONPATH=path).returncode == -9
+    assert [line["epoch"] for line in lines(tmp_path / "run")] == [0, 1]
+    done = run_script("train.py", *flags)
+    assert "Continuing at step 6" in done.stdout
+    assert done.returncode == 0, done.stderr
+    ours, theirs = last_weights(tmp_path / "run"), last_weights(workdir)
+    assert set(ours) == set(theirs)
+    for name, value in ours.items():
+        np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+    for ours, theirs in zip(lines(tmp_path / "run"), lines(workdir), strict=True):
+        for name in ("epoch", "step", "loss", "z_std_scaled", "knn_top1"):
+            assert ours.get(name) == theirs.get(name), name
+
+
+def test_two_replicas_train_like_one(tmp_path):
+    losses = []
+    for devices in (1, 2):
+        workdir = tmp_path / str(devices)
+        flags = [*TINY_FLAGS, "--precision=float64", f"--cpu_devices={devices}", f"--workdir={workdir}"]
+        done = run_script("train.py", *flags, "--epochs=1", "--knn_every_epochs=0")
+        assert done.returncode == 0, done.stderr
+        losses.append(summary(workdir)["loss"]["value"])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-10)
+
+
+def test_evaluation_adds_to_the_summary(finished):
+    workdir, _ = finished
+    for flags in (
+        ["--protocol=knn", "--knn_k=50"],
+        ["--protocol=linear", "--linear_augmentation=none", "--linear_epochs=2"],
+        ["--protocol=export"],
+    ):
+        done = run_script("evaluate.py", *flags, f"--workdir={workdir}")
+        assert done.returncode == 0, done.stderr
+    records = summary(workdir)
+    assert (records["knn_top1"]["k"], records["knn_top1"]["bank_size"]) == (50, 5000)
+    assert records["linear_top1"]["optimizer"] == "lars"
+    assert records["loss"]["value"] is not None
+    assert (workdir / "export" / "saved_model.pb").exists()
+    assert (workdir / "export" / "backbone.keras").exists()
+    before = tree(workdir)
+    again = run_script("evaluate.py", "--protocol=export", f"--workdir={workdir}")
+    assert again.returncode == 0
+    assert "already" in again.stdout
+    assert tree(workdir) == before
+
+
+def test_evaluation_of_no_run_is_refused(tmp_path):
+    assert_refused(run_script("evaluate.py", "--protocol=knn", f"--workdir={tmp_path}"), "must be the folder of a run")
+
+
+def test_an_unlabelled_folder_trains_without_knn(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        image = rng.integers(0, 256, (24 + i, 40, 3), np.uint8)
+        (tmp_path / "photos" / f"{i % 3}").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / f"{i}.png").write_bytes(tf.io.encode_png(image).numpy())
+    flags = [*TINY_FLAGS, "--dataset=folder", f"--data_dir={tmp_path / 'photos'}", f"--workdir={tmp_path / 'run'}"]
+    done = run_script("train.py", *flags, "--epochs=1")
+    assert done.returncode == 0, done.stderr
+    assert "kNN is off: the data set folder has no labels." in done.stdout
+    assert summary(tmp_path / "run")["knn_top1"]["value"] is None
+    assert summary(tmp_path / "run")["loss"]["value"] < 1
+    done = run_script("evaluate.py", "--protocol=knn", f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from simsiam_tf import resnet18
+from simsiam_tf.config import EvaluationConfig
+from simsiam_tf.data.sources import memory_source
+from simsiam_tf.evaluation.linear import LinearProtocol, _rebatch
+
+
+@pytest.fixture
+def protocol(rng):
+    """Two classes that differ in brightness: any features separate them."""
+
+    def source(n):
+        labels = np.arange(n) % 2
+        images = rng.integers(0, 100, (n, 16, 16, 3)) + 120 * labels[:, None, None, None]
+        return memory_source("made", images.astype(np.uint8), labels, 2)
+
+    def make(**options):
+        return LinearProtocol(source(64), source(32), 16, EvaluationConfig(protocol="linear", **options))
+
+    return make
+
+
+@pytest.mark.parametrize("augmentation", ["none", "crop_flip"])
+@pytest.mark.parametrize("optimizer", ["lars", "sgd"])
+def test_learns_and_leaves_the_backbone_alone(protocol, augmentation, optimizer):
+    backbone = resnet18(cifar_stem=True, width=0.0625)
+    before = [v.numpy() for v in backbone.variables]
+    options = dict(linear_optimizer=optimizer, linear_augmentation=augmentation, linear_epochs=10, linear_batch_size=16)
+    rate = {"lars": 10.0, "sgd": 1.0}[optimizer]
+    top1, top5, seconds = protocol(**options, linear_base_learning_rate=rate).accuracy(backbone)
+    assert top1 > 90
+    assert top5 == 100
+    assert seconds > 0
+    for ours, variable in zip(before, backbone.variables, strict=True):
+        np.testing.assert_array_equal(ours, variable.numpy(), err_msg=variable.path)
+
+
+def test_defaults_are_the_paper_s(protocol):
+    lars, sgd = protocol().describe(), protocol(linear_optimizer="sgd").describe()
+    assert (lars["optimizer"], lars["base_learning_rate"], lars["epochs"]) == ("lars", 0.02, 90)
+    assert (sgd["base_learning_rate"], sgd["batch_size"]) == (30.0, 64)  # 256, but there are 64 images
+    assert lars["augmentation"] == "crop_flip"
+
+
+def test_rebatch_keeps_the_order_and_drops_the_rest():
+    parts = [(np.arange(i, i + 3), np.arange(i, i + 3)) for i in range(0, 12, 3)]
+    batches = [features.tolist() for features, _ in _rebatch(iter(parts), 5)]
+    assert batches == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]

@@ -1,0 +1,66 @@
+import dataclasses
+
+import pytest
+
+from simsiam_tf.augment.policies import POLICIES, resolve
+from simsiam_tf.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimizerConfig, RunConfig, UsageError
+
+
+def make_config(**run):
+    return Config(ModelConfig(), OptimizerConfig(), DataConfig(), AugmentConfig(), RunConfig(workdir="w", **run))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ModelConfig(bn_placement="some"), r"--bn_placement must be one of none, .* Received: 'some'\."),
+        (lambda: ModelConfig(width=0.0), r"--width must be positive. Received: 0.0\."),
+        (lambda: ModelConfig(projector_layers=1), "--projector_layers must be at least 2"),
+        (lambda: OptimizerConfig(weight_decay=-1.0), "--weight_decay must not be negative. Received: -1.0"),
+        (lambda: OptimizerConfig(base_learning_rate=0.0), "--base_learning_rate must be positive"),
+        (lambda: OptimizerConfig(sgd_momentum=1.0), "--sgd_momentum must be below 1"),
+        (lambda: DataConfig(dataset="folder"), "--dataset=folder needs --data_dir"),
+        (lambda: DataConfig(image_size=4), "--image_size must be at least 8. Received: 4"),
+        (lambda: AugmentConfig(flip_p=1.5), "--flip_p must be at most 1. Received: 1.5"),
+        (lambda: AugmentConfig(hue=0.7), "--hue must be at most 0.5"),
+        (lambda: RunConfig(), "--workdir must name a folder"),
+        (lambda: RunConfig(workdir="w", epochs=0), "--epochs must be positive. Received: 0"),
+    ],
+)
+def test_an_impossible_value_is_refused_with_the_rule_and_what_was_received(make, message):
+    with pytest.raises(UsageError, match=message):
+        make()
+
+
+def test_goes_through_json_and_back():
+    config = make_config(seed=3)
+    assert Config.from_dict(config.to_dict()) == config
+
+
+def test_settings_of_another_version_are_refused():
+    values = make_config().to_dict()
+    values["model"]["magic"] = 1
+    with pytest.raises(UsageError, match=r"does not know. Received: magic"):
+        Config.from_dict(values)
+
+
+def test_identity_is_what_changes_the_weights():
+    config = make_config()
+    same = dataclasses.replace(config, run=dataclasses.replace(config.run, workdir="v", knn_every_epochs=7))
+    other = dataclasses.replace(config, run=dataclasses.replace(config.run, seed=1))
+    assert same.identity() == config.identity()
+    assert other.identity() != config.identity()
+
+
+def test_the_paper_s_augmentation():
+    """Sec. 3 of the paper in PyTorch's notation, and App. D for CIFAR."""
+    policy = POLICIES["simsiam"]
+    assert (policy.crop_min_scale, policy.flip_p, policy.jitter_p, policy.gray_p) == (0.2, 0.5, 0.8, 0.2)
+    assert (policy.brightness, policy.contrast, policy.saturation, policy.hue) == (0.4, 0.4, 0.4, 0.1)
+    assert policy.blur_p == 0.5
+    assert POLICIES["simsiam_cifar"] == dataclasses.replace(policy, blur_p=0.0)
+
+
+def test_own_strengths_replace_the_policy_s():
+    config = AugmentConfig(augmentation="simsiam_cifar", hue=0.5, blur_p=0.0)
+    assert resolve(config) == dataclasses.replace(POLICIES["simsiam_cifar"], hue=0.5)

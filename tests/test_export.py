@@ -1,0 +1,51 @@
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simsiam_tf import resnet18
+from simsiam_tf.augment import ops
+from simsiam_tf.export import export
+
+LOAD = """
+import sys, numpy as np, tensorflow as tf
+serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+images = np.load(sys.argv[2])
+np.save(sys.argv[3], serve(image=tf.constant(images))["features"])
+"""
+
+
+@pytest.fixture
+def backbone(rng):
+    model = resnet18(cifar_stem=True, width=0.0625)
+    model(rng.standard_normal((8, 32, 32, 3)).astype(np.float32), training=True)  # moving statistics of its own
+    return model
+
+
+def test_the_saved_model_serves_without_this_package(tmp_path, rng, backbone):
+    export(backbone, 32, tmp_path / "export")
+    images = rng.integers(0, 256, (3, 32, 32, 3), np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    arguments = [str(tmp_path / name) for name in ("export", "images.npy", "features.npy")]
+    subprocess.run([sys.executable, "-c", LOAD, *arguments], check=True, cwd=tmp_path, env={"PATH": "/usr/bin"})
+    expected = backbone(ops.normalize(tf.cast(images, tf.float32)), training=False)
+    np.testing.assert_allclose(np.load(tmp_path / "features.npy"), expected, atol=1e-5)
+
+
+def test_any_number_and_any_size_of_images(tmp_path, rng, backbone):
+    export(backbone, 32, tmp_path / "export")
+    serve = tf.saved_model.load(str(tmp_path / "export")).signatures["serving_default"]
+    for shape in [(1, 32, 32, 3), (5, 20, 30, 3), (2, 100, 64, 3)]:
+        features = serve(image=tf.constant(rng.integers(0, 256, shape, np.uint8)))["features"]
+        assert features.shape == (shape[0], backbone.feature_dim)
+        assert features.dtype == tf.float32
+
+
+def test_the_keras_file_is_the_backbone(tmp_path, rng, backbone):
+    export(backbone, 32, tmp_path / "export")
+    again = keras.models.load_model(tmp_path / "export" / "backbone.keras")
+    images = rng.standard_normal((2, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_array_equal(again(images), backbone(images))
