@@ -40,8 +40,9 @@ def float64():
     keras.config.set_dtype_policy("float32")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def two_replicas():
+    # One for all tests: a second strategy on the same devices would reuse the keys of its collectives.
     return tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
 
 

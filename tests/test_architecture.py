@@ -40,7 +40,7 @@ def test_no_import_cycle():
             return
         for other in graph[name]:
             # Importing from a package is importing the module that it takes the name from.
-            if not (other == name.rpartition(".")[0]):
+            if other != name.rpartition(".")[0]:
                 visit(other, [*trail, name])
         done.add(name)
 

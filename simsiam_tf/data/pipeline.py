@@ -90,7 +90,7 @@ def pretraining_dataset(
 
     def decode(epoch, index):
         image = source.read(index)[tf.newaxis]  # [1, H, W, 3]
-        return [cropped(image, epoch, index[tf.newaxis], view)[0] for view in (0, 1)], epoch, index
+        return tuple(cropped(image, epoch, index[tf.newaxis], view)[0] for view in (0, 1)), epoch, index
 
     if source.image_shape is not None:
         dataset = positions.map(from_memory, tf.data.AUTOTUNE, deterministic=True)
