@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from simsiam_tf import resnet18
+from simsiam_tf import LARS, resnet18
 from simsiam_tf.config import EvaluationConfig
 from simsiam_tf.data.sources import memory_source
-from simsiam_tf.evaluation.linear import LinearProtocol, _rebatch
+from simsiam_tf.evaluation.features import LabelledFeatures
+from simsiam_tf.evaluation.linear import LinearProbe, LinearProtocol, _rebatch
 
 
 @pytest.fixture
@@ -23,22 +25,30 @@ def protocol(rng):
 
 
 @pytest.mark.parametrize("augmentation", ["none", "crop_flip"])
-@pytest.mark.parametrize("optimizer", ["lars", "sgd"])
-def test_learns_and_leaves_the_backbone_alone(protocol, augmentation, optimizer):
+def test_learns_and_leaves_the_backbone_alone(protocol, augmentation):
     backbone = resnet18(cifar_stem=True, width=0.0625)
     before = [v.numpy() for v in backbone.variables]
     top1, top5, seconds = protocol(
-        linear_optimizer=optimizer,
+        linear_optimizer="sgd",
         linear_augmentation=augmentation,
         linear_epochs=10,
         linear_batch_size=16,
-        linear_base_learning_rate={"lars": 500.0, "sgd": 1.0}[optimizer],
+        linear_base_learning_rate=1.0,
     ).accuracy(backbone)
     assert top1 > 90
     assert top5 == 100
     assert seconds > 0
     for ours, variable in zip(before, backbone.variables, strict=True):
         np.testing.assert_array_equal(ours, variable.numpy(), err_msg=variable.path)
+
+
+def test_lars_learns_by_shares_of_the_kernel_s_norm(rng):
+    labels = rng.integers(0, 3, 300)
+    features = (rng.standard_normal((300, 8)) + 4 * np.eye(8)[labels]).astype(np.float32)
+    probe = LinearProbe(8, 3, LARS(5.0, weight_decay=0.0))
+    for _ in range(200):
+        probe.step(tf.constant(features), tf.constant(labels))
+    assert probe.accuracy(LabelledFeatures(features, labels))[0] > 95
 
 
 def test_defaults_are_the_paper_s(protocol):
