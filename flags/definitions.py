@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import flags
 
@@ -19,17 +19,17 @@ _DEFINE: dict[str, Any] = {
 }
 
 
-def _define(group: type, **defaults: Any) -> None:
-    """One flag for each field of a dataclass; `defaults` replace the fields' own."""
+def _define(group: type) -> None:
+    """One flag for each field of a dataclass, under the group's heading in --help."""
+    heading = (group.__doc__ or group.__name__).splitlines()[0].rstrip(".")
     for field in dataclasses.fields(group):
-        default = defaults.get(field.name, field.default)
         kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
-        if field.metadata["choices"]:
-            flags.DEFINE_enum(
-                field.name, default, field.metadata["choices"], field.metadata["help"], module_name=group.__name__
-            )
+        default: Any = field.default
+        name, choices, text = field.name, field.metadata["choices"], field.metadata["help"]
+        if choices:
+            flags.DEFINE_enum(name, default, choices, text, module_name=heading)
         else:
-            _DEFINE[kind](field.name, default, field.metadata["help"], module_name=group.__name__)
+            _DEFINE[kind](name, default, text, module_name=heading)
 
 
 def _values(group: type) -> dict[str, Any]:
@@ -61,11 +61,12 @@ _DATA_OF_ANOTHER_SET = ("dataset", "data_dir", "download", "train_split", "eval_
 def define_evaluation_flags() -> None:
     """The flags of evaluate.py. What concerns the data is the run's own unless given."""
     _define(EvaluationConfig)
-    flags.DEFINE_string("workdir", "", "Folder of the run that is judged.")
+    heading = "The run, and the data where it is not the run's own"
+    flags.DEFINE_string("workdir", "", "Folder of the run that is judged.", module_name=heading)
     for field in dataclasses.fields(DataConfig):
         if field.name in _DATA_OF_ANOTHER_SET:
             define = flags.DEFINE_bool if field.name == "download" else flags.DEFINE_string
-            define(field.name, None, f"{field.metadata['help']} By default the run's own.")
+            define(field.name, None, f"{field.metadata['help']} By default the run's own.", module_name=heading)
 
 
 def evaluation_config() -> tuple[str, EvaluationConfig, dict[str, Any]]:
@@ -74,15 +75,34 @@ def evaluation_config() -> tuple[str, EvaluationConfig, dict[str, Any]]:
     return flags.FLAGS.workdir, EvaluationConfig(**_values(EvaluationConfig)), given
 
 
-def run(define: Callable[[], None], main: Callable[[], int | None]) -> None:
-    """Parses the command line, calls `main`, and exits: 0, or 2 with one sentence for a request that cannot be met."""
+def run(define: Callable[[], None], main: Callable[[], None]) -> None:
+    """Parses the command line, calls `main`, and exits.
+
+    The exit code is 0, or 2 with one sentence for a request that cannot be met, 1 with one for a run that
+    diverged, 130 after an interrupt.
+
+    Args:
+        define: defines the script's flags.
+        main: does its work.
+    """
     define()
     flags.FLAGS.set_gnu_getopt(True)
+    if any(argument.lstrip("-") in ("h", "help", "helpfull") for argument in sys.argv[1:]):
+        print(f"{sys.modules['__main__'].__doc__}\nFlags:{flags.FLAGS.get_help(include_special_flags=False)}")
+        sys.exit(0)
     try:
         rest = flags.FLAGS(sys.argv)[1:]
         if rest:
             raise UsageError(f"Arguments must be flags, as --name=value. Received: {' '.join(rest)}.")
-        sys.exit(main() or 0)
-    except (flags.Error, UsageError, PermissionError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+        main()
+    except (flags.Error, UsageError) as error:
+        _exit(2, str(error))
+    except FloatingPointError as error:
+        _exit(1, str(error))
+    except KeyboardInterrupt:
+        _exit(130, "Interrupted; the same command goes on from the last checkpoint.")
+
+
+def _exit(code: int, message: str) -> NoReturn:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)

@@ -200,3 +200,13 @@ def test_an_unlabelled_folder_trains_without_knn(tmp_path):
     assert summary(tmp_path / "run")["loss"]["value"] < 1
     done = run_script("evaluate.py", "--protocol=knn", f"--workdir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "words"), [("train.py", ["--predictor_lr", "Table 1c"]), ("evaluate.py", ["--knn_k"])]
+)
+def test_help_explains_the_flags(script, words):
+    done = run_script(script, "--help")
+    assert done.returncode == 0
+    for word in words:
+        assert word in done.stdout

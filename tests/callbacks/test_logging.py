@@ -1,0 +1,40 @@
+import json
+
+import pytest
+
+from simsiam_tf.callbacks.logging import HealthCheck, MetricsLog
+from simsiam_tf.workdir import Workdir
+
+
+def test_a_collapse_is_said(capsys):
+    check = HealthCheck()
+    check.on_epoch_end(0, {"loss": -0.95, "z_std_scaled": 0.98})
+    check.on_epoch_end(1, {"loss": -0.3, "z_std_scaled": 0.2})
+    assert capsys.readouterr().out == ""
+    check.on_epoch_end(2, {"loss": -0.95, "z_std_scaled": 0.2})
+    assert "epoch 3: the representations look collapsed" in capsys.readouterr().out
+
+
+def test_a_divergence_ends_the_run_with_advice():
+    HealthCheck().on_train_batch_end(0, {"loss": 0.1})
+    with pytest.raises(FloatingPointError, match="became nan at step 5 .* lower --base_learning_rate"):
+        HealthCheck().on_train_batch_end(4, {"loss": float("nan")})
+
+
+def test_metrics_go_on_after_a_restart_without_gap_or_repeat(tmp_path):
+    workdir = Workdir(tmp_path)
+    log = MetricsLog(workdir, steps_per_epoch=10)
+    log.write(0, {"knn_top1": 10.0})
+    for epoch in (0, 1):
+        log.on_epoch_end(epoch, {"loss": -float(epoch)})
+    with workdir.metrics_path.open("a") as file:
+        file.write('{"epoch": 3, "st')  # a kill in the middle of a line
+    workdir.keep_metrics_up_to(10)  # the checkpoint is of the first epoch's end
+    MetricsLog(workdir, steps_per_epoch=10).on_epoch_end(1, {"loss": -5.0})
+    lines = [json.loads(line) for line in workdir.metrics_path.read_text().splitlines()]
+    assert [(line["epoch"], line["step"], line.get("loss")) for line in lines] == [
+        (0, 0, None),
+        (1, 10, 0.0),
+        (2, 20, -5.0),
+    ]
+    assert lines[2]["wall_seconds"] >= lines[1]["wall_seconds"]
