@@ -10,6 +10,8 @@ from absl import flags
 
 from simsiam_tf.config import CONFIG_GROUPS, Config, DataConfig, EvaluationConfig, UsageError
 
+_OLD_RUN = "The run, and the data where it is not the run's own"
+
 _DEFINE: dict[str, Any] = {
     "str": flags.DEFINE_string,
     "int": flags.DEFINE_integer,
@@ -55,24 +57,33 @@ def recipe_name(arguments: Sequence[str]) -> str:
     return "+".join(pathlib.Path(file).stem for file in files) or "custom"
 
 
+def define_workdir_flag() -> None:
+    """The flag of commands that look at a run."""
+    flags.DEFINE_string("workdir", "", "Folder of the run that is looked at.", module_name=_OLD_RUN)
+
+
+def workdir() -> str:
+    """The value of that flag."""
+    return flags.FLAGS.workdir
+
+
 _DATA_OF_ANOTHER_SET = ("dataset", "data_dir", "download", "train_split", "eval_split")
 
 
 def define_evaluation_flags() -> None:
     """The flags of evaluate.py. What concerns the data is the run's own unless given."""
     _define(EvaluationConfig)
-    heading = "The run, and the data where it is not the run's own"
-    flags.DEFINE_string("workdir", "", "Folder of the run that is judged.", module_name=heading)
+    define_workdir_flag()
     for field in dataclasses.fields(DataConfig):
         if field.name in _DATA_OF_ANOTHER_SET:
             define = flags.DEFINE_bool if field.name == "download" else flags.DEFINE_string
-            define(field.name, None, f"{field.metadata['help']} By default the run's own.", module_name=heading)
+            define(field.name, None, f"{field.metadata['help']} By default the run's own.", module_name=_OLD_RUN)
 
 
 def evaluation_config() -> tuple[str, EvaluationConfig, dict[str, Any]]:
     """The workdir, the evaluation, and the data settings that differ from the run's."""
     given = {name: flags.FLAGS[name].value for name in _DATA_OF_ANOTHER_SET if flags.FLAGS[name].value is not None}
-    return flags.FLAGS.workdir, EvaluationConfig(**_values(EvaluationConfig)), given
+    return workdir(), EvaluationConfig(**_values(EvaluationConfig)), given
 
 
 def run(define: Callable[[], None], main: Callable[[], None]) -> None:

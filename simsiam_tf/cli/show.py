@@ -1,7 +1,5 @@
 """Prints a run's results and where everything of it lies: `python -m simsiam_tf.cli.show --workdir=W`."""
 
-from absl import flags
-
 from flags import definitions
 from simsiam_tf.workdir import Workdir
 
@@ -15,14 +13,9 @@ _CONTENTS = {
 }
 
 
-def define() -> None:
-    """The one flag of this command."""
-    flags.DEFINE_string("workdir", "", "Folder of the run.")
-
-
 def main() -> None:
     """Prints the table."""
-    workdir = Workdir.of_old_run(flags.FLAGS.workdir)
+    workdir = Workdir.of_old_run(definitions.workdir())
     print("\nResults")
     for name, record in workdir.summary().items():
         value = record["value"]
@@ -35,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    definitions.run(define, main)
+    definitions.run(definitions.define_workdir_flag, main)

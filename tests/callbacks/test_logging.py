@@ -17,7 +17,7 @@ def test_a_collapse_is_said(capsys):
 
 def test_a_divergence_ends_the_run_with_advice():
     HealthCheck().on_train_batch_end(0, {"loss": 0.1})
-    with pytest.raises(FloatingPointError, match="became nan at step 5 .* lower --base_learning_rate"):
+    with pytest.raises(FloatingPointError, match=r"became nan at step 5 .* lower --base_learning_rate"):
         HealthCheck().on_train_batch_end(4, {"loss": float("nan")})
 
 
