@@ -106,12 +106,12 @@ def run(define: Callable[[], None], main: Callable[[], None]) -> None:
         if rest:
             raise UsageError(f"Arguments must be flags, as --name=value. Received: {' '.join(rest)}.")
         main()
-    except (flags.Error, UsageError) as error:
+    except (flags.Error, UsageError, PermissionError) as error:
         _exit(2, str(error))
     except FloatingPointError as error:
         _exit(1, str(error))
     except KeyboardInterrupt:
-        _exit(130, "Interrupted; the same command goes on from the last checkpoint.")
+        _exit(130, "Interrupted; give the same command again to go on.")
 
 
 def _exit(code: int, message: str) -> NoReturn:

@@ -85,7 +85,7 @@ def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = ""
     try:
         reader = tf.train.Checkpoint(model=_trackable(model.variables))
         reader.restore(path).assert_existing_objects_matched().expect_partial()
-    except (tf.errors.OpError, AssertionError) as error:
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
         raise UsageError(f"--checkpoint must be a checkpoint of this run. Received: {path}.") from error
     return path
 
@@ -103,7 +103,9 @@ class SaveCheckpoints(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         by_step = self._every_steps and (batch + 1) % self._every_steps == 0
         by_time = self._every_seconds and time.monotonic() - self._last >= self._every_seconds
-        if by_step or by_time:
+        # The epoch's last step is saved by on_epoch_end, after the epoch is on record: a resume from it would
+        # otherwise never write that record.
+        if (by_step or by_time) and batch + 1 < self.params["steps"]:
             self._save()
 
     def on_epoch_end(self, epoch, logs=None):

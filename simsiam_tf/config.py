@@ -92,6 +92,7 @@ class OptimizerConfig(_Validated):
 
     def validate(self):
         check(self.base_learning_rate > 0, "--base_learning_rate must be positive.", self.base_learning_rate)
+        check(self.warmup_epochs < float("inf"), "--warmup_epochs must be finite.", self.warmup_epochs)
         check(self.sgd_momentum < 1, "--sgd_momentum must be below 1.", self.sgd_momentum)
 
 
@@ -178,7 +179,7 @@ class RunConfig(_Validated):
     keep_checkpoints: int = option(3, "Checkpoints that are kept.", identity=False)
     resume: bool = option(True, "Continue an interrupted run in --workdir.", identity=False)
     knn_every_epochs: int = option(1, "kNN monitor each so many epochs, and at the end; 0: never.", identity=False)
-    knn_max_examples: int = option(0, "Images in the kNN monitor's bank; 0: all.", identity=False)
+    knn_max_examples: int = option(0, "Images in the kNN monitor's bank; 0: all.")
 
     def validate(self):
         check(bool(self.workdir), "--workdir must name a folder for the run's results.", "none")
@@ -194,6 +195,7 @@ class EvaluationConfig(_Validated):
 
     protocol: str = option("knn", "Evaluation.", ("knn", "linear", "export"))
     checkpoint: str = option("", "Checkpoint to judge; by default the run's latest.")
+    knn_max_examples: int = option(0, "Images in the kNN's bank; 0: all.")
     knn_k: int = option(200, "Neighbours that vote.")
     knn_temperature: float = option(0.1, "Temperature of their weights exp(s / T).")
     linear_optimizer: str = option("lars", "Optimiser of the linear probe (App. A).", ("lars", "sgd"))
@@ -229,6 +231,13 @@ class Config:
     run: RunConfig
     recipe: str = ""
 
+    def __post_init__(self):
+        check(
+            self.optimizer.warmup_epochs <= self.run.epochs,
+            f"--warmup_epochs must not exceed --epochs ({self.run.epochs}).",
+            self.optimizer.warmup_epochs,
+        )
+
     def identity(self) -> dict[str, Any]:
         """The settings that make this run another than one that differs in them."""
         return {
@@ -251,6 +260,7 @@ class Config:
         """
         groups = {}
         for field in dataclasses.fields(cls):
+            check(field.name in values, "config.json must be one that train.py wrote.", f"no {field.name!r} in it")
             value = values[field.name]
             if field.name != "recipe":
                 known = {f.name for f in dataclasses.fields(CONFIG_GROUPS[field.name])}

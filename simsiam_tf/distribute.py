@@ -34,6 +34,8 @@ def make_strategy(strategy: str = "auto", cpu_devices: int = 1, tpu: str = "") -
     """
     if strategy == "tpu" or (strategy == "auto" and tpu):
         return _tpu_strategy(tpu or "local")
+    if strategy == "one" and cpu_devices > 1:
+        raise UsageError(f"--strategy=one uses one device; leave --cpu_devices at 1. Received: {cpu_devices}.")
     gpus = tf.config.list_physical_devices("GPU")
     if cpu_devices > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
@@ -42,8 +44,7 @@ def make_strategy(strategy: str = "auto", cpu_devices: int = 1, tpu: str = "") -
             tf.config.set_logical_device_configuration(cpu, parts)
         except RuntimeError as error:
             raise UsageError("cpu_devices must be set before TensorFlow first uses a device.") from error
-        if not gpus:
-            return tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(cpu_devices)])
+        return tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(cpu_devices)])
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if strategy == "mirrored" or (strategy == "auto" and len(gpus) > 1):

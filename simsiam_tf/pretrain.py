@@ -1,5 +1,7 @@
 """Pre-training: assembles strategy, data, method and callbacks, and runs the loop."""
 
+import dataclasses
+
 import keras
 
 from simsiam_tf import build, distribute, loop
@@ -7,10 +9,12 @@ from simsiam_tf.augment import policies
 from simsiam_tf.callbacks.knn_monitor import KNNMonitor
 from simsiam_tf.callbacks.logging import HealthCheck, MetricsLog
 from simsiam_tf.checkpoints import Checkpoints, SaveCheckpoints
-from simsiam_tf.config import Config
+from simsiam_tf.config import Config, resolve_stem
 from simsiam_tf.data.pipeline import Order, pretraining_dataset
 from simsiam_tf.data.sources import Source, open_eval_source, open_source
 from simsiam_tf.evaluation.knn import KNNProtocol
+from simsiam_tf.methods import SSLModel
+from simsiam_tf.optim import scaled_learning_rate
 from simsiam_tf.workdir import Workdir, record
 
 
@@ -29,11 +33,11 @@ def pretrain(config: Config) -> None:
     per_replica = distribute.per_replica_batch_size(batch, strategy.num_replicas_in_sync)
     source = open_source(config.data, config.data.train_split)
     order = Order(min(config.data.max_examples or source.num_examples, source.num_examples), batch, config.run.seed)
+    knn = _knn_protocol(config, source)
     workdir = Workdir.of_new_run(config)
     if workdir.is_finished():
         print(f"This run is finished; its results are in {workdir.summary_path}. Nothing was changed.")
         return
-    knn = _knn_protocol(config, source)
 
     keras.utils.set_random_seed(config.run.seed)
     with strategy.scope():
@@ -44,9 +48,10 @@ def pretrain(config: Config) -> None:
     checkpoints = Checkpoints(model, workdir.checkpoints, config.run.keep_checkpoints)
     step = checkpoints.restore_latest()
     _announce(config, order, strategy.num_replicas_in_sync, step)
+    workdir.record_resolved(_resolved(config, model, order, strategy.num_replicas_in_sync))
     workdir.keep_metrics_up_to(step)
     log = MetricsLog(workdir, order.steps_per_epoch)
-    if not workdir.metrics():
+    if step == 0:
         log.write(0, {"knn_top1": knn.accuracy(model.backbone, verbose=True)} if knn else {})
     dataset = pretraining_dataset(
         source, order, policies.resolve(config.augment), config.data.image_size, per_replica, step
@@ -70,6 +75,22 @@ def _knn_protocol(config: Config, source: Source) -> KNNProtocol | None:
     return KNNProtocol(source, queries, config.data.image_size, config.run.knn_max_examples)
 
 
+def _resolved(config: Config, model: SSLModel, order: Order, replicas: int) -> dict:
+    """What the settings came to."""
+    peak = scaled_learning_rate(config.optimizer.base_learning_rate, order.global_batch_size)
+    return {
+        "learning_rate": peak,
+        "predictor_learning_rate": peak * config.optimizer.predictor_lr_multiplier,
+        "steps_per_epoch": order.steps_per_epoch,
+        "replicas": replicas,
+        "training_images": order.num_examples,
+        "cifar_stem": resolve_stem(config.model, config.data.image_size),
+        "feature_dim": model.feature_dim,
+        "projector_hidden_dim": config.model.projector_hidden_dim or model.feature_dim,
+        "augmentation": dataclasses.asdict(policies.resolve(config.augment)),
+    }
+
+
 def _announce(config, order, replicas, step):
     doing = f"Continuing at step {step}" if step else "Starting"
     print(
@@ -82,23 +103,25 @@ def _announce(config, order, replicas, step):
 def _summary(config: Config, workdir: Workdir, knn: KNNProtocol | None) -> dict:
     """The records of a finished run, from what metrics.jsonl holds."""
     lines = workdir.metrics()
-    first, last = lines[0], lines[-1]
+    untrained, last = (lines[0] if lines[0]["epoch"] == 0 else None), lines[-1]
     of_last_epoch = {"over": "mean over the last epoch's steps", "epoch": last["epoch"]}
 
     def knn_record(line):
-        if knn is None or "knn_top1" not in line:
+        if knn is None or line is None or "knn_top1" not in line:
             return record(None, reason="kNN needs labels, an evaluation split and --knn_every_epochs above 0")
         return record(line["knn_top1"], **knn.describe(), epoch=line["epoch"], step=line["step"])
 
     return {
         "knn_top1": knn_record(last),
-        "knn_top1_untrained": knn_record(first),
+        "knn_top1_untrained": knn_record(untrained),
         "loss": record(last["loss"], **of_last_epoch),
         "z_std_scaled": record(last["z_std_scaled"], **of_last_epoch),
         "images_per_second": record(
             last["images_per_second"], unit="source images, two views each", epoch=last["epoch"]
         ),
-        "wall_seconds": record(last["wall_seconds"], over="all epochs, kNN monitor and interrupted parts included"),
+        "wall_seconds": record(
+            last["wall_seconds"], over="epochs and kNN monitor; not what an interrupted epoch had done"
+        ),
         "epochs": record(config.run.epochs),
         "recipe": record(config.recipe),
     }

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import Any
 
+import simsiam_tf
 from simsiam_tf.config import Config, UsageError, expand
 
 
@@ -43,23 +44,16 @@ class Workdir:
                 `--noresume` forbids to continue.
         """
         workdir = cls(pathlib.Path(expand(config.run.workdir)))
-        try:
-            workdir.root.mkdir(parents=True, exist_ok=True)
-            probe = workdir.root / f".write_test_{os.getpid()}"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise UsageError(
-                f"--workdir must be a folder that can be written ({error.strerror}). Received: {workdir.root}."
-            ) from error
-        if workdir.config_path.exists():
+        workdir.check_writable()
+        if workdir._has_results():
+            if not workdir.config_path.exists():
+                raise UsageError(
+                    f"--workdir holds checkpoints but no config.json; give another folder. Received: {workdir.root}."
+                )
             workdir._check_same_run(config)
-        elif workdir.checkpoints.exists():
-            raise UsageError(
-                f"--workdir holds checkpoints but no config.json; give another folder. Received: {workdir.root}."
-            )
-        else:
-            write_json(workdir.config_path, {"config": config.to_dict(), **_environment()})
+        else:  # nothing but what an attempt that ended before its first checkpoint wrote
+            workdir.metrics_path.unlink(missing_ok=True)
+            write_json(workdir.config_path, {"config": _portable(config), **_environment()})
         return workdir
 
     @classmethod
@@ -75,6 +69,22 @@ class Workdir:
                 f"--workdir must be the folder of a run of train.py, with its config.json. Received: {path!r}."
             )
         return workdir
+
+    def check_writable(self) -> None:
+        """Makes the folder where it is not there.
+
+        Raises:
+            UsageError: if nothing can be written into it.
+        """
+        probe = self.root / f".write_test_{os.getpid()}"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UsageError(
+                f"--workdir must be a folder that can be written ({error.strerror}). Received: {self.root}."
+            ) from error
 
     @property
     def config_path(self) -> pathlib.Path:
@@ -92,6 +102,9 @@ class Workdir:
     def checkpoints(self) -> pathlib.Path:
         return self.root / "checkpoints"
 
+    def _has_results(self) -> bool:
+        return self.summary_path.exists() or any(self.checkpoints.glob("*.index"))
+
     def _check_same_run(self, config: Config) -> None:
         ours, theirs = config.identity(), self.config().identity()
         differing = [f"{name} {theirs[name]} there, {ours[name]} here" for name in ours if ours[name] != theirs[name]]
@@ -100,7 +113,7 @@ class Workdir:
                 f"--workdir holds a run of another configuration ({'; '.join(differing)}); give another folder. "
                 f"Received: {self.root}."
             )
-        if not config.run.resume and (self.checkpoints.exists() or self.summary_path.exists()):
+        if not config.run.resume:
             raise UsageError(
                 "--workdir holds a run already, and --noresume forbids to continue it; give another folder. "
                 f"Received: {self.root}."
@@ -108,7 +121,15 @@ class Workdir:
 
     def config(self) -> Config:
         """The configuration that the run was started with."""
-        return Config.from_dict(json.loads(self.config_path.read_text())["config"])
+        try:
+            return Config.from_dict(json.loads(self.config_path.read_text())["config"])
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise UsageError(f"config.json must be one that train.py wrote. Received: {self.config_path}.") from error
+
+    def record_resolved(self, resolved: dict[str, Any]) -> None:
+        """Puts beside the configuration what it came to: rates, sizes and policies."""
+        content = json.loads(self.config_path.read_text())
+        write_json(self.config_path, {**content, "resolved": resolved})
 
     def summary(self) -> dict[str, Any]:
         """summary.json, or nothing where there is none yet."""
@@ -146,6 +167,14 @@ class Workdir:
             file.write(json.dumps(line) + "\n")
 
 
+def _portable(config: Config) -> dict[str, Any]:
+    """The configuration with paths that hold from any working directory."""
+    values = config.to_dict()
+    for group, name in (("data", "data_dir"), ("run", "workdir")):
+        values[group][name] = values[group][name] and expand(values[group][name])
+    return values
+
+
 def _environment() -> dict[str, Any]:
     """Versions, command and commit, for config.json."""
     import importlib.metadata
@@ -159,10 +188,13 @@ def _environment() -> dict[str, Any]:
         return None
 
     git = ["git", "-C", str(pathlib.Path(__file__).parent), "rev-parse", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or None
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or None
+    except OSError:  # no git on this machine
+        commit = None
     return {
         "versions": {
-            "simsiam_tf": version("simsiam-tf") or "0.1.0",
+            "simsiam_tf": simsiam_tf.__version__,
             "python": platform.python_version(),
             "tensorflow": version("tensorflow", "tensorflow-cpu", "tensorflow-tpu"),
             "keras": version("keras"),

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.checkpoints import Checkpoints, restore_model
+from simsiam_tf.checkpoints import Checkpoints, SaveCheckpoints, restore_model
 from simsiam_tf.config import UsageError
+from simsiam_tf.methods import METHODS
 from tests.methods.test_methods import make, make_views
 
 
@@ -11,11 +12,12 @@ def everything(model):
     return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
 
 
-def test_every_variable_comes_back(tmp_path, rng):
-    model, views = make("simsiam"), make_views(rng)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_variable_comes_back(tmp_path, rng, method):
+    model, views = make(method), make_views(rng)
     model.train_step(views)
     Checkpoints(model, tmp_path, keep=2).save()
-    other = make("simsiam")
+    other = make(method)
     for variable in everything(other):
         variable.assign(tf.ones_like(variable.value) * tf.cast(7, variable.dtype))
     assert Checkpoints(other, tmp_path, keep=2).restore_latest() == 1
@@ -48,3 +50,19 @@ def test_a_missing_checkpoint_is_said(tmp_path):
         restore_model(make("simsiam"), tmp_path)
     with pytest.raises(UsageError, match=r"must be a checkpoint of this run. Received: .*nothing"):
         restore_model(make("simsiam"), tmp_path, str(tmp_path / "nothing"))
+
+
+def test_saves_by_step_but_leaves_the_epoch_s_last_step_to_its_end(tmp_path, rng):
+    """A kill between the two would otherwise resume after an epoch that was never put on record."""
+    model, views = make("simsiam"), make_views(rng)
+    checkpoints = Checkpoints(model, tmp_path, keep=5)
+    saver = SaveCheckpoints(checkpoints, every_steps=1, every_minutes=0)
+    saver.set_params({"steps": 2})
+    saved = []
+    for batch in range(2):
+        model.train_step(views)
+        saver.on_train_batch_end(batch, {})
+        saved.append(checkpoints.saved_step)
+    assert saved == [1, 1]
+    saver.on_epoch_end(0, {})
+    assert checkpoints.saved_step == 2

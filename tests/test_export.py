@@ -38,10 +38,11 @@ def test_the_saved_model_serves_without_this_package(tmp_path, rng, backbone):
 def test_any_number_and_any_size_of_images(tmp_path, rng, backbone):
     export(backbone, 32, tmp_path / "export")
     serve = tf.saved_model.load(str(tmp_path / "export")).signatures["serving_default"]
-    for shape in [(1, 32, 32, 3), (5, 20, 30, 3), (2, 100, 64, 3)]:
+    for shape in [(1, 32, 32, 3), (5, 17, 17, 3), (5, 20, 30, 3), (2, 100, 64, 3), (1, 9, 300, 3)]:
         features = serve(image=tf.constant(rng.integers(0, 256, shape, np.uint8)))["features"]
         assert features.shape == (shape[0], backbone.feature_dim)
         assert features.dtype == tf.float32
+        assert np.isfinite(features).all()
 
 
 def test_the_keras_file_is_the_backbone(tmp_path, rng, backbone):

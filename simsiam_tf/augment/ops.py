@@ -246,11 +246,12 @@ def centre_box(height: tf.Tensor, width: tf.Tensor, size: int, batch: tf.Tensor)
     That is: shorter side to size * 256 / 224, then the central square of `size`.
 
     Returns:
-        `[batch, 4] float32` as for `apply_crop`; not whole pixels.
+        `[batch, 4] float32` as from `sample_crop`.
     """
     height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
     short = tf.minimum(height, width)
     whole = (height == size) & (width == size)
     side = tf.where(whole, short, short * 224 / 256)
-    box = tf.stack([(height - side) / 2, (width - side) / 2, side, side])
+    # Whole pixels: a fractional start can leave the first row of an enlarged crop without any source pixel.
+    box = tf.round(tf.stack([(height - side) / 2, (width - side) / 2, side, side]))
     return tf.tile(box[None], [batch, 1])

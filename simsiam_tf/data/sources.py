@@ -95,32 +95,43 @@ def _folder_source(root: pathlib.Path, split: str) -> Source:
         if split not in _TRAIN_NAMES:
             raise UsageError(f"There is no folder {split} in --data_dir. Received: {root}.")
         folder = root  # a folder without train/ and val/ is a training set as it stands
-    files = sorted(
-        pathlib.Path(parent, name)
-        for parent, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(IMAGE_EXTENSIONS) and not name.startswith(".")
-    )
+    files = _image_files(folder)
     if not files:
         raise UsageError(
             f"There is no image in {folder}; looked for {', '.join(IMAGE_EXTENSIONS)}, also in its sub-folders."
         )
-    labels, num_classes = _labels_from_folders(folder, files)
+    labels, num_classes = _labels_from_folders(root, folder, files)
     paths = tf.constant([str(path) for path in files])
 
     def read(index):
         data = tf.io.read_file(paths[index])
         return tf.io.decode_image(data, channels=3, expand_animations=False)
 
-    return Source(f"folder/{split}", len(files), labels, num_classes, read)
+    return Source(str(folder), len(files), labels, num_classes, read)
 
 
-def _labels_from_folders(folder, files):
+def _image_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """All images below a folder, in one fixed random order, so that the first few are of all classes."""
+    files = sorted(
+        pathlib.Path(parent, name)
+        for parent, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(IMAGE_EXTENSIONS) and not name.startswith(".")
+    )
+    return [files[i] for i in np.random.RandomState(0).permutation(len(files))]
+
+
+def _labels_from_folders(root, folder, files):
     """Class folders are labels only where every image lies in one and there are at least two."""
     relative = [path.relative_to(folder).parts for path in files]
     if any(len(parts) < 2 for parts in relative):
         return None, 0
-    classes = sorted({parts[0] for parts in relative})
+    # Every split is numbered by the training set's classes.
+    training = root / "train" if (root / "train").is_dir() else folder
+    classes = sorted({path.relative_to(training).parts[0] for path in _image_files(training)})
+    unknown = sorted({parts[0] for parts in relative} - set(classes))
+    if unknown:
+        raise UsageError(f"{folder} has class folders that {training} has not. Received: {', '.join(unknown[:5])}.")
     if len(classes) < 2:
         return None, 0
     number = {name: i for i, name in enumerate(classes)}

@@ -69,7 +69,12 @@ def read_all(builder, split: str) -> tuple[np.ndarray, np.ndarray | None]:
     )
     parts = list(dataset.batch(1024).as_numpy_iterator())
     images, labels = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return images, labels.astype(np.int64) if labelled else None
+    return images, _real_labels(labels)
+
+
+def _real_labels(labels: np.ndarray) -> np.ndarray | None:
+    """Labels `[N] int64`; `None` where TFDS marks the split as unlabelled by negative ones."""
+    return labels.astype(np.int64) if len(labels) and labels.min() >= 0 else None
 
 
 def record_positions(path: str) -> list[tuple[int, int]]:
@@ -93,12 +98,17 @@ def random_access(builder, split: str):
     Raises:
         UsageError: if the data set is not stored as TFRecord files.
     """
-    paths = [str(path) for path in builder.info.splits[split].filepaths]
+    # A split like train[10%:] takes a part of some files: skip and take are in examples.
+    parts = builder.info.splits[split].file_instructions
+    paths = [str(part.filename) for part in parts]
     if not all("tfrecord" in pathlib.Path(path).name for path in paths):
         raise UsageError(
             f"{builder.info.name} must be prepared as TFRecord files. Received: {pathlib.Path(paths[0]).name}."
         )
-    where = [(number, *position) for number, path in enumerate(paths) for position in record_positions(path)]
+    where = []
+    for number, part in enumerate(parts):
+        stop = None if part.take < 0 else part.skip + part.take
+        where += [(number, *position) for position in record_positions(paths[number])[part.skip : stop]]
     table = tf.constant(np.array(where, np.int64))  # [N, 3]: file, offset, length
 
     def read_bytes(file, offset, length):
@@ -120,5 +130,5 @@ def random_access(builder, split: str):
         dataset = builder.as_dataset(
             split=split, shuffle_files=False, decoders=skip, read_config=tfds.ReadConfig(interleave_cycle_length=1)
         )
-        labels = np.fromiter((example["label"] for example in dataset.as_numpy_iterator()), np.int64)
+        labels = _real_labels(np.fromiter((example["label"] for example in dataset.as_numpy_iterator()), np.int64))
     return labels, read

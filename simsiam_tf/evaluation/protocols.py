@@ -6,7 +6,7 @@ from typing import Any
 
 from simsiam_tf import build
 from simsiam_tf.checkpoints import restore_model
-from simsiam_tf.config import Config, DataConfig, EvaluationConfig, UsageError
+from simsiam_tf.config import Config, DataConfig, EvaluationConfig, UsageError, expand
 from simsiam_tf.data.sources import Source, open_eval_source, open_source
 from simsiam_tf.evaluation.knn import KNNProtocol
 from simsiam_tf.evaluation.linear import LinearProtocol
@@ -50,15 +50,26 @@ def evaluate(path: str, options: EvaluationConfig, data_overrides: dict[str, Any
     workdir = Workdir.of_old_run(path)
     run = workdir.config()
     data = dataclasses.replace(run.data, **data_overrides)
-    names = ("dataset", "train_split", "eval_split")
-    own = all(getattr(data, name) == getattr(run.data, name) for name in names)
+    workdir.check_writable()
     # Mixed precision keeps float32 weights: judge and export those in float32.
     build.set_precision("float64" if run.run.precision == "float64" else "float32")
     model = build.make_model(run)
     checkpoint = restore_model(model, workdir.checkpoints, options.checkpoint)
-    suffix = "" if own else "_" + "_".join(getattr(data, name) for name in names if getattr(data, name) != "auto")
-    subject = Subject(workdir, run, data, suffix, model, pathlib.Path(checkpoint).name)
+    subject = Subject(workdir, run, data, _suffix(data, run.data), model, pathlib.Path(checkpoint).name)
     PROTOCOLS[options.protocol](subject, options)
+
+
+def _suffix(data: DataConfig, own: DataConfig) -> str:
+    """Of the records' names: empty for the run's own data, else what the numbers were taken on."""
+
+    def parts(config):
+        folder = pathlib.Path(expand(config.data_dir)) if config.dataset == "folder" else None
+        return folder or config.dataset, config.train_split, config.eval_split
+
+    if parts(data) == parts(own):
+        return ""
+    names = [part.name if isinstance(part, pathlib.Path) else part for part in parts(data)]
+    return "_" + "_".join(name for name in names if name != "auto")
 
 
 def _labelled_sources(data: DataConfig) -> tuple[Source, Source] | None:
@@ -80,6 +91,7 @@ def _knn(subject: Subject, options: EvaluationConfig) -> None:
     protocol = KNNProtocol(
         *sources,
         subject.run.data.image_size,
+        options.knn_max_examples,
         k=options.knn_k,
         temperature=options.knn_temperature,
         batch_size=options.eval_batch_size,

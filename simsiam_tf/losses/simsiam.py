@@ -2,14 +2,14 @@
 
 import tensorflow as tf
 
-# Below this norm a row counts as zero: its direction is undefined and its gradient would be unbounded.
-_SMALLEST_NORM = 1e-8
+_SMALLEST_NORM = 1e-4
 
 
 def normalize(x: tf.Tensor) -> tf.Tensor:
-    """Scales each row to length 1, as PyTorch's cosine similarity does: x / max(|x|, 1e-8).
+    """Scales each row to length 1: x / |x|; a row shorter than 1e-4 becomes x / 1e-4.
 
-    The gradient at a zero row is zero rather than of the order of 1e8.
+    That bounds the gradient at 1e4, at a zero row too, where a plain normalisation's is unbounded. No output of
+    a network in training comes near: with d = 2048 and unit variance |z| is about 45.
 
     Args:
         x: `[B, d]`.
@@ -19,10 +19,7 @@ def normalize(x: tf.Tensor) -> tf.Tensor:
     """
     x = tf.cast(x, tf.float64 if x.dtype == tf.float64 else tf.float32)
     square = tf.reduce_sum(tf.square(x), axis=-1, keepdims=True)  # [B, 1]
-    is_zero = square < _SMALLEST_NORM**2
-    # The inner where keeps rsqrt's infinite gradient away from the rows that the outer where discards.
-    length = tf.math.rsqrt(tf.where(is_zero, tf.ones_like(square), square))
-    return tf.where(is_zero, tf.zeros_like(x), x * length)
+    return x * tf.math.rsqrt(tf.maximum(square, _SMALLEST_NORM**2))
 
 
 def negative_cosine(p: tf.Tensor, z: tf.Tensor, stop_gradient: bool = True) -> tf.Tensor:

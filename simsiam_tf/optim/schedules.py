@@ -40,7 +40,8 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         warmup = tf.cast(self.warmup_steps, dtype)
         progress = tf.clip_by_value((held - warmup) / max(1, self.total_steps - self.warmup_steps), 0.0, 1.0)
         cosine = self.peak * (1.0 + tf.cos(tf.constant(math.pi, dtype) * progress)) / 2.0
-        return tf.where(held < warmup, self.peak * (tf.cast(step, dtype) + 1.0) / (warmup + 1.0), cosine)
+        now = tf.cast(step, dtype)
+        return tf.where(now < warmup, self.peak * (now + 1.0) / (warmup + 1.0), cosine)
 
     def get_config(self):
         return dict(vars(self))

@@ -1,7 +1,9 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from simsiam_tf import SGD, SimSiam
 from simsiam_tf.losses.simsiam import simsiam_loss
 from tests.methods.test_methods import make, make_views
 
@@ -35,3 +37,14 @@ def test_without_stop_gradient_the_weights_get_another_gradient(rng, stop_gradie
         loss, _ = reference.compute_ssl_loss({"views": views}, training=True)
     same = np.allclose(gradient, tape.gradient(loss, reference.projector.dense[-1].kernel.value), atol=1e-6)
     assert same == stop_gradient
+
+
+def test_a_user_s_own_model_is_a_backbone(rng):
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(inputs)
+    own = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+    model = SimSiam(own, projector_dim=16, projector_layers=2, predictor_dim=4)
+    model.compile(SGD(0.05))
+    before = own.layers[1].kernel.numpy()
+    model.fit(tf.data.Dataset.from_tensors(make_views(rng)), verbose=0)
+    assert np.abs(own.layers[1].kernel.numpy() - before).max() > 0

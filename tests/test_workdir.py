@@ -1,0 +1,57 @@
+import dataclasses
+import json
+
+import pytest
+
+from simsiam_tf.config import UsageError
+from simsiam_tf.workdir import Workdir, record
+from tests.test_config import make_config
+
+
+@pytest.fixture
+def config(tmp_path):
+    config = make_config()
+    return dataclasses.replace(config, run=dataclasses.replace(config.run, workdir=str(tmp_path / "run")))
+
+
+def with_seed(config, seed):
+    return dataclasses.replace(config, run=dataclasses.replace(config.run, seed=seed))
+
+
+def test_an_attempt_without_a_checkpoint_may_be_corrected(config):
+    Workdir.of_new_run(config).append_metrics({"step": 0})
+    workdir = Workdir.of_new_run(with_seed(config, 5))
+    assert workdir.config().run.seed == 5
+    assert workdir.metrics() == []
+
+
+def test_checkpoints_of_another_configuration_are_not_touched(config):
+    workdir = Workdir.of_new_run(config)
+    workdir.checkpoints.mkdir()
+    (workdir.checkpoints / "step-1.index").touch()
+    with pytest.raises(UsageError, match=r"another configuration .seed 0 there, 5 here."):
+        Workdir.of_new_run(with_seed(config, 5))
+    assert workdir.config().run.seed == 0
+    workdir.config_path.unlink()
+    with pytest.raises(UsageError, match=r"checkpoints but no config\.json"):
+        Workdir.of_new_run(config)
+
+
+def test_records_are_added_one_beside_the_other(config):
+    workdir = Workdir.of_new_run(config)
+    workdir.add_to_summary({"loss": record(-0.5, epoch=1)})
+    workdir.add_to_summary({"knn_top1": record(40.0, k=200)})
+    assert workdir.is_finished()
+    assert workdir.summary() == {"loss": {"value": -0.5, "epoch": 1}, "knn_top1": {"value": 40.0, "k": 200}}
+
+
+def test_paths_hold_from_any_directory(config, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    relative = dataclasses.replace(config, data=dataclasses.replace(config.data, data_dir="data"))
+    assert Workdir.of_new_run(relative).config().data.data_dir == str(tmp_path / "data")
+
+
+def test_a_foreign_config_is_said(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"config": {}}))
+    with pytest.raises(UsageError, match=r"config\.json must be one that train\.py wrote"):
+        Workdir.of_old_run(str(tmp_path)).config()
