@@ -34,11 +34,12 @@ class LARS(SGD):
         self.trust_coefficient = trust_coefficient
         self.epsilon = epsilon
 
-    def decayed(self, gradient, variable):
+    def accumulate(self, velocity, gradient, variable) -> None:
         weight_norm, gradient_norm = tf.norm(tf.convert_to_tensor(variable)), tf.norm(gradient)
         scale = self.trust_coefficient * weight_norm / (gradient_norm + self.l2 * weight_norm + self.epsilon)
         adapted = (gradient + self.l2 * variable) * scale
-        return tf.where((weight_norm > 0) & (gradient_norm > 0), adapted, gradient)
+        adapted = tf.where((weight_norm > 0) & (gradient_norm > 0), adapted, gradient)
+        self.assign(velocity, self.sgd_momentum * velocity + adapted)
 
     def get_config(self):
         return {**super().get_config(), "trust_coefficient": self.trust_coefficient, "epsilon": self.epsilon}

@@ -49,13 +49,15 @@ class SGD(keras.optimizers.Optimizer):
         if own_rate is not None:
             learning_rate = own_rate(self.iterations) if callable(own_rate) else own_rate
         velocity = self.velocities[index]
-        new_velocity = self.sgd_momentum * velocity + self.decayed(tf.cast(gradient, variable.dtype), variable)
-        self.assign(velocity, new_velocity)
-        self.assign_sub(variable, tf.cast(learning_rate, variable.dtype) * new_velocity)
+        self.accumulate(velocity, tf.cast(gradient, variable.dtype), variable)
+        self.assign_sub(variable, tf.cast(learning_rate, variable.dtype) * velocity)
 
-    def decayed(self, gradient, variable):
-        """The gradient that enters the velocity: with weight decay, before momentum."""
-        return gradient + self.l2 * variable
+    def accumulate(self, velocity, gradient, variable) -> None:
+        """v = sgd_momentum * v + (gradient + weight_decay * w)."""
+        # Two assignments, not one sum: TensorFlow merges a sum with those inside the gradient (one term for each
+        # view) into an AddN, and the order of an AddN of three or more terms depends on the timing of threads.
+        self.assign(velocity, self.sgd_momentum * velocity + self.l2 * variable)
+        self.assign_add(velocity, gradient)
 
     def get_config(self):
         return {**super().get_config(), "sgd_momentum": self.sgd_momentum, "weight_decay": self.l2}

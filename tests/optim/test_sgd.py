@@ -1,8 +1,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from simsiam_tf import LARS, SGD, WarmupCosine
+from simsiam_tf import LARS, SGD, SimSiam, WarmupCosine, resnet18
 from simsiam_tf.optim import scaled_learning_rate
 
 
@@ -54,3 +55,22 @@ def test_schedule_is_computed_in_floatx(float64):
 
 def test_linear_scaling():
     assert scaled_learning_rate(0.05, 512) == pytest.approx(0.1)
+
+
+def test_updates_do_not_depend_on_the_timing_of_threads(rng):
+    """The same three steps from the same weights, to the bit; as one sum in the optimizer many differed."""
+    model = SimSiam(resnet18(cifar_stem=True, width=0.25), 512, 2, predictor_dim=128)
+    model.compile(SGD(0.15), jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+    batches = [tuple(tf.constant(x, tf.float32) for x in rng.standard_normal((2, 128, 32, 32, 3))) for _ in range(3)]
+    variables = [*model.variables, *model.optimizer.variables]
+    initial, step, first = [v.numpy() for v in variables], tf.function(model.train_step, autograph=False), None
+    for _ in range(20):
+        for variable, value in zip(variables, initial, strict=True):
+            variable.assign(value)
+        for views in batches:
+            step(views)
+        result = [v.numpy() for v in variables]
+        first = first or result
+        for variable, ours, theirs in zip(variables, first, result, strict=True):
+            np.testing.assert_array_equal(ours, theirs, err_msg=variable.path)
