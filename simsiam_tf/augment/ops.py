@@ -75,13 +75,14 @@ def resize_weights(start: tf.Tensor, length: tf.Tensor, source: tf.Tensor, targe
     return weight / tf.reduce_sum(weight, axis=-1, keepdims=True)
 
 
-def apply_crop(images: tf.Tensor, box: tf.Tensor, size: int) -> tf.Tensor:
+def apply_crop(images: tf.Tensor, box: tf.Tensor, size: int, flip: tf.Tensor | None = None) -> tf.Tensor:
     """Crops and resizes with PIL's antialiased bilinear filter, as two products with a matrix.
 
     Args:
         images: `[B, H, W, 3]`, uint8 or float levels.
         box: `[B, 4]` as from `sample_crop`.
         size: side of the result, pixels.
+        flip: `[B] bool`, images to mirror on the way: mirroring the matrix costs less than mirroring pixels.
 
     Returns:
         `[B, size, size, 3] float32`.
@@ -90,6 +91,8 @@ def apply_crop(images: tf.Tensor, box: tf.Tensor, size: int) -> tf.Tensor:
     _, height, width, channels = tf.unstack(tf.shape(images))
     rows = resize_weights(box[:, 0], box[:, 2], height, size)  # [B, size, H]
     columns = resize_weights(box[:, 1], box[:, 3], width, size)  # [B, size, W]
+    if flip is not None:
+        columns = tf.where(flip[:, None, None], tf.reverse(columns, axis=[1]), columns)
     x = tf.matmul(rows, tf.reshape(images, [-1, height, width * channels]))
     x = tf.transpose(tf.reshape(x, [-1, size, width, channels]), [0, 2, 1, 3])  # [B, W, size, C]
     x = tf.matmul(columns, tf.reshape(x, [-1, width, size * channels]))
@@ -135,7 +138,13 @@ def sample_jitter(
 
 def to_gray(images: tf.Tensor) -> tf.Tensor:
     """Luma as PIL's: `[B, H, W, 3]` to `[B, H, W, 1]`."""
-    return tf.reduce_sum(images * tf.constant(_GRAY), axis=-1, keepdims=True)
+    return _luma(tf.unstack(images, axis=-1))[..., tf.newaxis]
+
+
+def _luma(planes):
+    """Luma of red, green and blue apart, `[B, H, W]`."""
+    r, g, b = planes
+    return _GRAY[0] * r + _GRAY[1] * g + _GRAY[2] * b
 
 
 def _blend(images, target, factor):
@@ -157,25 +166,46 @@ def apply_saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     return _blend(images, to_gray(images), factor)
 
 
-def apply_hue(images: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
-    """Shifts the hue by `shift` `[B]` turns, keeping HSV value and saturation."""
-    r, g, b = tf.unstack(images, axis=-1)  # [B, H, W]
+def _shift_hue(planes, shift):
+    """`apply_hue` on red, green and blue apart, `[B, H, W]` each."""
+    r, g, b = planes
     value = tf.maximum(tf.maximum(r, g), b)
     chroma = value - tf.minimum(tf.minimum(r, g), b)
-    safe = tf.where(chroma > 0.0, chroma, 1.0)
-    sextant = tf.where(value == r, (g - b) / safe, tf.where(value == g, 2.0 + (b - r) / safe, 4.0 + (r - g) / safe))
+    inverse = tf.math.divide_no_nan(1.0, chroma)
+    sextant = tf.where(
+        tf.equal(value, r),
+        (g - b) * inverse,
+        tf.where(tf.equal(value, g), 2.0 + (b - r) * inverse, 4.0 + (r - g) * inverse),
+    )
     hue = sextant + 6.0 * shift[:, None, None]
-    channels = []
+    shifted = []
     for offset in (5.0, 3.0, 1.0):
-        k = tf.math.floormod(hue + offset, 6.0)
-        channels.append(value - chroma * tf.clip_by_value(tf.minimum(k, 4.0 - k), 0.0, 1.0))
-    return tf.stack(channels, axis=-1)
+        k = hue + offset
+        k -= 6.0 * tf.floor(k * (1.0 / 6.0))
+        shifted.append(value - chroma * tf.clip_by_value(tf.minimum(k, 4.0 - k), 0.0, 1.0))
+    return shifted
+
+
+def apply_hue(images: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
+    """Shifts the hue by `shift` `[B]` turns, keeping HSV value and saturation."""
+    return tf.stack(_shift_hue(tf.unstack(images, axis=-1), shift), axis=-1)
+
+
+def _jitter_blend(planes, op, factor):
+    """One blend of each image: brightness (0), contrast (1) or saturation (2); any other `op` `[B]` does nothing."""
+    gray = _luma(planes)  # [B, H, W]
+    factor = tf.where((op >= 0) & (op <= 2), factor, 1.0)
+    of_mean, of_gray = (tf.where(op == i, 1.0 - factor, 0.0) for i in (1, 2))
+    mean = tf.round(tf.reduce_mean(gray, axis=[1, 2]))
+    target = of_gray[:, None, None] * gray + (of_mean * mean)[:, None, None]
+    return [tf.clip_by_value(x * factor[:, None, None] + target, 0.0, 255.0) for x in planes]
 
 
 def apply_jitter(images: tf.Tensor, factors: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
     """Brightness, contrast, saturation and hue, in each image's own order.
 
-    The first three are all blends, so each of the four places needs one blend and one hue shift.
+    The first three are all blends. Those that stand before the hue in an image's order, the hue, and those after
+    it take seven passes; a pass for each op in each of the four places would take sixteen.
 
     Args:
         images: `[B, H, W, 3]`.
@@ -185,16 +215,19 @@ def apply_jitter(images: tf.Tensor, factors: tf.Tensor, order: tf.Tensor) -> tf.
     Returns:
         `[B, H, W, 3]`.
     """
-    for place in range(4):
-        op = order[:, place]
-        factor = tf.gather(factors, op, batch_dims=1)
-        gray = to_gray(images)
-        is_contrast, is_saturation, is_hue = ((op == i)[:, None, None, None] for i in (1, 2, 3))
-        mean = tf.round(tf.reduce_mean(gray, axis=[1, 2], keepdims=True))
-        target = tf.where(is_saturation, gray, tf.where(is_contrast, mean, 0.0))
-        blended = _blend(images, target, factor)
-        images = tf.where(is_hue, apply_hue(images, factor), blended)
-    return images
+    planes = tf.unstack(images, axis=-1)  # a channel's values in a row are what a CPU is fast at
+    hue_place = tf.argmax(tf.cast(order == 3, tf.int32), axis=1, output_type=tf.int32)  # [B]
+
+    def blend(planes, place, active):
+        op = tf.where(active, order[:, place], -1)
+        return _jitter_blend(planes, op, tf.gather(factors, tf.maximum(op, 0), batch_dims=1))
+
+    for place in (0, 1, 2):
+        planes = blend(planes, place, place < hue_place)
+    planes = _shift_hue(planes, factors[:, 3])
+    for place in (1, 2, 3):
+        planes = blend(planes, place, place > hue_place)
+    return tf.stack(planes, axis=-1)
 
 
 def sample_grayscale(keys: tf.Tensor, p: float) -> tf.Tensor:
@@ -204,7 +237,9 @@ def sample_grayscale(keys: tf.Tensor, p: float) -> tf.Tensor:
 
 def apply_grayscale(images: tf.Tensor, gray: tf.Tensor) -> tf.Tensor:
     """Drops the colour of the images for which `gray` `[B]` is true."""
-    return tf.where(gray[:, None, None, None], to_gray(images), images)
+    planes = tf.unstack(images, axis=-1)
+    luma = _luma(planes)
+    return tf.stack([tf.where(gray[:, None, None], luma, plane) for plane in planes], axis=-1)
 
 
 def sample_blur(keys: tf.Tensor, p: float, min_sigma: float = 0.1, max_sigma: float = 2.0) -> tf.Tensor:
@@ -237,7 +272,9 @@ def apply_blur(images: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
 
 def normalize(images: tf.Tensor) -> tf.Tensor:
     """Levels 0 to 255 to ImageNet's zero mean and unit deviation, channel by channel."""
-    return (images / 255.0 - tf.constant(IMAGENET_MEAN)) / tf.constant(IMAGENET_STD)
+    planes = tf.unstack(images, axis=-1)
+    moments = zip(planes, IMAGENET_MEAN, IMAGENET_STD, strict=True)
+    return tf.stack([x * (1.0 / (255.0 * std)) - mean / std for x, mean, std in moments], axis=-1)
 
 
 def centre_box(height: tf.Tensor, width: tf.Tensor, size: int, batch: tf.Tensor) -> tf.Tensor:

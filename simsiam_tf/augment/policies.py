@@ -48,17 +48,19 @@ def resolve(config: AugmentConfig) -> Policy:
 
 
 def crop(policy: Policy, images: tf.Tensor, keys: tf.Tensor, size: int) -> tf.Tensor:
-    """The geometric half of a view: `[B, H, W, 3]` uint8 to `[B, size, size, 3] float32` levels."""
+    """The geometric half of a view, crop and flip: `[B, H, W, 3]` uint8 to `[B, size, size, 3] float32` levels."""
     batch, height, width = tf.shape(images)[0], tf.shape(images)[1], tf.shape(images)[2]
     if policy.crop_min_scale > 0:
         box = ops.sample_crop(fold_in(keys, 0), height, width, policy.crop_min_scale)
     else:
         box = ops.centre_box(height, width, size, batch)
-    return ops.apply_crop(images, box, size)
+    # Torchvision flips last; every op in between is the same on a mirrored image.
+    flip = ops.sample_flip(fold_in(keys, 4), policy.flip_p) if policy.flip_p > 0 else None
+    return ops.apply_crop(images, box, size, flip)
 
 
 def finish(policy: Policy, images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-    """The other half: colours, blur, flip, and the scale that a backbone expects; shapes stay."""
+    """The other half: colours, blur, and the scale that a backbone expects; shapes stay."""
     if policy.jitter_p > 0:
         strengths = (policy.brightness, policy.contrast, policy.saturation, policy.hue)
         images = ops.apply_jitter(images, *ops.sample_jitter(fold_in(keys, 1), policy.jitter_p, *strengths))
@@ -66,6 +68,4 @@ def finish(policy: Policy, images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
         images = ops.apply_grayscale(images, ops.sample_grayscale(fold_in(keys, 2), policy.gray_p))
     if policy.blur_p > 0:
         images = ops.apply_blur(images, ops.sample_blur(fold_in(keys, 3), policy.blur_p))
-    if policy.flip_p > 0:
-        images = ops.apply_flip(images, ops.sample_flip(fold_in(keys, 4), policy.flip_p))
     return ops.normalize(images)

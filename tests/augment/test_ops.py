@@ -89,3 +89,20 @@ def test_the_evaluation_crop_is_the_image_itself_or_the_centre_of_224_in_256():
     np.testing.assert_array_equal(same, [[0, 0, 32, 32]])
     other = ops.centre_box(tf.constant(256), tf.constant(320), 224, tf.constant(1))
     np.testing.assert_allclose(other, [[16, 48, 224, 224]])
+
+
+def test_a_flip_in_the_crop_is_a_flip_after_all(rng):
+    images = tf.constant(rng.integers(0, 256, (6, 20, 24, 3)), tf.uint8)
+    keys = view_keys(5, tf.constant(1), tf.range(6), 1)
+    box = ops.sample_crop(keys, 20, 24, 0.2)
+    flip = ops.sample_flip(keys, 0.5)
+    assert 0 < flip.numpy().sum() < 6
+    factors, order = ops.sample_jitter(keys, 1.0, 0.4, 0.4, 0.4, 0.1)
+    sigma = ops.sample_blur(keys, 1.0)
+
+    def finish(x):
+        return ops.apply_blur(ops.apply_jitter(x, factors, order), sigma)
+
+    first = finish(ops.apply_crop(images, box, 16, flip))
+    last = ops.apply_flip(finish(ops.apply_crop(images, box, 16)), flip)
+    np.testing.assert_allclose(first, last, atol=0.01)
