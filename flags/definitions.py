@@ -8,15 +8,44 @@ from typing import Any, NoReturn
 
 from absl import flags
 
-from simsiam_tf.config import CONFIG_GROUPS, Config, DataConfig, EvaluationConfig, UsageError
+from simsiam_tf.config import (
+    CONFIG_GROUPS,
+    AugmentConfig,
+    Config,
+    DataConfig,
+    EvaluationConfig,
+    PerView,
+    PreviewConfig,
+    UsageError,
+)
 
 _OLD_RUN = "The run, and the data where it is not the run's own"
+
+
+class _PerViewParser(flags.ArgumentParser):
+    """A number for both views, or two numbers and a comma between them."""
+
+    syntactic_help = "a number, or one for each view: a,b"
+
+    def parse(self, argument: Any) -> Any:
+        try:
+            numbers = tuple(float(part) for part in str(argument).split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) not in (1, 2):
+            raise ValueError("it must be a number, or two with a comma between them, one for each view.")
+        return numbers if len(numbers) == 2 else numbers[0]
+
+
+def _define_per_view(name: str, default: Any, text: str, **options: Any) -> None:
+    flags.DEFINE(_PerViewParser(), name, default, text, serializer=flags.ArgumentSerializer(), **options)
+
 
 _DEFINE: dict[str, Any] = {
     "str": flags.DEFINE_string,
     "int": flags.DEFINE_integer,
     "float": flags.DEFINE_float,
-    "float | None": flags.DEFINE_float,
+    str(PerView): _define_per_view,
     "bool": flags.DEFINE_bool,
 }
 
@@ -84,6 +113,22 @@ def evaluation_config() -> tuple[str, EvaluationConfig, dict[str, Any]]:
     """The workdir, the evaluation, and the data settings that differ from the run's."""
     given = {name: flags.FLAGS[name].value for name in _DATA_OF_ANOTHER_SET if flags.FLAGS[name].value is not None}
     return workdir(), EvaluationConfig(**_values(EvaluationConfig)), given
+
+
+def define_preview_flags() -> None:
+    """The flags of the preview: those of a run, and the picture's."""
+    _define(PreviewConfig)
+    define_training_flags()
+
+
+def preview_config() -> tuple[PreviewConfig, DataConfig, AugmentConfig, int]:
+    """The picture, and what it depends on of a run: data, augmentation and seed."""
+    return (
+        PreviewConfig(**_values(PreviewConfig)),
+        DataConfig(**_values(DataConfig)),
+        AugmentConfig(**_values(AugmentConfig)),
+        flags.FLAGS.seed,
+    )
 
 
 def run(define: Callable[[], None], main: Callable[[], None]) -> None:

@@ -24,14 +24,21 @@ def check(condition: bool, rule: str, received: Any) -> None:
         raise UsageError(f"{rule} Received: {received}.")
 
 
+# A figure of the augmentation: one for both views, or one for each. `None` is the policy's.
+PerView = float | tuple[float, float] | None
+_POLICY_S = "by default the policy's"
+AUGMENTATIONS = ("simsiam", "simsiam_cifar", "simclr", "byol", "swav", "linear_train", "linear_eval", "none")
+
+
 class _Validated:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value, choices = getattr(self, field.name), field.metadata["choices"]
             if choices and value not in choices:
                 check(False, f"--{field.name} must be one of {', '.join(choices)}.", repr(value))
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                check(value >= 0, f"--{field.name} must not be negative.", value)
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, int | float) and not isinstance(number, bool):
+                    check(number >= 0, f"--{field.name} must not be negative.", number)
         self.validate()
 
     def validate(self) -> None:
@@ -112,6 +119,9 @@ class DataConfig(_Validated):
     train_split: str = option("train", "Split (or sub-folder) that is trained on.")
     eval_split: str = option("auto", "Split that is evaluated; 'auto': validation, val or test, the first there is.")
     max_examples: int = option(0, "Pre-train on only the first so many images; 0: on all.")
+    max_bad_fraction: float = option(
+        0.01, "Stop when more than this share of the images cannot be read; fewer are skipped.", identity=False
+    )
     image_size: int = option(224, "Side of the square views, in pixels.")
     global_batch_size: int = option(512, "Images per step over all replicas; each has two views.")
 
@@ -131,32 +141,41 @@ class AugmentConfig(_Validated):
 
     augmentation: str = option(
         "simsiam",
-        "Policy: 'simsiam' (Sec. 3), 'simsiam_cifar' (no blur; App. D), 'crop_flip', or 'none'.",
-        ("simsiam", "simsiam_cifar", "crop_flip", "none"),
+        "Policy: 'simsiam' (Sec. 3; also MoCo v2), 'simsiam_cifar' (no blur; App. D), 'simclr', 'byol' (another for "
+        "the second view), 'swav', 'linear_train' (crop and flip), 'linear_eval' (the centre), or 'none'. Each "
+        "figure of it can be replaced, by a number or by two, as --blur_p=1.0,0.1, one for each view.",
+        AUGMENTATIONS,
     )
-    crop_min_scale: float | None = option(None, "Least share of the image in a crop; by default the policy's.")
-    flip_p: float | None = option(None, "Probability of a horizontal flip; by default the policy's.")
-    jitter_p: float | None = option(None, "Probability of the colour jitter; by default the policy's.")
-    brightness: float | None = option(None, "Strength of the brightness jitter; by default 0.4.")
-    contrast: float | None = option(None, "Strength of the contrast jitter; by default 0.4.")
-    saturation: float | None = option(None, "Strength of the saturation jitter; by default 0.4.")
-    hue: float | None = option(None, "Strength of the hue jitter, in turns, up to 0.5; by default 0.1.")
-    gray_p: float | None = option(None, "Probability of dropping colour; by default the policy's.")
-    blur_p: float | None = option(None, "Probability of a Gaussian blur; by default the policy's.")
+    crop_min_scale: PerView = option(None, f"Least share of the image in a random crop, 0: the centre; {_POLICY_S}.")
+    crop_max_scale: PerView = option(None, "Greatest share; by default 1.")
+    crop_min_aspect: PerView = option(None, "Least width by height of a random crop; by default 3/4.")
+    crop_max_aspect: PerView = option(None, "Greatest; by default 4/3.")
+    flip_p: PerView = option(None, f"Probability of a horizontal flip; {_POLICY_S}.")
+    jitter_p: PerView = option(None, f"Probability of the colour jitter; {_POLICY_S}.")
+    brightness: PerView = option(None, f"Strength of the brightness jitter; {_POLICY_S}.")
+    contrast: PerView = option(None, f"Strength of the contrast jitter; {_POLICY_S}.")
+    saturation: PerView = option(None, f"Strength of the saturation jitter; {_POLICY_S}.")
+    hue: PerView = option(None, f"Strength of the hue jitter, in turns, up to 0.5; {_POLICY_S}.")
+    gray_p: PerView = option(None, f"Probability of dropping colour; {_POLICY_S}.")
+    blur_p: PerView = option(None, f"Probability of a Gaussian blur; {_POLICY_S}.")
+    blur_min_sigma: PerView = option(None, "Least standard deviation of the blur, pixels; by default 0.1.")
+    blur_max_sigma: PerView = option(None, "Greatest; by default 2.")
+    solarize_p: PerView = option(None, f"Probability of inverting the bright levels; {_POLICY_S}.")
+    solarize_threshold: PerView = option(None, "The level, 0 to 255, from which they are inverted; by default 128.")
     augment_on: str = option(
-        "auto", "Where views are made; 'auto' is the host, the only place so far.", ("auto", "host"), False
+        "auto",
+        "Where views are made of the images: on the 'device', in the training step, so that only uint8 images go "
+        "there; on the 'host'; or 'auto': the device where it is a GPU or a TPU. Large images are decoded and "
+        "cropped by the host always. Same views either way, to a level of 255.",
+        ("auto", "device", "host"),
+        identity=False,
     )
 
-    def strengths(self) -> dict[str, float]:
-        """The figures that replace the policy's."""
+    def strengths(self, view: int) -> dict[str, float]:
+        """The figures that replace the policy's in one view."""
         names = [field.name for field in dataclasses.fields(self) if field.default is None]
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-
-    def validate(self):
-        for name, value in self.strengths().items():
-            if name.endswith("_p") or name == "crop_min_scale":
-                check(value <= 1, f"--{name} must be at most 1.", value)
-        check((self.hue or 0) <= 0.5, "--hue must be at most 0.5.", self.hue)
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return {name: value[view] if isinstance(value, tuple) else value for name, value in given.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,14 +224,28 @@ class EvaluationConfig(_Validated):
     linear_batch_size: int = option(0, "The probe's batch; 0: 4096 for LARS, 256 for SGD (App. A).")
     linear_epochs: int = option(90, "The probe's epochs (App. A).")
     linear_augmentation: str = option(
-        "crop_flip",
-        "'crop_flip' embeds new random crops in each epoch (App. A); 'none' embeds each image once: far cheaper.",
-        ("crop_flip", "none"),
+        "linear_train",
+        "'linear_train' embeds new random crops in each epoch (App. A); 'linear_eval' embeds each image once, its "
+        "centre: far cheaper.",
+        ("linear_train", "linear_eval"),
     )
     eval_batch_size: int = option(256, "Images embedded at a time.")
 
     def validate(self):
         for name in ("knn_k", "knn_temperature", "linear_epochs", "eval_batch_size"):
+            check(getattr(self, name) > 0, f"--{name} must be positive.", getattr(self, name))
+
+
+@dataclasses.dataclass(frozen=True)
+class PreviewConfig(_Validated):
+    """The picture."""
+
+    out: str = option("preview.png", "PNG file to write; an existing one is not overwritten.")
+    num_images: int = option(8, "Images, one in each column.")
+    num_epochs: int = option(3, "Epochs whose views are drawn, two rows each.")
+
+    def validate(self):
+        for name in ("num_images", "num_epochs"):
             check(getattr(self, name) > 0, f"--{name} must be positive.", getattr(self, name))
 
 
@@ -266,6 +299,7 @@ class Config:
                 known = {f.name for f in dataclasses.fields(CONFIG_GROUPS[field.name])}
                 unknown = sorted(set(value) - known)
                 check(not unknown, "config.json holds settings that this version does not know.", ", ".join(unknown))
+                value = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
                 value = CONFIG_GROUPS[field.name](**value)
             groups[field.name] = value
         return cls(**groups)

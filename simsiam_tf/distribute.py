@@ -1,8 +1,15 @@
-"""Devices: the strategy, the batch arithmetic, and what crosses replicas."""
+"""Devices: the strategy, the batch arithmetic, what crosses replicas, and what is compiled."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from simsiam_tf.config import UsageError
+
+# What stands for no strategy at all: TensorFlow's own choice of one device.
+_DEFAULT = tf.distribute.get_strategy()
 
 
 def num_replicas() -> int:
@@ -62,6 +69,52 @@ def _tpu_strategy(tpu):
     return tf.distribute.TPUStrategy(resolver)
 
 
+def has_accelerator(strategy: tf.distribute.Strategy) -> bool:
+    """Whether the replicas run on GPUs or TPUs."""
+    if strategy is _DEFAULT:
+        return bool(tf.config.list_logical_devices("GPU"))
+    return not all("CPU" in device for device in strategy.extended.worker_devices)
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """The part of each global batch that one host reads.
+
+    Attributes:
+        batch_size: B, images of one replica.
+        replicas: of this host.
+        first_replica: number of this host's first one among all.
+    """
+
+    batch_size: int
+    replicas: int = 1
+    first_replica: int = 0
+
+
+def dataset_of(
+    strategy: tf.distribute.Strategy, make_dataset: Callable[[Share], tf.data.Dataset], global_batch_size: int
+):
+    """What a training loop iterates over: each replica's batches, on their way to its device ahead of time.
+
+    Args:
+        strategy: of the run.
+        make_dataset: the batches of a host's share: one replica's after another's.
+        global_batch_size: images of a step over all replicas.
+    """
+
+    def of_host(context):
+        replicas = context.num_replicas_in_sync // context.num_input_pipelines
+        batch_size = per_replica_batch_size(global_batch_size, context.num_replicas_in_sync)
+        return make_dataset(Share(batch_size, replicas, context.input_pipeline_id * replicas))
+
+    if strategy is _DEFAULT:
+        dataset = of_host(tf.distribute.InputContext())
+        gpus = tf.config.list_logical_devices("GPU")
+        # The default strategy, unlike the others, does not fetch ahead.
+        return dataset.apply(tf.data.experimental.prefetch_to_device(gpus[0].name)) if gpus else dataset
+    return strategy.distribute_datasets_from_function(of_host)
+
+
 def per_replica_batch_size(global_batch_size: int, replicas: int) -> int:
     """Images that each replica takes of one global batch.
 
@@ -75,3 +128,25 @@ def per_replica_batch_size(global_batch_size: int, replicas: int) -> int:
             f"and {(global_batch_size // replicas + 1) * replicas}."
         )
     return global_batch_size // replicas
+
+
+@functools.cache
+def host_compiles() -> bool:
+    """Whether XLA compiles for the CPU here; in tensorflow-tpu it does not."""
+    try:
+        with tf.init_scope(), tf.device("/cpu:0"):  # tf.data may be what is being traced
+            return bool(tf.function(lambda: tf.constant(True), jit_compile=True)())
+    except tf.errors.OpError:
+        return False
+
+
+def compiled_on_host(function: Callable) -> Callable:
+    """The function compiled by XLA where that works: in tf.data, several times as fast as op by op."""
+    return tf.function(function, jit_compile=True, autograph=False) if host_compiles() else function
+
+
+def compiled(strategy: tf.distribute.Strategy, function: Callable) -> Callable:
+    """The function compiled by XLA, for use inside a replica; a TPU compiles the whole step anyway."""
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        return function
+    return tf.function(function, jit_compile=True, autograph=False)

@@ -5,7 +5,18 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from simsiam_tf.augment import policies
+from simsiam_tf.augment import ops, policies
+
+
+def _centre(images, size):
+    """The evaluation crop of images of any size, as the policy `linear_eval` takes it."""
+    batch, height, width = (tf.shape(images)[i] for i in range(3))
+    policy = policies.POLICIES["linear_eval"][0]
+    whole = (height == size) & (width == size)
+    resize_to = tf.where(whole, size, round(size * policy.centre_resize))
+    box = ops.centre_box(height, width, tf.minimum(height, width), size, resize_to)
+    box = tf.cast(tf.stack(box), tf.float32)
+    return ops.apply_crop(images, tf.tile(box[tf.newaxis], [batch, 1]), size, bounded=False)
 
 
 def export(backbone: keras.Model, image_size: int, directory: pathlib.Path) -> None:
@@ -22,9 +33,7 @@ def export(backbone: keras.Model, image_size: int, directory: pathlib.Path) -> N
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="image")], autograph=False)
     def embed(image):
-        policy = policies.POLICIES["none"]
-        keys = tf.zeros([tf.shape(image)[0], 2], tf.uint32)  # the policy draws nothing
-        x = policies.finish(policy, policies.crop(policy, image, keys, image_size), keys)
+        x = ops.normalize(_centre(image, image_size))
         x = tf.ensure_shape(x, [None, image_size, image_size, 3])
         return {"features": tf.cast(backbone(x, training=False), tf.float32)}
 

@@ -1,6 +1,7 @@
 """Pre-training: assembles strategy, data, method and callbacks, and runs the loop."""
 
 import dataclasses
+import functools
 
 import keras
 
@@ -10,8 +11,8 @@ from simsiam_tf.callbacks.knn_monitor import KNNMonitor
 from simsiam_tf.callbacks.logging import HealthCheck, MetricsLog
 from simsiam_tf.checkpoints import Checkpoints, SaveCheckpoints
 from simsiam_tf.config import Config, resolve_stem
-from simsiam_tf.data.pipeline import Order, pretraining_dataset
-from simsiam_tf.data.sources import Source, open_eval_source, open_source
+from simsiam_tf.data.pipeline import Order, pretraining_dataset, with_views
+from simsiam_tf.data.sources import Source, listing_bad_images, open_eval_source, open_source
 from simsiam_tf.evaluation.knn import KNNProtocol
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.optim import scaled_learning_rate
@@ -30,7 +31,8 @@ def pretrain(config: Config) -> None:
     strategy = distribute.make_strategy(config.run.strategy, config.run.cpu_devices, config.run.tpu)
     build.set_precision(config.run.precision)
     batch = config.data.global_batch_size
-    per_replica = distribute.per_replica_batch_size(batch, strategy.num_replicas_in_sync)
+    distribute.per_replica_batch_size(batch, strategy.num_replicas_in_sync)  # says so at once if it is uneven
+    views = policies.resolve(config.augment)
     source = open_source(config.data, config.data.train_split)
     order = Order(min(config.data.max_examples or source.num_examples, source.num_examples), batch, config.run.seed)
     knn = _knn_protocol(config, source)
@@ -39,10 +41,18 @@ def pretrain(config: Config) -> None:
         print(f"This run is finished; its results are in {workdir.summary_path}. Nothing was changed.")
         return
 
+    with listing_bad_images([source, *([knn.queries] if knn else [])], workdir.skipped_path):
+        _train(config, strategy, source, order, views, knn, workdir)
+    workdir.add_to_summary(_summary(config, workdir, knn))
+    print(f"Done: results in {workdir.summary_path}, checkpoints in {workdir.checkpoints}.")
+
+
+def _train(config, strategy, source, order, views, knn, workdir):
+    batch, epochs, steps = order.global_batch_size, config.run.epochs, order.steps_per_epoch
     keras.utils.set_random_seed(config.run.seed)
     with strategy.scope():
         model = build.make_model(config)
-        optimizer = build.make_optimizer(config.optimizer, model, batch, config.run.epochs, order.steps_per_epoch)
+        optimizer = build.make_optimizer(config.optimizer, model, batch, epochs, steps)
         model.compile(optimizer, jit_compile=False)
         optimizer.build(model.trainable_variables)
     checkpoints = Checkpoints(model, workdir.checkpoints, config.run.keep_checkpoints)
@@ -50,18 +60,27 @@ def pretrain(config: Config) -> None:
     _announce(config, order, strategy.num_replicas_in_sync, step)
     workdir.record_resolved(_resolved(config, model, order, strategy.num_replicas_in_sync))
     workdir.keep_metrics_up_to(step)
-    log = MetricsLog(workdir, order.steps_per_epoch)
+    log = MetricsLog(workdir, steps)
     if step == 0:
         log.write(0, {"knn_top1": knn.accuracy(model.backbone, verbose=True)} if knn else {})
-    dataset = pretraining_dataset(
-        source, order, policies.resolve(config.augment), config.data.image_size, per_replica, step
-    )
-    monitors = [KNNMonitor(knn, config.run.knn_every_epochs, config.run.epochs)] if knn else []
+    make_dataset, prepare = _input(config, strategy, source, order, views, step)
+    monitors = [KNNMonitor(knn, config.run.knn_every_epochs, epochs)] if knn else []
     saver = SaveCheckpoints(checkpoints, config.run.save_every_steps, config.run.save_every_minutes)
     callbacks = [HealthCheck(), *monitors, log, saver]
-    loop.run_epochs(model, strategy, dataset, callbacks, config.run.epochs, order.steps_per_epoch, batch)
-    workdir.add_to_summary(_summary(config, workdir, knn))
-    print(f"Done: results in {workdir.summary_path}, checkpoints in {workdir.checkpoints}.")
+    loop.run_epochs(model, strategy, make_dataset, prepare, callbacks, epochs, steps, batch)
+
+
+def _input(config, strategy, source, order, views, start_step):
+    """The batches of a host's share, and what the step does to a batch first: the views are made in one of them."""
+    size, where = config.data.image_size, config.augment.augment_on
+    on_device = where == "device" or (where == "auto" and distribute.has_accelerator(strategy))
+
+    def make_dataset(share):
+        dataset = pretraining_dataset(source, order, views, size, share, start_step)
+        return dataset if on_device else with_views(dataset, views, size)
+
+    make_views = functools.partial(policies.make_views, views, size)
+    return make_dataset, distribute.compiled(strategy, make_views) if on_device else lambda batch: batch
 
 
 def _knn_protocol(config: Config, source: Source) -> KNNProtocol | None:
@@ -87,7 +106,7 @@ def _resolved(config: Config, model: SSLModel, order: Order, replicas: int) -> d
         "cifar_stem": resolve_stem(config.model, config.data.image_size),
         "feature_dim": model.feature_dim,
         "projector_hidden_dim": config.model.projector_hidden_dim or model.feature_dim,
-        "augmentation": dataclasses.asdict(policies.resolve(config.augment)),
+        "augmentation": [dataclasses.asdict(policy) for policy in policies.resolve(config.augment)],
     }
 
 
@@ -122,6 +141,10 @@ def _summary(config: Config, workdir: Workdir, knn: KNNProtocol | None) -> dict:
         "wall_seconds": record(
             last["wall_seconds"], over="epochs and kNN monitor; not what an interrupted epoch had done"
         ),
+        "input_wait_fraction": record(
+            last["input_wait_fraction"], over="the last epoch's time, its first step left out", epoch=last["epoch"]
+        ),
+        "skipped_images": record(len(workdir.skipped()), reason="unreadable", listed_in=workdir.skipped_path.name),
         "epochs": record(config.run.epochs),
         "recipe": record(config.recipe),
     }

@@ -99,6 +99,10 @@ class Workdir:
         return self.root / "summary.json"
 
     @property
+    def skipped_path(self) -> pathlib.Path:
+        return self.root / "skipped.txt"
+
+    @property
     def checkpoints(self) -> pathlib.Path:
         return self.root / "checkpoints"
 
@@ -160,6 +164,10 @@ class Workdir:
         draft = self.metrics_path.with_suffix(".tmp")
         draft.write_text("".join(json.dumps(line) + "\n" for line in kept))
         draft.replace(self.metrics_path)
+
+    def skipped(self) -> list[str]:
+        """The images that could not be read."""
+        return self.skipped_path.read_text().splitlines() if self.skipped_path.exists() else []
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Adds a line to metrics.jsonl."""

@@ -1,28 +1,46 @@
-"""Recipes of augmentations, with the paper's figures (Sec. 3, App. A and D)."""
+"""Recipes of augmentations, with the papers' figures, and how a batch becomes its views."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.augment import ops
-from simsiam_tf.augment.random import fold_in
-from simsiam_tf.config import AugmentConfig
+from simsiam_tf.augment.random import fold_in, uniform, view_keys
+from simsiam_tf.config import AugmentConfig, check
+
+Parameters = dict[str, tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """Strengths and probabilities of one view's augmentation.
+    """Strengths and probabilities of one view's augmentation; the ops come in the order of the fields.
 
     Attributes:
-        crop_min_scale: least share of the image's area in a crop; 0: no random crop.
+        crop_min_scale: least share of the image's area in a random crop; 0: the centre instead.
+        crop_max_scale: greatest share.
+        crop_min_aspect: least width by height of a random crop.
+        crop_max_aspect: greatest.
+        centre_resize: for the centre: the shorter side is resized to this many times the view's side first. An
+            image that has the view's size already is taken as it is.
         flip_p: probability of a horizontal flip.
         jitter_p: probability of the colour jitter.
         brightness, contrast, saturation, hue: its strengths, as torchvision's ColorJitter's.
         gray_p: probability of dropping colour.
-        blur_p: probability of a Gaussian blur with sigma 0.1 to 2 pixels.
+        blur_p: probability of a Gaussian blur.
+        blur_min_sigma: its least standard deviation, pixels.
+        blur_max_sigma: its greatest.
+        solarize_p: probability of inverting the bright levels.
+        solarize_threshold: the level from which they are inverted.
     """
 
     crop_min_scale: float = 0.0
+    crop_max_scale: float = 1.0
+    crop_min_aspect: float = 3 / 4
+    crop_max_aspect: float = 4 / 3
+    centre_resize: float = 1.0
     flip_p: float = 0.0
     jitter_p: float = 0.0
     brightness: float = 0.4
@@ -31,41 +49,171 @@ class Policy:
     hue: float = 0.1
     gray_p: float = 0.0
     blur_p: float = 0.0
+    blur_min_sigma: float = 0.1
+    blur_max_sigma: float = 2.0
+    solarize_p: float = 0.0
+    solarize_threshold: float = 128.0
+
+    def __post_init__(self):
+        for name in ("flip_p", "jitter_p", "gray_p", "blur_p", "solarize_p", "crop_max_scale"):
+            check(getattr(self, name) <= 1, f"--{name} must be at most 1.", getattr(self, name))
+        check(self.hue <= 0.5, "--hue must be at most 0.5.", self.hue)
+        check(self.crop_min_aspect > 0, "--crop_min_aspect must be positive.", self.crop_min_aspect)
+        check(self.blur_min_sigma > 0, "--blur_min_sigma must be positive.", self.blur_min_sigma)
+        for name in ("crop_{}_scale", "crop_{}_aspect", "blur_{}_sigma"):
+            low, high = name.format("min"), name.format("max")
+            least, greatest = getattr(self, low), getattr(self, high)
+            check(least <= greatest, f"--{low} must not exceed --{high}, {greatest:g}.", f"{least:g}")
+
+    @property
+    def crops_at_random(self) -> bool:
+        return self.crop_min_scale > 0
 
 
-POLICIES = {
-    # blur_p: the paper gives no probability; 0.5 is that of the authors' release.
-    "simsiam": Policy(crop_min_scale=0.2, flip_p=0.5, jitter_p=0.8, gray_p=0.2, blur_p=0.5),
-    "simsiam_cifar": Policy(crop_min_scale=0.2, flip_p=0.5, jitter_p=0.8, gray_p=0.2),
-    "crop_flip": Policy(crop_min_scale=0.08, flip_p=0.5),
-    "none": Policy(),
+# blur_p: the paper gives no probability; 0.5 is that of the authors' release.
+_SIMSIAM = Policy(crop_min_scale=0.2, flip_p=0.5, jitter_p=0.8, gray_p=0.2, blur_p=0.5)
+_STRONG_JITTER = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2}
+_SIMCLR = dataclasses.replace(_SIMSIAM, crop_min_scale=0.08, **_STRONG_JITTER)
+_BYOL = dataclasses.replace(_SIMSIAM, crop_min_scale=0.08, saturation=0.2)
+
+# A name's policies, one for each view. Simsiam's is MoCo v2's too.
+POLICIES: dict[str, tuple[Policy, Policy]] = {
+    "simsiam": (_SIMSIAM, _SIMSIAM),  # Sec. 3
+    "simsiam_cifar": (dataclasses.replace(_SIMSIAM, blur_p=0.0),) * 2,  # App. D
+    "simclr": (_SIMCLR, _SIMCLR),  # SimCLR, App. A
+    "byol": (  # BYOL, Table 6
+        dataclasses.replace(_BYOL, blur_p=1.0),
+        dataclasses.replace(_BYOL, blur_p=0.1, solarize_p=0.2),
+    ),
+    "swav": (dataclasses.replace(_SIMCLR, crop_min_scale=0.14),) * 2,  # SwAV, its two large views
+    "linear_train": (Policy(crop_min_scale=0.08, flip_p=0.5),) * 2,  # App. A
+    "linear_eval": (Policy(centre_resize=256 / 224),) * 2,  # 256, then the centre 224
+    "none": (Policy(), Policy()),
 }
 
 
-def resolve(config: AugmentConfig) -> Policy:
-    """The policy of a run: the named one with the run's own figures."""
-    return dataclasses.replace(POLICIES[config.augmentation], **config.strengths())
+def resolve(config: AugmentConfig) -> tuple[Policy, Policy]:
+    """The policies of a run's two views: the named ones with the run's own figures."""
+    first, second = POLICIES[config.augmentation]
+    return dataclasses.replace(first, **config.strengths(0)), dataclasses.replace(second, **config.strengths(1))
 
 
-def crop(policy: Policy, images: tf.Tensor, keys: tf.Tensor, size: int) -> tf.Tensor:
-    """The geometric half of a view, crop and flip: `[B, H, W, 3]` uint8 to `[B, size, size, 3] float32` levels."""
-    batch, height, width = tf.shape(images)[0], tf.shape(images)[1], tf.shape(images)[2]
-    if policy.crop_min_scale > 0:
-        box = ops.sample_crop(fold_in(keys, 0), height, width, policy.crop_min_scale)
-    else:
-        box = ops.centre_box(height, width, size, batch)
-    # Torchvision flips last; every op in between is the same on a mirrored image.
-    flip = ops.sample_flip(fold_in(keys, 4), policy.flip_p) if policy.flip_p > 0 else None
-    return ops.apply_crop(images, box, size, flip)
+def crop_draws(policy: Policy, keys: tf.Tensor) -> tf.Tensor:
+    """The uniform numbers of each image's crop: `[B, n] float32`; none where nothing is random about it."""
+    if not policy.crops_at_random:
+        return tf.zeros([tf.shape(keys)[0], 0])
+    return uniform(fold_in(keys, 0), ops.CROP_DRAWS)
 
 
-def finish(policy: Policy, images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-    """The other half: colours, blur, and the scale that a backbone expects; shapes stay."""
+def boxes(policy: Policy, draws: np.ndarray, height: int, width: int, size: int) -> np.ndarray:
+    """The part of an image that each view shows.
+
+    Args:
+        policy: of the view.
+        draws: `[B, n]` as from `crop_draws`.
+        height: of the images, pixels.
+        width: likewise.
+        size: side of the view, pixels.
+
+    Returns:
+        `[B, 4] float32`: top, left, height, width.
+    """
+    if policy.crops_at_random:
+        scale = policy.crop_min_scale, policy.crop_max_scale
+        return ops.crop_boxes(draws, height, width, scale, (policy.crop_min_aspect, policy.crop_max_aspect))
+    whole = (height, width) == (size, size)
+    resize_to = size if whole else round(size * policy.centre_resize)
+    box = ops.centre_box(height, width, min(height, width), size, resize_to)
+    return np.tile(np.array([box], np.float32), (len(draws), 1))
+
+
+def sample(policy: Policy, keys: tf.Tensor) -> Parameters:
+    """What the policy does to each image besides the crop.
+
+    Args:
+        policy: of the view.
+        keys: `[B, 2] uint32`, as from `view_keys`.
+
+    Returns:
+        Parameters of the ops that the policy has, `[B, ...]` each.
+    """
+    parameters = {}
+    if policy.flip_p > 0:
+        parameters["flip"] = ops.sample_flip(fold_in(keys, 4), policy.flip_p)
     if policy.jitter_p > 0:
-        strengths = (policy.brightness, policy.contrast, policy.saturation, policy.hue)
-        images = ops.apply_jitter(images, *ops.sample_jitter(fold_in(keys, 1), policy.jitter_p, *strengths))
+        strengths = policy.brightness, policy.contrast, policy.saturation, policy.hue
+        parameters["factors"], parameters["order"] = ops.sample_jitter(fold_in(keys, 1), policy.jitter_p, *strengths)
     if policy.gray_p > 0:
-        images = ops.apply_grayscale(images, ops.sample_grayscale(fold_in(keys, 2), policy.gray_p))
+        parameters["gray"] = ops.sample_grayscale(fold_in(keys, 2), policy.gray_p)
     if policy.blur_p > 0:
-        images = ops.apply_blur(images, ops.sample_blur(fold_in(keys, 3), policy.blur_p))
-    return ops.normalize(images)
+        sigmas = policy.blur_min_sigma, policy.blur_max_sigma
+        parameters["sigma"] = ops.sample_blur(fold_in(keys, 3), policy.blur_p, *sigmas)
+    if policy.solarize_p > 0:
+        parameters["solarize"] = ops.sample_solarize(fold_in(keys, 5), policy.solarize_p)
+    return parameters
+
+
+def apply(policy: Policy, images: tf.Tensor, parameters: Parameters, size: int) -> tf.Tensor:
+    """Makes one view of each image.
+
+    Args:
+        policy: of the view.
+        images: `[B, H, W, 3] uint8`; where `parameters` have no `box`, crops of the right size already.
+        parameters: as from `sample`, and `box` as from `boxes`.
+        size: side of the view, pixels.
+
+    Returns:
+        `[B, size, size, 3] float32`, normalised.
+    """
+    x, flip = images, parameters.get("flip")
+    # Torchvision flips last; every op in between is the same on a mirrored image.
+    if "box" in parameters:
+        x = ops.apply_crop(x, parameters["box"], size, flip, bounded=policy.crops_at_random)
+    elif flip is not None:
+        x = ops.apply_flip(x, flip)
+    if "factors" in parameters:
+        x = ops.apply_jitter(x, parameters["factors"], parameters["order"])
+    if "gray" in parameters:
+        x = ops.apply_grayscale(x, parameters["gray"])
+    if "sigma" in parameters:
+        x = ops.apply_blur(x, parameters["sigma"], policy.blur_max_sigma)
+    if "solarize" in parameters:
+        x = ops.apply_solarize(x, parameters["solarize"], policy.solarize_threshold)
+    return ops.normalize(x)
+
+
+def sample_views(views: tuple[Policy, ...], seed: int, epoch: tf.Tensor, index: tf.Tensor) -> tuple[Parameters, ...]:
+    """`sample` for each view of the images at `index` `[B]`."""
+    return tuple(sample(policy, view_keys(seed, epoch, index, i)) for i, policy in enumerate(views))
+
+
+def make_views(views: tuple[Policy, ...], size: int, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """All views of a batch at once, as an accelerator likes it.
+
+    Args:
+        views: a policy for each view.
+        size: side of the views, pixels.
+        batch: `images` `[B, 1, H, W, 3] uint8` where the views share the image, `[B, V, size, size, 3]` where each
+            has its crop already; `parameters`, for each view; and whatever else it holds.
+
+    Returns:
+        The batch with `views` instead of these two: `[B, size, size, 3] float32` each.
+    """
+    images, parameters = batch["images"], batch["parameters"]
+    rest = {name: value for name, value in batch.items() if name not in ("images", "parameters")}
+    last = images.shape[1] - 1
+    made = [apply(policy, images[:, min(i, last)], parameters[i], size) for i, policy in enumerate(views)]
+    return {"views": tuple(made), **rest}
+
+
+def make_views_one_by_one(views: tuple[Policy, ...], size: int, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """`make_views` image by image, as a CPU likes it: each stays in the cache, and what it does not need is skipped."""
+    images, parameters = batch["images"], batch["parameters"]
+    rest = {name: value for name, value in batch.items() if name not in ("images", "parameters")}
+
+    def one(element):
+        single = tf.nest.map_structure(lambda x: x[tf.newaxis], element)
+        return tuple(view[0] for view in make_views(views, size, single)["views"])
+
+    made = tf.map_fn(one, {"images": images, "parameters": parameters}, fn_output_signature=(tf.float32,) * len(views))
+    return {"views": made, **rest}

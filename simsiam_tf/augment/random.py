@@ -5,6 +5,9 @@ the same bits in eager mode, inside tf.data, under XLA, and on every device. Ten
 take one seed for a whole tensor; here every image of a batch has its own.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import tensorflow as tf
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -52,6 +55,16 @@ def fold_in(keys: tf.Tensor, data: int) -> tf.Tensor:
     number = tf.constant(data, tf.uint32)
     # The second counter word sets these apart from the draws of `uniform`.
     return tf.stack(threefry(keys[:, 0], keys[:, 1], number, tf.constant(1, tf.uint32)), axis=-1)
+
+
+def between(low: float | Sequence[float], high: float | Sequence[float], draws: tf.Tensor) -> tf.Tensor:
+    """Maps uniform numbers `[..., n]` to `[low, high)`, to the same bits whatever compiles it.
+
+    Of float32 bounds the product is exact in float64, so that it does not matter whether a compiler fuses the
+    multiplication with the addition.
+    """
+    low64, high64 = (tf.constant(np.asarray(bound, np.float32).astype(np.float64)) for bound in (low, high))
+    return tf.cast(low64 + (high64 - low64) * tf.cast(draws, tf.float64), tf.float32)
 
 
 def uniform(keys: tf.Tensor, count: int) -> tf.Tensor:

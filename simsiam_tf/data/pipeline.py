@@ -1,13 +1,23 @@
-"""From positions in a data set to batches, as a pure function of the seed and the step."""
+"""From positions in a data set to batches, as a pure function of the seed and the step.
+
+A batch is images and the parameters of their views, both small; `policies.make_views` turns it into views, here
+on the host or on the accelerator. Parameters are drawn here always, so they cannot differ.
+"""
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.augment import policies
+from simsiam_tf.augment.policies import Policy
 from simsiam_tf.augment.random import view_keys
 from simsiam_tf.config import UsageError
+from simsiam_tf.data import decoding
 from simsiam_tf.data.sources import Source
+from simsiam_tf.distribute import Share, compiled_on_host, host_compiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +46,17 @@ class Order:
         """Whole batches in an epoch; the rest of the permutation waits for another epoch's."""
         return self.num_examples // self.global_batch_size
 
+    def steps(self, share: Share, start_step: int, stop_step: int | None) -> tf.data.Dataset:
+        """The positions `[B] int64` of a host's batches, step by step and replica by replica."""
+        stop = tf.int64.max // share.replicas if stop_step is None else stop_step
+
+        def positions(number):
+            step, replica = number // share.replicas, share.first_replica + number % share.replicas
+            start = step * self.global_batch_size + replica * share.batch_size
+            return start + tf.range(share.batch_size, dtype=tf.int64)
+
+        return tf.data.Dataset.range(start_step * share.replicas, stop * share.replicas).map(positions)
+
     def examples(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The epoch (scalar) and the examples `[B] int64` at positions `[B]` of one and the same step."""
         per_epoch = self.steps_per_epoch * self.global_batch_size
@@ -47,77 +68,72 @@ class Order:
 def pretraining_dataset(
     source: Source,
     order: Order,
-    policy: policies.Policy,
+    views: tuple[Policy, ...],
     image_size: int,
-    per_replica_batch_size: int,
+    share: Share,
     start_step: int = 0,
     stop_step: int | None = None,
 ) -> tf.data.Dataset:
-    """Batches for the training step, from any step on.
+    """Batches to make views of, from any step on.
 
-    Consecutive elements belong to consecutive replicas: each takes its own part of the global batch.
+    Consecutive elements belong to consecutive replicas: each takes its own part of the global batch. An image
+    that cannot be read is replaced by the next one that can.
 
     Args:
         source: the images.
         order: which comes when.
-        policy: the augmentation of both views.
+        views: a policy for each view.
         image_size: side of the views, pixels.
-        per_replica_batch_size: B.
+        share: this host's.
         start_step: first global step; what came before does not matter.
         stop_step: one after the last; by default never.
 
     Returns:
-        `{"views": (x1, x2), "index": [B] int64}`, views `[B, image_size, image_size, 3] float32`.
+        `{"images", "parameters", "index"}` as `policies.make_views` takes them, and `index` `[B] int64`.
     """
-    batch, size = per_replica_batch_size, image_size
-    stop = tf.int64.max if stop_step is None else stop_step * order.global_batch_size
-    positions = tf.data.Dataset.range(start_step * order.global_batch_size, stop).batch(batch, drop_remainder=True)
+    chosen = order.steps(share, start_step, stop_step).map(order.examples, tf.data.AUTOTUNE, deterministic=True)
+    reader = _Reader(source, views, image_size, order.seed)
+    return reader.batches(chosen, share.batch_size, drop_remainder=True)
 
-    def cropped(image, epoch, index, view):
-        return policies.crop(policy, image, view_keys(order.seed, epoch, index, view), size)
 
-    def finished(crops, epoch, index):
-        views = []
-        for view in (0, 1):
-            x = policies.finish(policy, crops[view], view_keys(order.seed, epoch, index, view))
-            views.append(tf.ensure_shape(x, [batch, size, size, 3]))
-        return {"views": tuple(views), "index": tf.ensure_shape(index, [batch])}
+def views_of(
+    source: Source, views: tuple[Policy, ...], image_size: int, seed: int, epoch: int, index: Sequence[int]
+) -> tuple[tf.Tensor, ...]:
+    """The views that given examples have in an epoch of a run: the same that the run sees.
 
-    def from_memory(positions):
-        epoch, index = order.examples(positions)
-        images = tf.ensure_shape(source.read(index), [batch, *source.image_shape, 3])
-        return finished([cropped(images, epoch, index, view) for view in (0, 1)], epoch, index)
+    Args:
+        source: the images.
+        views: a policy for each view.
+        image_size: side of the views, pixels.
+        seed: the run's.
+        epoch: counted from 0.
+        index: positions in the source, n of them.
 
-    def decode(epoch, index):
-        image = source.read(index)[tf.newaxis]  # [1, H, W, 3]
-        return tuple(cropped(image, epoch, index[tf.newaxis], view)[0] for view in (0, 1)), epoch, index
+    Returns:
+        `[n, image_size, image_size, 3] float32` for each view, normalised.
+    """
+    chosen = tf.data.Dataset.from_tensors((tf.constant(epoch, tf.int64), tf.constant(index, tf.int64)))
+    batches = _Reader(source, views, image_size, seed).batches(chosen, len(index), drop_remainder=True)
+    return next(iter(with_views(batches, views, image_size)))["views"]
 
-    if source.image_shape is not None:
-        dataset = positions.map(from_memory, tf.data.AUTOTUNE, deterministic=True)
-    else:
 
-        def spread(positions):
-            epoch, index = order.examples(positions)
-            return tf.data.Dataset.from_tensor_slices((tf.fill(tf.shape(index), epoch), index))
-
-        dataset = positions.flat_map(spread).map(decode, tf.data.AUTOTUNE, deterministic=True)
-        dataset = dataset.batch(batch, drop_remainder=True)
-        dataset = dataset.map(
-            lambda crops, epoch, index: finished(crops, epoch[0], index), tf.data.AUTOTUNE, deterministic=True
-        )
-    return dataset.prefetch(tf.data.AUTOTUNE)
+def with_views(dataset: tf.data.Dataset, views: tuple[Policy, ...], image_size: int) -> tf.data.Dataset:
+    """Makes the views of each batch on the host: see `policies.make_views`."""
+    make = policies.make_views_one_by_one if host_compiles() else policies.make_views
+    make = compiled_on_host(functools.partial(make, views, image_size))
+    return dataset.map(make, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_dataset(
     source: Source,
     image_size: int,
     batch_size: int,
-    policy: policies.Policy = policies.POLICIES["none"],
+    policy: Policy = policies.POLICIES["linear_eval"][0],
     shuffle_seed: int | None = None,
     epoch: int = 0,
     max_examples: int = 0,
 ) -> tf.data.Dataset:
-    """Every image once, the last batch as short as it comes.
+    """Every image that can be read once, the last batch as short as it comes.
 
     Args:
         source: the images.
@@ -137,14 +153,94 @@ def evaluation_dataset(
     if shuffle_seed is not None:
         order_seed = tf.constant([seed, epoch], tf.uint32)
         indices = indices.map(lambda i: tf.random.experimental.index_shuffle(i, order_seed, count - 1))
+    chosen = indices.batch(batch_size).map(lambda index: (epoch_number, index))
+    batches = _Reader(source, (policy,), image_size, seed).batches(chosen, batch_size, drop_remainder=False)
+    return with_views(batches, (policy,), image_size).map(lambda batch: (batch["views"][0], batch["index"]))
 
-    def view(images, index):
-        keys = view_keys(seed, epoch_number, index, 0)
-        return policies.finish(policy, policies.crop(policy, images, keys, image_size), keys)
 
-    if source.image_shape is not None:
-        dataset = indices.batch(batch_size).map(lambda i: (view(source.read(i), i), i), tf.data.AUTOTUNE)
-    else:
-        dataset = indices.map(lambda i: (view(source.read(i)[tf.newaxis], i[tf.newaxis])[0], i), tf.data.AUTOTUNE)
-        dataset = dataset.batch(batch_size)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+@dataclasses.dataclass(frozen=True)
+class _Reader:
+    """Turns chosen examples into images and parameters.
+
+    Attributes:
+        source: the images.
+        views: a policy for each view.
+        size: side of the views, pixels.
+        seed: the run's.
+    """
+
+    source: Source
+    views: tuple[Policy, ...]
+    size: int
+    seed: int
+
+    def batches(self, chosen: tf.data.Dataset, batch_size: int, drop_remainder: bool) -> tf.data.Dataset:
+        """From (epoch, examples `[B]`); an incomplete batch is dropped, or its unreadable images are."""
+        if self.source.files is None:
+            dataset = chosen.map(self._from_memory, tf.data.AUTOTUNE, deterministic=True)
+        else:
+            dataset = self._from_files(chosen, batch_size, drop_remainder)
+        return dataset.prefetch(tf.data.AUTOTUNE)
+
+    def _parameters(self, epoch, index):
+        return compiled_on_host(functools.partial(policies.sample_views, self.views, self.seed))(epoch, index)
+
+    def _draws(self, epoch, index):
+        """The uniform numbers of the crops of each view, `[B, n]`."""
+
+        def draw(epoch, index):
+            keys = (view_keys(self.seed, epoch, index, i) for i in range(len(self.views)))
+            return tuple(policies.crop_draws(p, k) for p, k in zip(self.views, keys, strict=True))
+
+        return compiled_on_host(draw)(epoch, index)
+
+    def _from_memory(self, epoch, index):
+        height, width = self.source.images.shape[1:3]
+        parameters = self._parameters(epoch, index)
+        for policy, draws, values in zip(self.views, self._draws(epoch, index), parameters, strict=True):
+
+            def boxes(draws, policy=policy):
+                return policies.boxes(policy, draws, height, width, self.size)
+
+            box = tf.numpy_function(boxes, [draws], tf.float32, stateful=False)
+            values["box"] = tf.ensure_shape(box, [index.shape[0], 4])
+        images = tf.gather(self.source.images, index)[:, tf.newaxis]  # one image for all views
+        return {"images": images, "parameters": parameters, "index": index}
+
+    def _from_files(self, chosen, batch_size, training):
+        def one_by_one(epoch, index):
+            draws = self._draws(epoch, index)
+            return tf.data.Dataset.from_tensor_slices((tf.fill(tf.shape(index), epoch), index, draws))
+
+        def read(epoch, index, draws):
+            load = functools.partial(self._load, replace=training)
+            shape = [len(self.views), self.size, self.size, 3]
+            images, readable = tf.numpy_function(load, [index, *draws], [tf.uint8, tf.bool], stateful=False)
+            return epoch, index, tf.ensure_shape(images, shape), tf.ensure_shape(readable, [])
+
+        def joined(epoch, index, images, _):
+            return {"images": images, "parameters": self._parameters(epoch[0], index), "index": index}
+
+        dataset = chosen.flat_map(one_by_one).map(read, tf.data.AUTOTUNE, deterministic=True)
+        if not training:
+            dataset = dataset.filter(lambda *element: element[-1])
+        dataset = dataset.batch(batch_size, drop_remainder=training)
+        return dataset.map(joined, tf.data.AUTOTUNE, deterministic=True)
+
+    def _load(self, index, *draws, replace):
+        """The crops of an image `[V, size, size, 3] uint8`, and whether it could be read."""
+        files = self.source.files
+        for i in range(index, index + self.source.num_examples):
+            i %= self.source.num_examples
+            try:
+                image = decoding.open_image(files.load(i))
+                width, height = image.size
+                pairs = zip(self.views, draws, strict=True)
+                boxes = [policies.boxes(p, d[np.newaxis], height, width, self.size)[0] for p, d in pairs]
+                bounded = [policy.crops_at_random for policy in self.views]
+                return decoding.crop_views(image, np.stack(boxes), self.size, bounded), True
+            except Exception as error:  # whatever a broken file makes Pillow raise
+                files.bad.add(files.locate(i), error)
+            if not replace:
+                break
+        return np.zeros([len(self.views), self.size, self.size, 3], np.uint8), False

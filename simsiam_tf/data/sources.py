@@ -1,22 +1,39 @@
 """Where images come from. Every source gives any example by its position, which is what makes a
 shuffle over the whole set, exact resume and sharding the same simple arithmetic everywhere."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.config import DataConfig, UsageError, expand
 from simsiam_tf.data import shapes, tfds_records
+from simsiam_tf.data.bad_images import BadImages
 
-IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png")
+IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 # Sets of images of one size are held in memory, as uint8, up to this size.
 _MEMORY_LIMIT = 4 << 30
 _TRAIN_NAMES = ("train",)
 EVAL_NAMES = ("validation", "val", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """Images that are read one by one, each from its own bytes.
+
+    Attributes:
+        load: position to encoded image.
+        locate: position to where it is, for messages.
+        bad: those that turned out to be no images.
+    """
+
+    load: Callable[[int], bytes]
+    locate: Callable[[int], str]
+    bad: BadImages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,24 +45,45 @@ class Source:
         num_examples: N.
         labels: `[N] int64`, or `None`.
         num_classes: K; 0 without labels.
-        read: inside tf.data: with `image_shape`, positions `[B]` to images `[B, H, W, 3] uint8`; without,
-            one position to one image `[H, W, 3] uint8`.
-        image_shape: (H, W) where all images have the same size and lie in memory.
+        images: a tensor `[N, H, W, 3] uint8` where they are few and of one size, held in memory once; or files.
     """
 
     name: str
     num_examples: int
     labels: np.ndarray | None
     num_classes: int
-    read: Callable[[tf.Tensor], tf.Tensor]
-    image_shape: tuple[int, int] | None = None
+    images: tf.Tensor | Files
+
+    @property
+    def files(self) -> Files | None:
+        """The images' files, where there are any."""
+        return self.images if isinstance(self.images, Files) else None
+
+
+@contextlib.contextmanager
+def listing_bad_images(sources: Iterable[Source], report: pathlib.Path) -> Iterator[None]:
+    """While this lasts, unreadable images are listed in a file, and too many of them end in one sentence.
+
+    Args:
+        sources: that are read.
+        report: a line is added to it for each bad image.
+
+    Raises:
+        UsageError: if more than the allowed share of a source is bad.
+    """
+    with contextlib.ExitStack() as stack:
+        for source in sources:
+            if source.files is not None:
+                source.files.bad.list_in(report)
+                stack.enter_context(source.files.bad.stopping_the_run())
+        yield
 
 
 def memory_source(name: str, images: np.ndarray, labels: np.ndarray | None, num_classes: int = 0) -> Source:
     """A source of images `[N, H, W, 3] uint8` that lie in memory, once."""
     with tf.device("/cpu:0"):
         held = tf.constant(images)  # captured by tf.data, not copied into its graph
-    return Source(name, len(images), labels, num_classes, lambda i: tf.gather(held, i), images.shape[1:3])
+    return Source(name, len(images), labels, num_classes, held)
 
 
 def open_source(config: DataConfig, split: str) -> Source:
@@ -69,7 +107,7 @@ def open_source(config: DataConfig, split: str) -> Source:
         images, labels = shapes.make_shapes(split)
         return memory_source(f"shapes/{split}", images, labels, len(shapes.CLASS_NAMES))
     if config.dataset == "folder":
-        return _folder_source(pathlib.Path(expand(config.data_dir)), split)
+        return _folder_source(config, split)
     return _tfds_source(config, split)
 
 
@@ -87,7 +125,8 @@ def open_eval_source(config: DataConfig) -> Source | None:
     return open_source(config, names[0]) if names else None
 
 
-def _folder_source(root: pathlib.Path, split: str) -> Source:
+def _folder_source(config: DataConfig, split: str) -> Source:
+    root = pathlib.Path(expand(config.data_dir))
     if not root.is_dir():
         raise UsageError(f"--data_dir must be an existing folder of images. Received: {root}.")
     folder = root / split
@@ -101,13 +140,9 @@ def _folder_source(root: pathlib.Path, split: str) -> Source:
             f"There is no image in {folder}; looked for {', '.join(IMAGE_EXTENSIONS)}, also in its sub-folders."
         )
     labels, num_classes = _labels_from_folders(root, folder, files)
-    paths = tf.constant([str(path) for path in files])
-
-    def read(index):
-        data = tf.io.read_file(paths[index])
-        return tf.io.decode_image(data, channels=3, expand_animations=False)
-
-    return Source(str(folder), len(files), labels, num_classes, read)
+    bad = BadImages(str(folder), len(files), config.max_bad_fraction)
+    images = Files(lambda i: files[i].read_bytes(), lambda i: str(files[i]), bad)
+    return Source(str(folder), len(files), labels, num_classes, images)
 
 
 def _image_files(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -151,5 +186,6 @@ def _tfds_source(config, split):
     if None not in shape and count * int(np.prod(shape)) <= _MEMORY_LIMIT:
         images, labels = tfds_records.read_all(builder, split)
         return memory_source(name, images, labels, num_classes)
-    labels, read = tfds_records.random_access(builder, split)
-    return Source(name, count, labels, num_classes, read)
+    labels, load = tfds_records.random_access(builder, split)
+    bad = BadImages(name, count, config.max_bad_fraction)
+    return Source(name, count, labels, num_classes, Files(load, lambda i: f"{name}, example {i}", bad))

@@ -93,7 +93,7 @@ def random_access(builder, split: str):
     """Reads single examples of a split that is too large, or too uneven, for memory.
 
     Returns:
-        Labels `[N] int64` or `None`, and a function for tf.data from a position to `[H, W, 3] uint8`.
+        Labels `[N] int64` or `None`, and a function from a position to the encoded image.
 
     Raises:
         UsageError: if the data set is not stored as TFRecord files.
@@ -109,18 +109,14 @@ def random_access(builder, split: str):
     for number, part in enumerate(parts):
         stop = None if part.take < 0 else part.skip + part.take
         where += [(number, *position) for position in record_positions(paths[number])[part.skip : stop]]
-    table = tf.constant(np.array(where, np.int64))  # [N, 3]: file, offset, length
+    table = np.array(where, np.int64)  # [N, 3]: file, offset, length
 
-    def read_bytes(file, offset, length):
-        with open(paths[file], "rb") as handle:
-            handle.seek(offset)
-            return handle.read(length)
-
-    def read(index):
-        row = table[index]
-        record = tf.numpy_function(read_bytes, [row[0], row[1], row[2]], tf.string, stateful=False)
-        example = builder.info.features.deserialize_example(tf.ensure_shape(record, []))
-        return _to_rgb(example["image"])
+    def load(index):
+        number, offset, length = table[index]
+        with open(paths[number], "rb") as file:
+            file.seek(offset)
+            example = tf.train.Example.FromString(file.read(length))
+        return example.features.feature["image"].bytes_list.value[0]
 
     labels = None
     if num_classes(builder) > 0:
@@ -131,4 +127,4 @@ def random_access(builder, split: str):
             split=split, shuffle_files=False, decoders=skip, read_config=tfds.ReadConfig(interleave_cycle_length=1)
         )
         labels = _real_labels(np.fromiter((example["label"] for example in dataset.as_numpy_iterator()), np.int64))
-    return labels, read
+    return labels, load

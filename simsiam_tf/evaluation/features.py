@@ -52,7 +52,7 @@ def embed_source(
     max_examples: int = 0,
     verbose: bool = False,
 ) -> LabelledFeatures:
-    """Embeds a labelled data set whole, in the evaluation crop.
+    """Embeds a labelled data set, all of it that can be read, in the evaluation crop.
 
     Args:
         backbone: images `[B, H, W, 3]` to features `[B, D]`.
@@ -75,10 +75,11 @@ def embed_source(
     if verbose:
         print(f"Embedding {source.name}")
         bar = progress_bar(count, "image")
-    parts = []
+    parts, positions = [], []
     dataset = evaluation_dataset(source, image_size, batch_size, max_examples=count)
-    for features, _ in feature_batches(backbone, dataset):
+    for features, index in feature_batches(backbone, dataset):
         parts.append(features)
+        positions.append(index)
         if bar is not None:
             bar.add(len(features))
-    return LabelledFeatures(np.concatenate(parts), source.labels[:count])
+    return LabelledFeatures(np.concatenate(parts), source.labels[np.concatenate(positions)])

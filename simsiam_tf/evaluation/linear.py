@@ -125,7 +125,7 @@ class LinearProtocol:
     def _batches(self, backbone: keras.Model) -> Callable[[int], Batches]:
         """An epoch's features and labels, shuffled: of new crops, or of the images embedded once."""
         size, read_batch = self.image_size, self.options.eval_batch_size
-        if self.options.linear_augmentation == "none":
+        if self.options.linear_augmentation == "linear_eval":
             cached = embed_source(backbone, self.train, size, read_batch, verbose=True)
 
             def shuffled(epoch):
@@ -135,7 +135,7 @@ class LinearProtocol:
             return shuffled
 
         def augmented(epoch):
-            policy = policies.POLICIES[self.options.linear_augmentation]
+            policy = policies.POLICIES[self.options.linear_augmentation][0]
             images = evaluation_dataset(self.train, size, read_batch, policy, shuffle_seed=0, epoch=epoch)
             for features, index in feature_batches(backbone, images):
                 yield features, self.train.labels[index]

@@ -7,7 +7,7 @@ from typing import Any
 from simsiam_tf import build
 from simsiam_tf.checkpoints import restore_model
 from simsiam_tf.config import Config, DataConfig, EvaluationConfig, UsageError, expand
-from simsiam_tf.data.sources import Source, open_eval_source, open_source
+from simsiam_tf.data.sources import Source, listing_bad_images, open_eval_source, open_source
 from simsiam_tf.evaluation.knn import KNNProtocol
 from simsiam_tf.evaluation.linear import LinearProtocol
 from simsiam_tf.export import export
@@ -96,7 +96,8 @@ def _knn(subject: Subject, options: EvaluationConfig) -> None:
         temperature=options.knn_temperature,
         batch_size=options.eval_batch_size,
     )
-    value = protocol.accuracy(subject.model.backbone, verbose=True)
+    with listing_bad_images(sources, subject.workdir.skipped_path):
+        value = protocol.accuracy(subject.model.backbone, verbose=True)
     subject.workdir.add_to_summary({name: record(value, **protocol.describe(), checkpoint=subject.checkpoint)})
     print(f"{name} {value:.2f} %, written to {subject.workdir.summary_path}")
 
@@ -108,7 +109,8 @@ def _linear(subject: Subject, options: EvaluationConfig) -> None:
             f"A linear probe needs labelled splits to learn from and to be judged on. Received: {subject.data.dataset}."
         )
     protocol = LinearProtocol(*sources, subject.run.data.image_size, options)
-    top1, top5, seconds = protocol.accuracy(subject.model.backbone)
+    with listing_bad_images(sources, subject.workdir.skipped_path):
+        top1, top5, seconds = protocol.accuracy(subject.model.backbone)
     details = {**protocol.describe(), "checkpoint": subject.checkpoint, "seconds": seconds}
     names = f"linear_top1{subject.suffix}", f"linear_top5{subject.suffix}"
     subject.workdir.add_to_summary({name: record(v, **details) for name, v in zip(names, (top1, top5), strict=True)})

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image, ImageOps
 
-from simsiam_tf.augment import ops, policies
+from simsiam_tf.augment import ops
 from simsiam_tf.augment.random import view_keys
 
 N = 20000
@@ -15,7 +16,7 @@ def keys():
 
 def test_crop_sampling_follows_torchvision_s_definition(keys):
     height, width = 300, 400
-    top, left, h, w = ops.sample_crop(keys, height, width, 0.2).numpy().T
+    top, left, h, w = ops.sample_crop(keys, height, width, (0.2, 1.0)).numpy().T
     area = h * w / (height * width)
     # On a 4:3 image, boxes of large area and tall aspect are rejected, so the area is not quite uniform.
     assert area.min() == pytest.approx(0.2, abs=0.01)
@@ -33,7 +34,7 @@ def test_crop_sampling_follows_torchvision_s_definition(keys):
 
 def test_a_crop_that_never_fits_is_the_centre():
     keys = view_keys(0, tf.constant(0), tf.range(4), 0)
-    box = ops.sample_crop(keys, 10, 100, 1.0).numpy()
+    box = ops.sample_crop(keys, 10, 100, (1.0, 1.0)).numpy()
     np.testing.assert_array_equal(box, [[0, 43, 10, 13]] * 4)
 
 
@@ -69,32 +70,10 @@ def test_parameters_that_change_nothing_change_nothing(rng):
     np.testing.assert_allclose(ops.apply_blur(images, tf.zeros(2)), images, atol=1e-4)
 
 
-def test_eager_host_and_xla_make_the_same_views(rng):
-    images = tf.constant(rng.integers(0, 256, (8, 20, 24, 3)), tf.uint8)
-
-    def view(images):
-        keys = view_keys(5, tf.constant(1), tf.range(8), 1)
-        policy = policies.POLICIES["simsiam"]
-        return policies.finish(policy, policies.crop(policy, images, keys, 16), keys)
-
-    eager = view(images).numpy()
-    level = 1 / (255 * min(ops.IMAGENET_STD))
-    np.testing.assert_allclose(tf.function(view)(images), eager, atol=level)
-    np.testing.assert_allclose(tf.function(view, jit_compile=True)(images), eager, atol=level)
-    np.testing.assert_allclose(next(iter(tf.data.Dataset.from_tensors(images).map(view))), eager, atol=level)
-
-
-def test_the_evaluation_crop_is_the_image_itself_or_the_centre_of_224_in_256():
-    same = ops.centre_box(tf.constant(32), tf.constant(32), 32, tf.constant(1))
-    np.testing.assert_array_equal(same, [[0, 0, 32, 32]])
-    other = ops.centre_box(tf.constant(256), tf.constant(320), 224, tf.constant(1))
-    np.testing.assert_allclose(other, [[16, 48, 224, 224]])
-
-
 def test_a_flip_in_the_crop_is_a_flip_after_all(rng):
     images = tf.constant(rng.integers(0, 256, (6, 20, 24, 3)), tf.uint8)
     keys = view_keys(5, tf.constant(1), tf.range(6), 1)
-    box = ops.sample_crop(keys, 20, 24, 0.2)
+    box = ops.sample_crop(keys, 20, 24, (0.2, 1.0))
     flip = ops.sample_flip(keys, 0.5)
     assert 0 < flip.numpy().sum() < 6
     factors, order = ops.sample_jitter(keys, 1.0, 0.4, 0.4, 0.4, 0.1)
@@ -106,3 +85,43 @@ def test_a_flip_in_the_crop_is_a_flip_after_all(rng):
     first = finish(ops.apply_crop(images, box, 16, flip))
     last = ops.apply_flip(finish(ops.apply_crop(images, box, 16)), flip)
     np.testing.assert_allclose(first, last, atol=0.01)
+
+
+def test_solarize_inverts_from_the_threshold_on_as_pil_does():
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
+    solarized = ops.apply_solarize(tf.constant(levels), tf.constant([True]))
+    np.testing.assert_array_equal(solarized[0], np.asarray(ImageOps.solarize(Image.fromarray(levels[0]), 128)))
+    np.testing.assert_array_equal(ops.apply_solarize(tf.constant(levels), tf.constant([False])), levels)
+
+
+def test_probability_of_solarize(keys):
+    assert ops.sample_solarize(keys, 0.2).numpy().mean() == pytest.approx(0.2, abs=0.01)
+
+
+def test_one_image_at_a_time_and_all_at_once_are_the_same(rng):
+    images = tf.constant(rng.integers(0, 256, (24, 16, 16, 3)), tf.uint8)
+    keys = view_keys(3, tf.constant(0), tf.range(24), 0)
+    factors, order = ops.sample_jitter(keys, 1.0, 0.8, 0.8, 0.8, 0.2)
+    sigma = ops.sample_blur(keys, 0.5)
+    assert len(np.unique(order, axis=0)) > 10
+    jittered, blurred = ops.apply_jitter(images, factors, order), ops.apply_blur(images, sigma)
+    for i in range(24):
+        part = slice(i, i + 1)
+        np.testing.assert_allclose(
+            ops.apply_jitter(images[part], factors[part], order[part])[0], jittered[i], atol=1e-2
+        )
+        np.testing.assert_allclose(ops.apply_blur(images[part], sigma[part])[0], blurred[i], atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(375, 500), (500, 375), (331, 229), (100, 90), (224, 224), (256, 256)])
+def test_the_centre_is_that_of_torchvision_s_resize_and_centre_crop(rng, shape):
+    image = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).resize(shape[::-1], Image.Resampling.BICUBIC)
+    # Torchvision's Resize(256) and CenterCrop(224), written out.
+    width, height = image.size
+    short = min(width, height)
+    resized = image.resize((int(256 * width / short), int(256 * height / short)), Image.Resampling.BILINEAR)
+    left, top = round((resized.width - 224) / 2), round((resized.height - 224) / 2)
+    expected = np.asarray(resized.crop((left, top, left + 224, top + 224)), np.float32)
+    box = tf.constant([ops.centre_box(height, width, short, 224, 256)], tf.float32)
+    ours = ops.apply_crop(np.asarray(image)[None], box, 224, bounded=False)[0].numpy()
+    assert np.abs(ours - expected).max() < 1.5  # Pillow rounds twice

@@ -1,11 +1,18 @@
+import dataclasses
+import functools
+import operator
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
-from simsiam_tf.augment.policies import POLICIES
+from simsiam_tf.augment.policies import POLICIES, make_views
 from simsiam_tf.config import DataConfig, UsageError
-from simsiam_tf.data.pipeline import Order, evaluation_dataset, pretraining_dataset
-from simsiam_tf.data.sources import Source, memory_source, open_source
+from simsiam_tf.data.bad_images import BadImages
+from simsiam_tf.data.pipeline import Order, evaluation_dataset, pretraining_dataset, with_views
+from simsiam_tf.data.sources import Files, memory_source, open_source
+from simsiam_tf.distribute import Share
 
 POLICY = POLICIES["simsiam"]
 
@@ -16,14 +23,22 @@ def source(rng):
     return memory_source("made", images, np.arange(50) % 3, 3)
 
 
-def one_by_one(source: Source) -> Source:
-    """The same images, read as a folder's are: singly, of unknown size."""
-    return Source(source.name, source.num_examples, source.labels, 3, lambda i: source.read(i[tf.newaxis])[0])
+@pytest.fixture
+def files(source, tmp_path):
+    """The same images as files, in the same order."""
+    for i, image in enumerate(source.images.numpy()):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    made = Files(
+        lambda i: (tmp_path / f"{i}.png").read_bytes(),
+        lambda i: str(tmp_path / f"{i}.png"),
+        BadImages("files", source.num_examples, 0.05),
+    )
+    return dataclasses.replace(source, images=made)
 
 
-def batches(source, order, start=0, stop=None, batch=8):
-    dataset = pretraining_dataset(source, order, POLICY, 10, batch, start, stop)
-    return [tf.nest.map_structure(lambda x: x.numpy(), element) for element in dataset]
+def batches(source, order, start=0, stop=None, batch=8, **share):
+    dataset = pretraining_dataset(source, order, POLICY, 10, Share(batch, **share), start, stop)
+    return [tf.nest.map_structure(lambda x: x.numpy(), element) for element in with_views(dataset, POLICY, 10)]
 
 
 def test_each_epoch_shows_each_example_once_in_another_order(source):
@@ -40,22 +55,58 @@ def test_incomplete_batches_are_dropped(source):
     assert len(batches(source, order, 0, 3, batch=16)) == 3
 
 
-def test_views_depend_on_seed_epoch_index_and_view_alone(source):
+def test_views_depend_on_seed_epoch_index_and_view_alone(source, files, tmp_path):
     order = Order(48, 16, seed=1)
-    every = {}
-    for number, batch in enumerate(batches(source, order, 0, 6, batch=16)):
-        for i, index in enumerate(batch["index"]):
-            every[number // 3, int(index)] = [view[i] for view in batch["views"]]
-    # A restart, a smaller share per replica, or reading image by image changes nothing.
-    for other in (batches(source, order, 4, 6, batch=8), batches(one_by_one(source), order, 4, 6, batch=8)):
-        assert len(other) == 4
-        for batch in other:
+    for way in (source, files):
+        every = {}
+        for number, batch in enumerate(batches(way, order, 0, 6, batch=16)):
             for i, index in enumerate(batch["index"]):
-                for view in (0, 1):
-                    np.testing.assert_allclose(batch["views"][view][i], every[1, int(index)][view], atol=1e-5)
-    x1, x2 = every[0, 5]
-    assert np.abs(x1 - x2).max() > 0.1
-    assert np.abs(every[1, 5][0] - x1).max() > 0.1
+                every[number // 3, int(index)] = tf.nest.map_structure(operator.itemgetter(i), batch)
+        # A restart, or a smaller share for each of two replicas, changes nothing: not one bit.
+        later = batches(way, order, 4, 6, batch=8, replicas=2)
+        assert len(later) == 4
+        for batch in later:
+            for i, index in enumerate(batch["index"]):
+                tf.nest.map_structure(
+                    np.testing.assert_array_equal,
+                    tf.nest.map_structure(operator.itemgetter(i), batch),
+                    every[1, int(index)],
+                )
+        x1, x2 = every[0, 5]["views"]
+        assert np.abs(x1 - x2).max() > 0.1
+        assert np.abs(every[1, 5]["views"][0] - x1).max() > 0.1
+
+
+def test_images_in_memory_and_in_files_are_shown_alike(source, files):
+    order = Order(48, 16, seed=1)
+    of_memory, of_files = (batches(way, order, 0, 3, batch=16) for way in (source, files))
+    for ours, theirs in zip(of_memory, of_files, strict=True):
+        np.testing.assert_array_equal(ours["index"], theirs["index"])
+        for x, y in zip(ours["views"], theirs["views"], strict=True):
+            # Files are cropped by Pillow, which rounds to whole levels; a jitter can stretch that to a few.
+            assert np.abs(x - y).mean() < 0.02
+
+
+@pytest.mark.parametrize("kind", ["source", "files"])
+def test_views_made_on_the_device_are_those_made_on_the_host(kind, request):
+    way, order = request.getfixturevalue(kind), Order(48, 16, seed=1)
+    raw = pretraining_dataset(way, order, POLICY, 10, Share(16), 0, 3)
+    step = tf.function(functools.partial(make_views, POLICY, 10), jit_compile=True)
+    level = 1 / (255 * 0.224)
+    for on_device, on_host in zip(raw.map(lambda batch: batch), batches(way, order, 0, 3, 16), strict=True):
+        for x, y in zip(step(on_device)["views"], on_host["views"], strict=True):
+            np.testing.assert_allclose(x, y, atol=level)
+
+
+def test_hosts_and_replicas_share_each_global_batch_without_overlap(source):
+    order = Order(48, 16, seed=1)
+    whole = [b["index"] for b in batches(source, order, 0, 3, batch=16)]
+    by_replica = []
+    for host in (0, 1):
+        mine = batches(source, order, 0, 3, batch=4, replicas=2, first_replica=2 * host)
+        by_replica += [[b["index"] for b in mine[replica::2]] for replica in (0, 1)]
+    for step, expected in enumerate(whole):
+        np.testing.assert_array_equal(np.concatenate([replica[step] for replica in by_replica]), expected)
 
 
 def test_a_batch_larger_than_the_set_is_refused():
@@ -63,8 +114,8 @@ def test_a_batch_larger_than_the_set_is_refused():
         Order(10, 16, 0)
 
 
-def test_evaluation_shows_every_image_once_in_order(source):
-    for way in (source, one_by_one(source)):
+def test_evaluation_shows_every_image_once_in_order(source, files):
+    for way in (source, files):
         dataset = list(evaluation_dataset(way, 12, 16))
         assert [len(images) for images, _ in dataset] == [16, 16, 16, 2]
         np.testing.assert_array_equal(np.concatenate([index for _, index in dataset]), np.arange(50))
@@ -79,4 +130,26 @@ def test_an_image_of_the_right_size_is_evaluated_untouched():
     source = open_source(DataConfig(dataset="shapes"), "test")
     images, _ = next(iter(evaluation_dataset(source, 32, 4)))
     levels = (images * [0.229, 0.224, 0.225] + [0.485, 0.456, 0.406]) * 255
-    np.testing.assert_allclose(levels, source.read(tf.range(4)), atol=0.01)
+    np.testing.assert_allclose(levels, source.images[:4], atol=0.01)
+
+
+def test_an_unreadable_image_is_replaced_in_training_and_left_out_in_evaluation(source, files, tmp_path, capsys):
+    (tmp_path / "7.png").write_bytes((tmp_path / "7.png").read_bytes()[:200])
+    files.images.bad.list_in(tmp_path / "skipped.txt")
+    order = Order(48, 16, seed=1)
+    first, again = (batches(files, order, 0, 3, batch=16) for _ in range(2))
+    np.testing.assert_array_equal(np.sort(np.concatenate([b["index"] for b in first])), np.arange(48))
+    for ours, theirs in zip(first, again, strict=True):
+        np.testing.assert_array_equal(ours["views"], theirs["views"])
+    assert (tmp_path / "skipped.txt").read_text() == f"{tmp_path / '7.png'}\n"
+    assert capsys.readouterr().err.count("warning: skipped an image") == 1
+    index = np.concatenate([index for _, index in evaluation_dataset(files, 12, 16)])
+    np.testing.assert_array_equal(index, [i for i in range(50) if i != 7])
+
+
+def test_too_many_unreadable_images_stop_the_run(files, tmp_path):
+    for i in (3, 4, 5):
+        (tmp_path / f"{i}.png").write_text("no image")
+    message = r"At most 5.00% of the 50 images of files may be unreadable.* Received: 3, the first"
+    with pytest.raises(UsageError, match=message), files.images.bad.stopping_the_run():
+        batches(files, Order(48, 16, seed=1), 0, 3, batch=16)

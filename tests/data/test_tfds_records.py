@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from simsiam_tf.config import DataConfig
-from simsiam_tf.data import sources, tfds_records
+from simsiam_tf.data import decoding, sources, tfds_records
 
 COUNT = 23
 
@@ -49,12 +49,12 @@ def data_dir(tmp_path_factory):
 @pytest.mark.parametrize("name", ["tiny_images", "tiny_uneven_images"])
 def test_images_and_labels_belong_together(data_dir, name, split):
     source = sources.open_source(DataConfig(dataset=name, data_dir=data_dir), split)
-    in_memory = source.image_shape is not None
+    in_memory = source.files is None
     assert in_memory == (name == "tiny_images")
     assert source.num_classes == 3
     assert len(source.labels) == source.num_examples
     for i in range(source.num_examples):
-        image = source.read(tf.constant([i]))[0] if in_memory else source.read(tf.constant(i))
+        image = source.images[i] if in_memory else np.asarray(decoding.open_image(source.files.load(i)))
         assert int(image[0, 0, 0]) % 3 == source.labels[i]
 
 

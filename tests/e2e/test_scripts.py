@@ -166,7 +166,7 @@ def test_evaluation_adds_to_the_summary(finished):
     workdir, _ = finished
     for flags in (
         ["--protocol=knn", "--knn_k=50"],
-        ["--protocol=linear", "--linear_augmentation=none", "--linear_epochs=2"],
+        ["--protocol=linear", "--linear_augmentation=linear_eval", "--linear_epochs=2"],
         ["--protocol=export"],
     ):
         done = run_script("evaluate.py", *flags, f"--workdir={workdir}")

@@ -24,7 +24,7 @@ def protocol(rng):
     return make
 
 
-@pytest.mark.parametrize("augmentation", ["none", "crop_flip"])
+@pytest.mark.parametrize("augmentation", ["linear_eval", "linear_train"])
 def test_learns_and_leaves_the_backbone_alone(protocol, augmentation):
     backbone = resnet18(cifar_stem=True, width=0.0625)
     before = [v.numpy() for v in backbone.variables]
@@ -55,7 +55,7 @@ def test_defaults_are_the_paper_s(protocol):
     lars, sgd = protocol().describe(), protocol(linear_optimizer="sgd").describe()
     assert (lars["optimizer"], lars["base_learning_rate"], lars["epochs"]) == ("lars", 0.02, 90)
     assert (sgd["base_learning_rate"], sgd["batch_size"]) == (30.0, 64)  # 256, but there are 64 images
-    assert lars["augmentation"] == "crop_flip"
+    assert lars["augmentation"] == "linear_train"
 
 
 def test_rebatch_keeps_the_order_and_drops_the_rest():

@@ -1,0 +1,126 @@
+"""Times the input pipeline on images it makes: from encoded files or uint8 arrays to two augmented views.
+
+python benchmarks/input_pipeline.py --kind=imagenet --cores=1 --json=FILE
+
+kind imagenet: 500x375 JPEG files, two 224 views, the policy simsiam. kind cifar: 32x32 arrays in memory, two 32x32
+views, the policy simsiam_cifar. Rates are of source images:
+  host_images_per_second    what the host must do when the device does the rest (decode, crop, resize, parameters)
+  all_images_per_second     everything on the host
+  decode_images_per_second  JPEG decoding alone (imagenet)
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+VIEW_SIZE = {"imagenet": 224, "cifar": 32}
+POLICY = {"imagenet": "simsiam", "cifar": "simsiam_cifar"}
+BATCH = {"imagenet": 32, "cifar": 256}
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kind", choices=sorted(VIEW_SIZE), default="imagenet")
+    parser.add_argument("--cores", type=int, default=1, help="CPU cores that the process may use")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of a round; the best of --rounds counts")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", help="write the result to this file")
+    options = parser.parse_args()
+    available = sorted(os.sched_getaffinity(0))
+    if not 1 <= options.cores <= len(available):
+        parser.error(f"--cores must be from 1 to {len(available)}, the cores of this process. Got {options.cores}.")
+    os.sched_setaffinity(0, available[: options.cores])  # before TensorFlow counts them
+    return options
+
+
+def make_photographs(folder: pathlib.Path, count: int = 64) -> None:
+    """Writes 500x375 JPEG files with smooth areas, edges and grain: about 75 kB each, as many in ImageNet."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
+        image = np.asarray(coarse.resize((500, 375), Image.Resampling.BICUBIC), np.float32)
+        image = np.clip(image + rng.normal(0, 8, (375, 500, 1)), 0, 255).astype(np.uint8)
+        Image.fromarray(image).save(folder / f"{number:03}.jpg", quality=90)
+
+
+def best_rate(dataset, batch: int, options: argparse.Namespace) -> tuple[float, float]:
+    """The best and the median round's images per second."""
+    iterator = iter(dataset)
+    for _ in range(3):  # traces, compiles, and fills the buffers
+        next(iterator)
+    rates = []
+    for _ in range(options.rounds):
+        start, batches = time.perf_counter(), 0
+        while time.perf_counter() - start < options.seconds:
+            next(iterator)
+            batches += 1
+        rates.append(batches * batch / (time.perf_counter() - start))
+    return max(rates), statistics.median(rates)
+
+
+def open_images(kind: str, folder: pathlib.Path):
+    import numpy as np
+
+    from simsiam_tf.config import DataConfig
+    from simsiam_tf.data.sources import memory_source, open_source
+
+    if kind == "cifar":
+        images = np.random.default_rng(0).integers(0, 256, (4096, 32, 32, 3), np.uint8)
+        return memory_source("made", images, None)
+    make_photographs(folder)
+    return open_source(DataConfig(dataset="folder", data_dir=str(folder)), "train")
+
+
+def decoding_alone(source):
+    import tensorflow as tf
+
+    from simsiam_tf.data import decoding
+
+    def decode(index):
+        image = decoding.open_image(source.files.load(index))
+        image.load()
+        return image.height
+
+    indices = tf.data.Dataset.range(source.num_examples).repeat()
+    decoded = indices.map(lambda i: tf.numpy_function(decode, [i], tf.int64), tf.data.AUTOTUNE)
+    return decoded.batch(32).prefetch(tf.data.AUTOTUNE)
+
+
+def main() -> None:
+    options = parse_arguments()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    from simsiam_tf.augment.policies import POLICIES
+    from simsiam_tf.data.pipeline import Order, pretraining_dataset, with_views
+    from simsiam_tf.distribute import Share
+
+    size, views, batch = VIEW_SIZE[options.kind], POLICIES[POLICY[options.kind]], BATCH[options.kind]
+    with tempfile.TemporaryDirectory() as folder:
+        source = open_images(options.kind, pathlib.Path(folder))
+        host = pretraining_dataset(source, Order(source.num_examples, batch, 0), views, size, Share(batch))
+        rates = {
+            "host": best_rate(host, batch, options),
+            "all": best_rate(with_views(host, views, size), batch, options),
+        }
+        if options.kind == "imagenet":
+            rates["decode"] = best_rate(decoding_alone(source), 32, options)
+    result = {f"{name}_images_per_second": best for name, (best, _) in rates.items()}
+    result |= {f"{name}_median_images_per_second": median for name, (_, median) in rates.items()}
+    result |= {name: value for name, value in vars(options).items() if name != "json"}
+    print(json.dumps(result))
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()

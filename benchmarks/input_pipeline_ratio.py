@@ -1,0 +1,51 @@
+"""Our input pipeline and torchvision's in turn on one core of this machine, as ratios of the medians.
+
+python benchmarks/input_pipeline_ratio.py --torch_python=PATH/bin/python [--rounds=3] [--json=FILE]
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def measure(python: str, script: str, kind: str) -> dict[str, float]:
+    """The rates of one run in a fresh process."""
+    command = [python, str(HERE / script), f"--kind={kind}", "--cores=1", "--rounds=3", "--seconds=3"]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    values = json.loads(done.stdout.strip().splitlines()[-1])
+    return {name: value for name, value in values.items() if name.endswith("_per_second") and "median" not in name}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--torch_python", required=True, help="Python of an environment with torch and torchvision")
+    parser.add_argument("--rounds", type=int, default=3, help="alternations")
+    parser.add_argument("--json")
+    options = parser.parse_args()
+    result: dict[str, float] = {}
+    for kind in ("imagenet", "cifar"):
+        ours, theirs = [], []
+        for _ in range(options.rounds):
+            ours.append(measure(sys.executable, "input_pipeline.py", kind))
+            theirs.append(measure(options.torch_python, "input_pipeline_torchvision.py", kind))
+        for name in theirs[0]:
+            mine, other = (statistics.median(run[name] for run in runs) for runs in (ours, theirs))
+            result |= {f"{kind}_{name}": mine, f"{kind}_torchvision_{name}": other}
+            result[f"{kind}_{name.split('_')[0]}_ratio"] = mine / other
+        # Against all of torchvision's work, which it has no device to share with.
+        host = statistics.median(run["host_images_per_second"] for run in ours)
+        result[f"{kind}_host_to_torchvision_all_ratio"] = host / result[f"{kind}_torchvision_all_images_per_second"]
+    print(json.dumps(result))
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

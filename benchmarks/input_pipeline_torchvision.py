@@ -1,0 +1,105 @@
+"""Times torchvision's PIL path on the images of input_pipeline.py: what most people would run instead.
+
+python benchmarks/input_pipeline_torchvision.py --kind=imagenet --cores=1 --json=FILE
+
+Needs torch and torchvision, and no TensorFlow. The rates are those of input_pipeline.py; `host` is decoding and two
+random resized crops. One worker per core, in this process: with --cores=1 a DataLoader would only add to it.
+"""
+
+import argparse
+import io
+import json
+import os
+import pathlib
+import random
+import tempfile
+import time
+
+import numpy as np
+import torch
+from input_pipeline import BATCH, VIEW_SIZE, make_photographs
+from PIL import Image, ImageFilter
+from torchvision import transforms
+
+
+class Blur:
+    """PIL's Gaussian blur with a random sigma, as MoCo v2 and SimSiam have it."""
+
+    def __call__(self, image):
+        return image.filter(ImageFilter.GaussianBlur(random.uniform(0.1, 2.0)))
+
+
+def two_views(kind: str):
+    crop = transforms.RandomResizedCrop(VIEW_SIZE[kind], scale=(0.2, 1.0))
+    blur = [transforms.RandomApply([Blur()], p=0.5)] if kind == "imagenet" else []
+    colours = transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8)
+    to_input = [transforms.ToTensor(), transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
+    flip = transforms.RandomHorizontalFlip()
+    return crop, transforms.Compose([crop, colours, transforms.RandomGrayscale(0.2), *blur, flip, *to_input])
+
+
+def best_rate(function, batch: int, collate: bool, options: argparse.Namespace) -> float:
+    """The best round's images per second; views are put together into batches, as a training step needs them."""
+    rates, number = [], 0
+    for _ in range(options.rounds):
+        start, images = time.perf_counter(), 0
+        while time.perf_counter() - start < options.seconds:
+            made = [function(number + i) for i in range(batch)]
+            if collate:
+                for view in (0, 1):
+                    torch.stack([views[view] for views in made])
+            number, images = number + batch, images + batch
+        rates.append(images / (time.perf_counter() - start))
+    return max(rates)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kind", choices=sorted(VIEW_SIZE), default="imagenet")
+    parser.add_argument("--cores", type=int, choices=[1], default=1)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json")
+    options = parser.parse_args()
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+    torch.set_num_threads(1)
+    crop, view = two_views(options.kind)
+    batch = BATCH[options.kind]
+    if options.kind == "cifar":
+        arrays = np.random.default_rng(0).integers(0, 256, (4096, 32, 32, 3), np.uint8)
+
+        def everything(number):
+            image = Image.fromarray(arrays[number % len(arrays)])
+            return view(image), view(image)
+
+        rates = {"all": best_rate(everything, batch, True, options)}
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            make_photographs(pathlib.Path(folder))
+            files = sorted(pathlib.Path(folder).iterdir())
+
+            def decoded(number):
+                return Image.open(io.BytesIO(files[number % len(files)].read_bytes())).convert("RGB")
+
+            def cropped(number):
+                image = decoded(number)
+                return crop(image), crop(image)
+
+            def everything(number):
+                image = decoded(number)
+                return view(image), view(image)
+
+            rates = {
+                "host": best_rate(cropped, batch, False, options),
+                "all": best_rate(everything, batch, True, options),
+                "decode": best_rate(decoded, batch, False, options),
+            }
+    result = {f"{name}_images_per_second": rate for name, rate in rates.items()}
+    result |= {name: value for name, value in vars(options).items() if name != "json"}
+    print(json.dumps(result))
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()

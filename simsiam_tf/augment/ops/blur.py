@@ -1,0 +1,65 @@
+"""Gaussian blur."""
+
+import math
+
+import tensorflow as tf
+
+from simsiam_tf.augment.random import between, uniform
+
+# Beyond so many standard deviations a Gaussian holds 6e-5 of its weight.
+_REACH = 4.0
+
+
+def sample_blur(keys: tf.Tensor, p: float, min_sigma: float = 0.1, max_sigma: float = 2.0) -> tf.Tensor:
+    """Standard deviations of the Gaussian blur, `[B] float32` pixels; 0, no blur, with probability 1 - `p`."""
+    draws = uniform(keys, 2)
+    return tf.where(draws[:, 0] < p, between(min_sigma, max_sigma, draws[:, 1]), 0.0)
+
+
+def _half_kernel(sigma, radius):
+    """The kernel's right half, `radius + 1` weights `[B, 1, 1, 1]`, of which the first stands once in the whole."""
+    distance = tf.range(radius + 1, dtype=tf.float32)
+    weights = tf.exp(-0.5 * tf.square(distance / tf.maximum(sigma, 1e-3)[:, None]))  # [B, radius + 1]
+    weights /= 2.0 * tf.reduce_sum(weights, axis=1, keepdims=True) - weights[:, :1]
+    return tf.unstack(weights[:, None, None, None], axis=-1)
+
+
+def _part(x, axis, start, length):
+    return tf.slice(
+        x,
+        [start if i == axis else 0 for i in range(4)],
+        [length if i == axis else -1 for i in range(4)],
+    )
+
+
+def _blur_axis(x, kernel, axis):
+    """One direction of the blur, the edge repeated beyond it."""
+    radius, side = len(kernel) - 1, x.shape[axis]
+    repeats = [radius if i == axis else 1 for i in range(4)]
+    first, last = _part(x, axis, 0, 1), _part(x, axis, side - 1, 1)
+    wide = tf.concat([tf.tile(first, repeats), x, tf.tile(last, repeats)], axis)
+    y = kernel[0] * x
+    for i in range(1, radius + 1):
+        y += kernel[i] * (_part(wide, axis, radius - i, side) + _part(wide, axis, radius + i, side))
+    return y
+
+
+def apply_blur(images: tf.Tensor, sigma: tf.Tensor, max_sigma: float = 2.0) -> tf.Tensor:
+    """Gaussian blur of each image by its own standard deviation.
+
+    Args:
+        images: `[B, H, W, 3]` of static height and width.
+        sigma: `[B]` pixels; 0 leaves an image as it is.
+        max_sigma: the greatest `sigma` that may come: it fixes the kernel's length.
+
+    Returns:
+        `[B, H, W, 3] float32`.
+    """
+    x = tf.transpose(tf.cast(images, tf.float32), [0, 3, 1, 2])  # [B, 3, H, W]
+
+    def blurred():
+        kernel = _half_kernel(sigma, math.ceil(_REACH * max_sigma))
+        return _blur_axis(_blur_axis(x, kernel, 2), kernel, 3)
+
+    x = tf.cond(sigma[0] > 0.0, blurred, lambda: x) if images.shape[0] == 1 else blurred()
+    return tf.transpose(x, [0, 2, 3, 1])

@@ -1,0 +1,220 @@
+"""Colour jitter, grayscale, solarize, normalize.
+
+Inside, red, green and blue are apart, `[B, H, W]` each: a channel's values in a row are what a CPU is fast at,
+and XLA removes the unstacking and stacking between one op and the next.
+"""
+
+import itertools
+
+import tensorflow as tf
+
+from simsiam_tf.augment.random import between, uniform
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_GRAY = (0.299, 0.587, 0.114)
+_ORDERS = tuple(itertools.permutations(range(4)))
+
+
+def _planes(images):
+    return tf.unstack(tf.cast(images, tf.float32), axis=-1)
+
+
+def _images(planes):
+    return tf.stack(planes, axis=-1)
+
+
+def _luma(planes):
+    r, g, b = planes
+    return _GRAY[0] * r + _GRAY[1] * g + _GRAY[2] * b
+
+
+def _each(value):
+    """`[B]` to what multiplies `[B, H, W]`."""
+    return value[:, None, None]
+
+
+def _blend(planes, target, factor):
+    """PIL's blend of every channel with `target` by `factor` `[B]`."""
+    offset = target * (1.0 - _each(factor))
+    return [tf.clip_by_value(x * _each(factor) + offset, 0.0, 255.0) for x in planes]
+
+
+def _grey_mean(planes):
+    return tf.round(tf.reduce_mean(_luma(planes), axis=[1, 2], keepdims=True))
+
+
+def _brightness(planes, factor):
+    return _blend(planes, 0.0, factor)
+
+
+def _contrast(planes, factor):
+    return _blend(planes, _grey_mean(planes), factor)
+
+
+def _saturation(planes, factor):
+    return _blend(planes, _luma(planes), factor)
+
+
+def _hue(planes, shift):
+    """HSV with its value and saturation kept, without leaving red, green and blue."""
+    r, g, b = planes
+    value = tf.maximum(tf.maximum(r, g), b)
+    chroma = value - tf.minimum(tf.minimum(r, g), b)
+    inverse = 1.0 / tf.maximum(chroma, 1e-6)  # where it matters, red, green and blue are equal
+    sextant = tf.where(
+        tf.equal(value, r),
+        (g - b) * inverse,
+        tf.where(tf.equal(value, g), 2.0 + (b - r) * inverse, 4.0 + (r - g) * inverse),
+    )
+    hue = sextant + 6.0 * _each(shift)
+    shifted = []
+    for offset in (5.0, 3.0, 1.0):
+        k = hue + offset
+        k -= 6.0 * tf.floor(k * (1.0 / 6.0))
+        shifted.append(value - chroma * tf.clip_by_value(tf.minimum(k, 4.0 - k), 0.0, 1.0))
+    return shifted
+
+
+_JITTER = (_brightness, _contrast, _saturation, _hue)
+_HUE = _JITTER.index(_hue)
+
+
+def apply_brightness(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Blends with black by `factor` `[B]`, as PIL does."""
+    return _images(_brightness(_planes(images), factor))
+
+
+def apply_contrast(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Blends with the mean of the grey image by `factor` `[B]`, as PIL does."""
+    return _images(_contrast(_planes(images), factor))
+
+
+def apply_saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Blends with the grey image by `factor` `[B]`, as PIL does."""
+    return _images(_saturation(_planes(images), factor))
+
+
+def apply_hue(images: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
+    """Shifts the hue by `shift` `[B]` turns, keeping HSV value and saturation."""
+    return _images(_hue(_planes(images), shift))
+
+
+def sample_jitter(
+    keys: tf.Tensor, p: float, brightness: float, contrast: float, saturation: float, hue: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Factors and order of torchvision's ColorJitter, applied with probability `p`.
+
+    Args:
+        keys: `[B, 2] uint32`.
+        p: probability; the other images get the factors that change nothing.
+        brightness: b draws the factor from [max(0, 1 - b), 1 + b].
+        contrast: likewise.
+        saturation: likewise.
+        hue: h draws the shift from [-h, h], in turns of the colour circle.
+
+    Returns:
+        Factors `[B, 4] float32` (brightness, contrast, saturation, hue shift), and the order in which
+        these four are applied, `[B, 4] int32`, uniform over the 24.
+    """
+    draws = uniform(keys, 6)
+    low = [max(0.0, 1.0 - s) for s in (brightness, contrast, saturation)] + [-hue]
+    high = [1.0 + s for s in (brightness, contrast, saturation)] + [hue]
+    factors = between(low, high, draws[:, :4])  # [B, 4]
+    factors = tf.where(draws[:, 4:5] < p, factors, tf.constant([[1.0, 1.0, 1.0, 0.0]]))
+    which = tf.cast(draws[:, 5] * len(_ORDERS), tf.int32)
+    return factors, tf.gather(tf.constant(_ORDERS, tf.int32), which)
+
+
+def _blend_by_place(planes, op, factor):
+    """One blend of each image: brightness (0), contrast (1) or saturation (2); any other `op` `[B]` does nothing."""
+    gray = _luma(planes)  # [B, H, W]
+    factor = tf.where((op >= 0) & (op < _HUE), factor, 1.0)
+    of_mean, of_gray = (tf.where(op == i, 1.0 - factor, 0.0) for i in (1, 2))
+    mean = tf.round(tf.reduce_mean(gray, axis=[1, 2]))
+    target = _each(of_gray) * gray + _each(of_mean * mean)
+    return [tf.clip_by_value(x * _each(factor) + target, 0.0, 255.0) for x in planes]
+
+
+def _jitter_all(planes, factors, order):
+    """The jitter of many images at once.
+
+    Brightness, contrast and saturation are all blends. Those that stand before the hue in an image's order, the
+    hue, and those after it take seven passes; a pass for each op in each of the four places would take sixteen.
+    """
+    hue_place = tf.argmax(tf.cast(order == _HUE, tf.int32), axis=1, output_type=tf.int32)  # [B]
+
+    def blend(planes, place, active):
+        op = tf.where(active, order[:, place], -1)
+        return _blend_by_place(planes, op, tf.gather(factors, tf.maximum(op, 0), batch_dims=1))
+
+    for place in (0, 1, 2):
+        planes = blend(planes, place, place < hue_place)
+    planes = _hue(planes, factors[:, _HUE])
+    for place in (1, 2, 3):
+        planes = blend(planes, place, place > hue_place)
+    return planes
+
+
+def _jitter_one(planes, factors, order):
+    """The jitter of one image: its ops in its order."""
+
+    def step(place, *planes):
+        branches = [lambda op=op, i=i: op(planes, factors[:, i]) for i, op in enumerate(_JITTER)]
+        return place + 1, *tf.switch_case(order[0, place], branches)
+
+    # A loop, since XLA takes a hundred times as long to compile four switches in a row.
+    _, *planes = tf.while_loop(lambda place, *_: place < len(_JITTER), step, (0, *planes))
+    return planes
+
+
+def apply_jitter(images: tf.Tensor, factors: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+    """Brightness, contrast, saturation and hue, in each image's own order.
+
+    Args:
+        images: `[B, H, W, 3]`.
+        factors: `[B, 4]` as from `sample_jitter`.
+        order: `[B, 4]` likewise.
+
+    Returns:
+        `[B, H, W, 3] float32`.
+    """
+    jitter = _jitter_one if images.shape[0] == 1 else _jitter_all
+    return _images(jitter(_planes(images), factors, order))
+
+
+def sample_grayscale(keys: tf.Tensor, p: float) -> tf.Tensor:
+    """Whether to drop each image's colour: `[B] bool`, true with probability `p`."""
+    return uniform(keys, 1)[:, 0] < p
+
+
+def apply_grayscale(images: tf.Tensor, gray: tf.Tensor) -> tf.Tensor:
+    """Drops the colour of the images for which `gray` `[B]` is true."""
+    planes = _planes(images)
+    luma = _luma(planes)
+    return _images([tf.where(_each(gray), luma, plane) for plane in planes])
+
+
+def sample_solarize(keys: tf.Tensor, p: float) -> tf.Tensor:
+    """Whether to solarize each image: `[B] bool`, true with probability `p`."""
+    return uniform(keys, 1)[:, 0] < p
+
+
+def apply_solarize(images: tf.Tensor, solarize: tf.Tensor, threshold: float = 128.0) -> tf.Tensor:
+    """Inverts the levels from `threshold` on, in the images for which `solarize` `[B]` is true."""
+    planes = _planes(images)
+    # Levels are whole numbers in PIL: 127.5 and more would have been 128.
+    return _images([tf.where(_each(solarize) & (x >= threshold - 0.5), 255.0 - x, x) for x in planes])
+
+
+def normalize(images: tf.Tensor) -> tf.Tensor:
+    """Levels 0 to 255 to ImageNet's zero mean and unit deviation, channel by channel."""
+    moments = zip(_planes(images), IMAGENET_MEAN, IMAGENET_STD, strict=True)
+    return _images([x * (1.0 / (255.0 * std)) - mean / std for x, mean, std in moments])
+
+
+def to_levels(images: tf.Tensor) -> tf.Tensor:
+    """The inverse of `normalize`, in whole levels: `[B, H, W, 3] uint8`."""
+    moments = zip(_planes(images), IMAGENET_MEAN, IMAGENET_STD, strict=True)
+    levels = _images([(x * std + mean) * 255.0 for x, mean, std in moments])
+    return tf.cast(tf.clip_by_value(tf.round(levels), 0.0, 255.0), tf.uint8)

@@ -1,0 +1,140 @@
+"""Crop, resize and flip."""
+
+import functools
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from simsiam_tf.augment.random import uniform
+
+_CROP_TRIES = 10
+# Uniform numbers that one random crop consumes: an area and an aspect for each try, and a position.
+CROP_DRAWS = 2 * _CROP_TRIES + 2
+
+
+def crop_boxes(
+    draws: np.ndarray,
+    height: np.ndarray | int,
+    width: np.ndarray | int,
+    scale: tuple[float, float],
+    aspect: tuple[float, float] = (3 / 4, 4 / 3),
+) -> np.ndarray:
+    """Boxes of torchvision's RandomResizedCrop: ten tries, then the centre.
+
+    In NumPy and float64, on the host always: a box hangs on a rounding, and the exponential's last bit differs
+    from one compiler to the next.
+
+    Args:
+        draws: `[B, CROP_DRAWS]` uniform numbers.
+        height: of the images, scalar or `[B]`, pixels.
+        width: likewise.
+        scale: least and greatest share of the image's area.
+        aspect: least and greatest width by height.
+
+    Returns:
+        `[B, 4] float32`: top, left, height, width in whole pixels.
+    """
+    draws = draws.astype(np.float64)
+    height, width = (np.broadcast_to(side, len(draws)).astype(np.float64) for side in (height, width))
+    area = (height * width)[:, None] * (scale[0] + (scale[1] - scale[0]) * draws[:, :_CROP_TRIES])
+    low, high = math.log(aspect[0]), math.log(aspect[1])
+    ratio = np.exp(low + (high - low) * draws[:, _CROP_TRIES : 2 * _CROP_TRIES])
+    w, h = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))  # [B, 10]
+    fits = (w > 0) & (w <= width[:, None]) & (h > 0) & (h <= height[:, None])
+    first = (np.arange(len(draws)), fits.argmax(axis=1))  # the first try that fits
+    found = fits[first]
+    w = np.where(found, w[first], np.minimum(width, np.rint(height * aspect[1])))
+    h = np.where(found, h[first], np.minimum(height, np.rint(width / aspect[0])))
+    top = np.floor(np.where(found, draws[:, -2] * (height - h + 1), (height - h) / 2))
+    left = np.floor(np.where(found, draws[:, -1] * (width - w + 1), (width - w) / 2))
+    return np.stack([top, left, h, w], axis=1).astype(np.float32)
+
+
+def sample_crop(
+    keys: tf.Tensor,
+    height: tf.Tensor,
+    width: tf.Tensor,
+    scale: tuple[float, float],
+    aspect: tuple[float, float] = (3 / 4, 4 / 3),
+) -> tf.Tensor:
+    """`crop_boxes` from keys `[B, 2] uint32`: `[B, 4] float32`. Eager or in tf.data; not under XLA."""
+    boxes = functools.partial(crop_boxes, scale=scale, aspect=aspect)
+    box = tf.numpy_function(boxes, [uniform(keys, CROP_DRAWS), height, width], tf.float32, stateful=False)
+    return tf.ensure_shape(box, [keys.shape[0], 4])
+
+
+def centre_box(height, width, short, size: int, resize_to) -> tuple:
+    """The part of an image that torchvision's Resize(resize_to) and CenterCrop(size) show.
+
+    Args:
+        height: of the image, pixels, an integer or an integer tensor.
+        width: likewise.
+        short: the smaller of the two.
+        size: side of the result.
+        resize_to: what the shorter side is resized to.
+
+    Returns:
+        Top, left, height, width in the image's own pixels; no whole numbers.
+    """
+    box = []
+    for side in (height, width):
+        resized = side * resize_to // short
+        slack = resized - size
+        start = slack // 2 + slack % 2 * (slack // 2 % 2)  # torchvision rounds halves to even
+        box.append((start * side / resized, size * side / resized))
+    (top, h), (left, w) = box
+    return top, left, h, w
+
+
+def _resize_weights(start, length, source, target, bounded):
+    """The matrix `[B, target, source]` of PIL's antialiased bilinear resize of `[start, start + length)`.
+
+    `bounded` is what comes of cutting the part out first; else the filter sees the pixels around it.
+    """
+    scale = (length / target)[:, None, None]
+    support = tf.maximum(scale, 1.0)  # PIL always filters when it shrinks
+    centre = (tf.range(target, dtype=tf.float32) + 0.5)[None, :, None] * scale
+    pixel = tf.range(source, dtype=tf.float32)[None, None, :] - start[:, None, None]
+    weight = tf.maximum(0.0, 1.0 - tf.abs(pixel + 0.5 - centre) / support)
+    if bounded:
+        weight = tf.where((pixel >= 0.0) & (pixel < length[:, None, None]), weight, 0.0)
+    return weight / tf.reduce_sum(weight, axis=-1, keepdims=True)
+
+
+def apply_crop(
+    images: tf.Tensor, box: tf.Tensor, size: int, flip: tf.Tensor | None = None, bounded: bool = True
+) -> tf.Tensor:
+    """Crops and resizes with PIL's antialiased bilinear filter, as two products with a matrix.
+
+    Args:
+        images: `[B, H, W, 3]`.
+        box: `[B, 4]` top, left, height, width, pixels.
+        size: side of the result, pixels.
+        flip: `[B] bool`, images to mirror on the way: mirroring the matrix costs less than mirroring pixels.
+        bounded: whether the filter stops at the box's edge, as after PIL's crop.
+
+    Returns:
+        `[B, size, size, 3] float32`.
+    """
+    images = tf.cast(images, tf.float32)
+    _, height, width, channels = tf.unstack(tf.shape(images))
+    rows = _resize_weights(box[:, 0], box[:, 2], height, size, bounded)  # [B, size, H]
+    columns = _resize_weights(box[:, 1], box[:, 3], width, size, bounded)  # [B, size, W]
+    if flip is not None:
+        columns = tf.where(flip[:, None, None], tf.reverse(columns, axis=[1]), columns)
+    x = tf.matmul(rows, tf.reshape(images, [-1, height, width * channels]))
+    x = tf.transpose(tf.reshape(x, [-1, size, width, channels]), [0, 2, 1, 3])  # [B, W, size, C]
+    x = tf.matmul(columns, tf.reshape(x, [-1, width, size * channels]))
+    return tf.transpose(tf.reshape(x, [-1, size, size, 3]), [0, 2, 1, 3])
+
+
+def sample_flip(keys: tf.Tensor, p: float) -> tf.Tensor:
+    """Whether to mirror each image: `[B] bool`, true with probability `p`."""
+    return uniform(keys, 1)[:, 0] < p
+
+
+def apply_flip(images: tf.Tensor, flip: tf.Tensor) -> tf.Tensor:
+    """Mirrors the images for which `flip` `[B]` is true."""
+    images = tf.cast(images, tf.float32)
+    return tf.where(flip[:, None, None, None], tf.reverse(images, axis=[2]), images)

@@ -1,0 +1,81 @@
+"""What to do about files that are no images: go on without them, say so, and stop when there are many."""
+
+import contextlib
+import pathlib
+import sys
+import threading
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from simsiam_tf.config import UsageError
+
+
+class BadImages:
+    """The images of a source that could not be read; filled by the threads of tf.data.
+
+    Args:
+        source: name of the source, for messages.
+        num_examples: of the source.
+        max_fraction: the run stops when a greater share of them is bad.
+    """
+
+    def __init__(self, source: str, num_examples: int, max_fraction: float):
+        self._source = source
+        self._num_examples = num_examples
+        self._max_fraction = max_fraction
+        self._seen: dict[str, str] = {}
+        self._report: pathlib.Path | None = None
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    @property
+    def too_many(self) -> bool:
+        """Whether the source is not worth going on with."""
+        return len(self) > self._max_fraction * self._num_examples
+
+    def list_in(self, report: pathlib.Path) -> None:
+        """Names a file to which each bad image's path is added, once."""
+        self._report = report
+
+    def add(self, path: str, error: Exception) -> None:
+        """Notes that an image could not be read.
+
+        Raises:
+            UsageError: if that makes too many.
+        """
+        with self._lock:
+            if path not in self._seen:
+                self._seen[path] = " ".join(str(error).split()) or type(error).__name__
+                print(f"warning: skipped an image that cannot be read: {path}: {self._seen[path]}", file=sys.stderr)
+                self._list(path)
+        if self.too_many:
+            raise self._error()
+
+    def _list(self, path):
+        if self._report is None:
+            return
+        known = self._report.read_text().splitlines() if self._report.exists() else []
+        if path not in known:
+            with self._report.open("a") as file:
+                file.write(f"{path}\n")
+
+    def _error(self):
+        path, reason = next(iter(self._seen.items()))
+        listed = f"; they are listed in {self._report}" if self._report else ""
+        return UsageError(
+            f"At most {self._max_fraction:.2%} of the {self._num_examples} images of {self._source} may be unreadable "
+            f"(--max_bad_fraction){listed}. Received: {len(self)}, the first of them {path} ({reason})."
+        )
+
+    @contextlib.contextmanager
+    def stopping_the_run(self) -> Iterator[None]:
+        """Turns what tf.data makes of an error in one of its threads back into one sentence."""
+        try:
+            yield
+        except tf.errors.OpError:
+            if self.too_many:
+                raise self._error() from None
+            raise

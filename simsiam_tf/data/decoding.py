@@ -1,0 +1,70 @@
+"""From a file's bytes to the parts of the image that its views show. Pillow, as in torchvision: the same pixels."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+# Pillow's JPEG decoder can leave out detail that a much smaller crop would not show. This many times the size of
+# the crop it must keep for the result to be within a level of the whole image's.
+_DETAIL = 2
+
+
+def open_image(data: bytes) -> Image.Image:
+    """An image of which only the header is read yet.
+
+    Raises:
+        Exception: whatever Pillow raises at bytes that are no image.
+    """
+    return Image.open(io.BytesIO(data))
+
+
+def crop_views(image: Image.Image, boxes: np.ndarray, size: int, bounded: Sequence[bool]) -> np.ndarray:
+    """Decodes an image and resizes parts of it with Pillow's antialiased bilinear filter.
+
+    Args:
+        image: as from `open_image`.
+        boxes: `[V, 4]` top, left, height, width, pixels.
+        size: side of the results.
+        bounded: for each box, whether the filter stops at its edge, as when torchvision crops and then resizes;
+            such a box is of whole pixels.
+
+    Returns:
+        `[V, size, size, 3] uint8`.
+
+    Raises:
+        Exception: whatever Pillow raises at a truncated or broken file.
+    """
+    full_size = image.size
+    _leave_out_detail(image, float(boxes[:, 2:].min()) / size)
+    image = to_rgb(image)
+    image.load()
+    if image.size != full_size:
+        width_ratio, height_ratio = (now / full for now, full in zip(image.size, full_size, strict=True))
+        boxes = boxes * np.array([height_ratio, width_ratio, height_ratio, width_ratio])
+        bounded = [False] * len(boxes)  # they are no whole pixels any more
+    views = Image.new("RGB", (size, size * len(boxes)))  # one below the other: one copy out of Pillow
+    for i, ((top, left, height, width), cut_first) in enumerate(zip(boxes.tolist(), bounded, strict=True)):
+        corners = (left, top, left + width, top + height)
+        part, box = (image.crop(corners), None) if cut_first else (image, corners)
+        views.paste(part.resize((size, size), Image.Resampling.BILINEAR, box=box), (0, i * size))
+    return np.asarray(views).reshape(len(boxes), size, size, 3)
+
+
+def _leave_out_detail(image, shrinkage):
+    """Has a large JPEG decoded at a half, a quarter or an eighth, where all its views shrink it by much more."""
+    ratio = shrinkage / _DETAIL
+    if ratio >= 2:
+        image.draft(None, (int(image.width / ratio), int(image.height / ratio)))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any kind of image as RGB: grey, palette, CMYK, 16 bits; transparency is dropped, as torchvision does."""
+    if image.mode.startswith(("I", "F")):
+        levels = np.asarray(image)
+        if levels.dtype.kind != "u" and levels.max(initial=0) < 256:
+            image = Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
+        else:  # Pillow itself would clip 16 bits to white
+            image = Image.fromarray((np.clip(levels, 0, 65535) / 257).round().astype(np.uint8))
+    return image if image.mode == "RGB" else image.convert("RGB")

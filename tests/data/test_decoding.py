@@ -1,0 +1,93 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from simsiam_tf.data import decoding
+
+
+@pytest.fixture
+def photograph(rng):
+    """A smooth image of 600 x 800, as RGB."""
+    coarse = Image.fromarray(rng.integers(40, 216, (6, 8, 3), np.uint8))
+    return coarse.resize((800, 600), Image.Resampling.BICUBIC)
+
+
+def encoded(image, form="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def rgb(data):
+    return np.asarray(decoding.to_rgb(decoding.open_image(data)), np.int32)
+
+
+def test_every_kind_of_image_becomes_rgb(photograph):
+    expected = np.asarray(photograph, np.int32)
+    gray = np.asarray(photograph.convert("L"), np.int32)[..., None].repeat(3, axis=-1)
+    translucent = photograph.copy()
+    translucent.putalpha(77)
+    deep = Image.fromarray(gray[..., 0].astype(np.uint16) * 257)
+    assert deep.mode == "I;16"
+    palette = photograph.quantize(256)
+    cases = [
+        (encoded(photograph), expected, 0),
+        (encoded(photograph.convert("L")), gray, 0),
+        (encoded(photograph.convert("LA")), gray, 0),
+        (encoded(translucent), expected, 0),
+        (encoded(deep), gray, 0),
+        (encoded(deep, "TIFF"), gray, 0),
+        (encoded(photograph.convert("CMYK"), "TIFF"), expected, 1),
+        (encoded(photograph.convert("CMYK"), "JPEG", quality=98), expected, 8),
+        (encoded(palette), np.asarray(palette.convert("RGB"), np.int32), 0),
+        (encoded(photograph.convert("1")), None, 0),
+    ]
+    for number, (data, wanted, tolerance) in enumerate(cases):
+        image = rgb(data)
+        assert image.shape == (600, 800, 3), number
+        if wanted is not None:
+            assert np.abs(image - wanted).max() <= tolerance, number
+
+
+def test_a_crop_is_pillow_s_crop_and_resize(photograph):
+    boxes = np.array([[10, 20, 300, 400], [100, 0, 60, 50]], np.float32)
+    views = decoding.crop_views(decoding.open_image(encoded(photograph)), boxes, 64, [True, True])
+    for view, (top, left, height, width) in zip(views, boxes, strict=True):
+        part = photograph.crop((left, top, left + width, top + height))
+        np.testing.assert_array_equal(view, part.resize((64, 64), Image.Resampling.BILINEAR))
+
+
+def test_an_image_smaller_than_the_crop_is_enlarged(photograph):
+    small = photograph.resize((9, 7))
+    views = decoding.crop_views(decoding.open_image(encoded(small)), np.array([[0, 0, 7, 9]]), 32, [True])
+    np.testing.assert_array_equal(views[0], small.resize((32, 32), Image.Resampling.BILINEAR))
+
+
+def test_a_large_jpeg_loses_only_detail_that_its_views_do_not_show(photograph, rng):
+    grain = rng.normal(0, 10, (600, 800, 1))
+    photograph = Image.fromarray(np.clip(np.asarray(photograph) + grain, 0, 255).astype(np.uint8))
+    data = encoded(photograph, "JPEG", quality=90)
+    boxes = np.array([[0, 0, 600, 800], [31, 65, 401, 533]], np.float32)
+    image = decoding.open_image(data)
+    views = decoding.crop_views(image, boxes, 32, [True, True])
+    assert image.size[0] < 800, "nothing was left out"
+    whole = decoding.open_image(data)
+    whole.load()
+    exact = decoding.crop_views(whole, boxes, 32, [True, True])
+    assert np.abs(views.astype(float) - exact).mean() < 0.75
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", b"\xff\xd8\xff\xe0 cut", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_no_image_raises(data):
+    with pytest.raises(OSError, match=r"cannot identify|Truncated"):
+        decoding.open_image(data)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_a_truncated_image_raises(photograph, form):
+    data = encoded(photograph, form)
+    image = decoding.open_image(data[: len(data) // 2])
+    with pytest.raises(OSError, match="truncated"):
+        decoding.crop_views(image, np.array([[0, 0, 600, 800]]), 32, [True])
