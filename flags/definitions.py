@@ -1,10 +1,12 @@
 """Every command-line flag, made from the settings in simsiam_tf/config.py."""
 
 import dataclasses
+import gc
 import pathlib
 import sys
+import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from absl import flags
 
@@ -146,19 +148,33 @@ def run(define: Callable[[], None], main: Callable[[], None]) -> None:
     if any(argument.lstrip("-") in ("h", "help", "helpfull") for argument in sys.argv[1:]):
         print(f"{sys.modules['__main__'].__doc__}\nFlags:{flags.FLAGS.get_help(include_special_flags=False)}")
         sys.exit(0)
+    # Exiting only after the except clause lets go of the error, and with it of tf.data's iterators: left to the
+    # interpreter's end, their threads would wait for Python for ever.
+    code = _code_of(main)
+    if code:
+        gc.collect()
+        sys.exit(code)
+
+
+def _code_of(main):
+    """Calls `main`; the exit code, after a word on what went wrong."""
     try:
         rest = flags.FLAGS(sys.argv)[1:]
         if rest:
             raise UsageError(f"Arguments must be flags, as --name=value. Received: {' '.join(rest)}.")
         main()
+        return 0
     except (flags.Error, UsageError, PermissionError) as error:
-        _exit(2, str(error))
+        return _say(2, str(error))
     except FloatingPointError as error:
-        _exit(1, str(error))
+        return _say(1, str(error))
     except KeyboardInterrupt:
-        _exit(130, "Interrupted; give the same command again to go on.")
+        return _say(130, "Interrupted; give the same command again to go on.")
+    except Exception:  # a mistake of ours
+        traceback.print_exc()
+        return 1
 
 
-def _exit(code: int, message: str) -> NoReturn:
+def _say(code, message):
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(code)
+    return code

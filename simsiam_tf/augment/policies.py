@@ -1,10 +1,9 @@
 """Recipes of augmentations, with the papers' figures, and how a batch becomes its views."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.augment import ops
@@ -105,26 +104,25 @@ def crop_draws(policy: Policy, keys: tf.Tensor) -> tf.Tensor:
     return uniform(fold_in(keys, 0), ops.CROP_DRAWS)
 
 
-def boxes(policy: Policy, draws: np.ndarray, height: int, width: int, size: int) -> np.ndarray:
-    """The part of an image that each view shows.
+def box(policy: Policy, draws: Sequence[float], height: int, width: int, size: int) -> ops.Box:
+    """The part of an image that a view shows.
 
     Args:
         policy: of the view.
-        draws: `[B, n]` as from `crop_draws`.
-        height: of the images, pixels.
+        draws: `[n]` of the image, as from `crop_draws`.
+        height: of the image, pixels.
         width: likewise.
         size: side of the view, pixels.
 
     Returns:
-        `[B, 4] float32`: top, left, height, width.
+        Top, left, height, width, pixels.
     """
     if policy.crops_at_random:
         scale = policy.crop_min_scale, policy.crop_max_scale
-        return ops.crop_boxes(draws, height, width, scale, (policy.crop_min_aspect, policy.crop_max_aspect))
+        return ops.crop_box(draws, height, width, scale, (policy.crop_min_aspect, policy.crop_max_aspect))
     whole = (height, width) == (size, size)
     resize_to = size if whole else round(size * policy.centre_resize)
-    box = ops.centre_box(height, width, min(height, width), size, resize_to)
-    return np.tile(np.array([box], np.float32), (len(draws), 1))
+    return ops.centre_box(height, width, min(height, width), size, resize_to)
 
 
 def sample(policy: Policy, keys: tf.Tensor) -> Parameters:
@@ -159,7 +157,7 @@ def apply(policy: Policy, images: tf.Tensor, parameters: Parameters, size: int) 
     Args:
         policy: of the view.
         images: `[B, H, W, 3] uint8`; where `parameters` have no `box`, crops of the right size already.
-        parameters: as from `sample`, and `box` as from `boxes`.
+        parameters: as from `sample`, and `box` as from `box`.
         size: side of the view, pixels.
 
     Returns:

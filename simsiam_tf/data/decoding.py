@@ -4,7 +4,9 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+
+from simsiam_tf.augment.ops import Box
 
 # Pillow's JPEG decoder can leave out detail that a much smaller crop would not show. This many times the size of
 # the crop it must keep for the result to be within a level of the whole image's.
@@ -17,15 +19,18 @@ def open_image(data: bytes) -> Image.Image:
     Raises:
         Exception: whatever Pillow raises at bytes that are no image.
     """
-    return Image.open(io.BytesIO(data))
+    try:
+        return Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        raise OSError("no image of a kind that Pillow reads") from None
 
 
-def crop_views(image: Image.Image, boxes: np.ndarray, size: int, bounded: Sequence[bool]) -> np.ndarray:
+def crop_views(image: Image.Image, boxes: Sequence[Box], size: int, bounded: Sequence[bool]) -> np.ndarray:
     """Decodes an image and resizes parts of it with Pillow's antialiased bilinear filter.
 
     Args:
         image: as from `open_image`.
-        boxes: `[V, 4]` top, left, height, width, pixels.
+        boxes: V of them: top, left, height, width, pixels.
         size: side of the results.
         bounded: for each box, whether the filter stops at its edge, as when torchvision crops and then resizes;
             such a box is of whole pixels.
@@ -37,15 +42,15 @@ def crop_views(image: Image.Image, boxes: np.ndarray, size: int, bounded: Sequen
         Exception: whatever Pillow raises at a truncated or broken file.
     """
     full_size = image.size
-    _leave_out_detail(image, float(boxes[:, 2:].min()) / size)
+    _leave_out_detail(image, min(min(box[2:]) for box in boxes) / size)
     image = to_rgb(image)
     image.load()
     if image.size != full_size:
-        width_ratio, height_ratio = (now / full for now, full in zip(image.size, full_size, strict=True))
-        boxes = boxes * np.array([height_ratio, width_ratio, height_ratio, width_ratio])
+        x, y = (now / full for now, full in zip(image.size, full_size, strict=True))
+        boxes = [(top * y, left * x, height * y, width * x) for top, left, height, width in boxes]
         bounded = [False] * len(boxes)  # they are no whole pixels any more
     views = Image.new("RGB", (size, size * len(boxes)))  # one below the other: one copy out of Pillow
-    for i, ((top, left, height, width), cut_first) in enumerate(zip(boxes.tolist(), bounded, strict=True)):
+    for i, ((top, left, height, width), cut_first) in enumerate(zip(boxes, bounded, strict=True)):
         corners = (left, top, left + width, top + height)
         part, box = (image.crop(corners), None) if cut_first else (image, corners)
         views.paste(part.resize((size, size), Image.Resampling.BILINEAR, box=box), (0, i * size))

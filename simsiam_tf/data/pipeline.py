@@ -200,7 +200,7 @@ class _Reader:
         for policy, draws, values in zip(self.views, self._draws(epoch, index), parameters, strict=True):
 
             def boxes(draws, policy=policy):
-                return policies.boxes(policy, draws, height, width, self.size)
+                return np.array([policies.box(policy, d, height, width, self.size) for d in draws.tolist()], np.float32)
 
             box = tf.numpy_function(boxes, [draws], tf.float32, stateful=False)
             values["box"] = tf.ensure_shape(box, [index.shape[0], 4])
@@ -236,9 +236,9 @@ class _Reader:
                 image = decoding.open_image(files.load(i))
                 width, height = image.size
                 pairs = zip(self.views, draws, strict=True)
-                boxes = [policies.boxes(p, d[np.newaxis], height, width, self.size)[0] for p, d in pairs]
+                boxes = [policies.box(policy, d.tolist(), height, width, self.size) for policy, d in pairs]
                 bounded = [policy.crops_at_random for policy in self.views]
-                return decoding.crop_views(image, np.stack(boxes), self.size, bounded), True
+                return decoding.crop_views(image, boxes, self.size, bounded), True
             except Exception as error:  # whatever a broken file makes Pillow raise
                 files.bad.add(files.locate(i), error)
             if not replace:

@@ -20,7 +20,8 @@ def made_batch(views, images, size, epoch=1):
     parameters = policies.sample_views(views, 5, tf.constant(epoch), index)
     for i, (policy, values) in enumerate(zip(views, parameters, strict=True)):
         draws = policies.crop_draws(policy, view_keys(5, tf.constant(epoch), index, i)).numpy()
-        values["box"] = tf.constant(policies.boxes(policy, draws, *images.shape[1:3], size))
+        boxes = [policies.box(policy, d, *images.shape[1:3], size) for d in draws.tolist()]
+        values["box"] = tf.constant(boxes, tf.float32)
     return {"images": tf.constant(images)[:, None], "parameters": parameters, "index": index}
 
 
@@ -100,9 +101,6 @@ def test_impossible_figures_are_refused(figures, message):
 
 def test_the_centre_of_an_image_of_the_view_s_size_is_the_image():
     for policy in (POLICIES["linear_eval"][0], POLICIES["none"][0]):
-        box = policies.boxes(policy, np.zeros((2, 0)), 32, 32, 32)
-        np.testing.assert_array_equal(box, [[0, 0, 32, 32]] * 2)
-    box = policies.boxes(POLICIES["linear_eval"][0], np.zeros((1, 0)), 256, 320, 224)
-    np.testing.assert_allclose(box, [[16, 48, 224, 224]])
-    box = policies.boxes(POLICIES["none"][0], np.zeros((1, 0)), 256, 320, 224)
-    np.testing.assert_allclose(box, [[0, 32, 256, 256]], atol=0.3)
+        assert policies.box(policy, [], 32, 32, 32) == (0, 0, 32, 32)
+    assert policies.box(POLICIES["linear_eval"][0], [], 256, 320, 224) == (16, 48, 224, 224)
+    assert policies.box(POLICIES["none"][0], [], 256, 320, 224) == pytest.approx((0, 32, 256, 256), abs=0.3)

@@ -52,7 +52,7 @@ def test_every_kind_of_image_becomes_rgb(photograph):
 
 
 def test_a_crop_is_pillow_s_crop_and_resize(photograph):
-    boxes = np.array([[10, 20, 300, 400], [100, 0, 60, 50]], np.float32)
+    boxes = [(10, 20, 300, 400), (100, 0, 60, 50)]
     views = decoding.crop_views(decoding.open_image(encoded(photograph)), boxes, 64, [True, True])
     for view, (top, left, height, width) in zip(views, boxes, strict=True):
         part = photograph.crop((left, top, left + width, top + height))
@@ -61,7 +61,7 @@ def test_a_crop_is_pillow_s_crop_and_resize(photograph):
 
 def test_an_image_smaller_than_the_crop_is_enlarged(photograph):
     small = photograph.resize((9, 7))
-    views = decoding.crop_views(decoding.open_image(encoded(small)), np.array([[0, 0, 7, 9]]), 32, [True])
+    views = decoding.crop_views(decoding.open_image(encoded(small)), [(0, 0, 7, 9)], 32, [True])
     np.testing.assert_array_equal(views[0], small.resize((32, 32), Image.Resampling.BILINEAR))
 
 
@@ -69,7 +69,7 @@ def test_a_large_jpeg_loses_only_detail_that_its_views_do_not_show(photograph, r
     grain = rng.normal(0, 10, (600, 800, 1))
     photograph = Image.fromarray(np.clip(np.asarray(photograph) + grain, 0, 255).astype(np.uint8))
     data = encoded(photograph, "JPEG", quality=90)
-    boxes = np.array([[0, 0, 600, 800], [31, 65, 401, 533]], np.float32)
+    boxes = [(0, 0, 600, 800), (31, 65, 401, 533)]
     image = decoding.open_image(data)
     views = decoding.crop_views(image, boxes, 32, [True, True])
     assert image.size[0] < 800, "nothing was left out"
@@ -81,7 +81,7 @@ def test_a_large_jpeg_loses_only_detail_that_its_views_do_not_show(photograph, r
 
 @pytest.mark.parametrize("data", [b"", b"no image", b"\xff\xd8\xff\xe0 cut", b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_image_raises(data):
-    with pytest.raises(OSError, match=r"cannot identify|Truncated"):
+    with pytest.raises(OSError, match=r"no image of a kind|Truncated"):
         decoding.open_image(data)
 
 
@@ -90,4 +90,4 @@ def test_a_truncated_image_raises(photograph, form):
     data = encoded(photograph, form)
     image = decoding.open_image(data[: len(data) // 2])
     with pytest.raises(OSError, match="truncated"):
-        decoding.crop_views(image, np.array([[0, 0, 600, 800]]), 32, [True])
+        decoding.crop_views(image, [(0, 0, 600, 800)], 32, [True])

@@ -1,13 +1,17 @@
 """train.py and evaluate.py as a user runs them."""
 
+import functools
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
-from tests.conftest import TINY_FLAGS, run_script
+from tests.conftest import ROOT, TINY_FLAGS, run_script
 
 # Kills the process right after the save at step 6, in the middle of the second epoch.
 KILL_AFTER_STEP_6 = """
@@ -216,3 +220,70 @@ def test_help_explains_the_flags(script, words):
     assert done.returncode == 0
     for word in words:
         assert word in done.stdout
+
+
+@pytest.fixture
+def photographs(tmp_path, rng):
+    """A folder of 100 JPEG files of two classes and different sizes, one of them cut short."""
+    folder = tmp_path / "photographs"
+    for i in range(100):
+        (folder / f"class{i % 2}").mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(rng.integers(0, 256, (4, 5, 3), np.uint8))
+        coarse.resize((40 + i, 50), Image.Resampling.BICUBIC).save(folder / f"class{i % 2}" / f"{i:03}.jpg")
+    cut = folder / "class0" / "042.jpg"
+    cut.write_bytes(cut.read_bytes()[:300])
+    return folder
+
+
+def test_unreadable_files_are_skipped_listed_and_counted(photographs, tmp_path):
+    run = tmp_path / "run"
+    flags = [*TINY_FLAGS, "--dataset=folder", f"--data_dir={photographs}", "--max_examples=0", f"--workdir={run}"]
+    done = run_script("train.py", *flags)
+    assert done.returncode == 0, done.stderr
+    bad = photographs / "class0" / "042.jpg"
+    assert (run / "skipped.txt").read_text() == f"{bad}\n"
+    assert done.stderr.count(f"warning: skipped an image that cannot be read: {bad}: ") == 1
+    assert summary(run)["skipped_images"]["value"] == 1
+    assert 0 <= summary(run)["input_wait_fraction"]["value"] <= 1
+    for i in (3, 5):
+        (photographs / "class1" / f"{i:03}.jpg").write_text("no image")
+    refused = run_script("train.py", *flags, f"--workdir={tmp_path / 'other'}")
+    assert_refused(refused, "At most 1.00% of the 100 images of")
+    allowed = run_script("train.py", *flags, f"--workdir={tmp_path / 'other'}", "--max_bad_fraction=0.03")
+    assert allowed.returncode == 0, allowed.stderr
+    assert len((tmp_path / "other" / "skipped.txt").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("flags", [["--augment_on=device"], ["--augment_on=device", "--cpu_devices=2"]])
+def test_a_run_that_augments_on_the_device_is_that_on_the_host(finished, tmp_path, flags):
+    workdir, _ = finished
+    done = run_script("train.py", *TINY_FLAGS, "--knn_every_epochs=0", f"--workdir={tmp_path / 'run'}", *flags)
+    assert done.returncode == 0, done.stderr
+    for ours, theirs in zip(lines(tmp_path / "run")[1:], lines(workdir)[1:], strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
+
+
+def test_the_preview_is_a_picture_and_overwrites_nothing(tmp_path):
+    out = tmp_path / "new" / "preview.png"
+    command = [sys.executable, "-m", "simsiam_tf.augment.preview", "--dataset=shapes", "--image_size=32"]
+    command += ["--augmentation=byol", "--num_images=5", "--num_epochs=2", f"--out={out}"]
+    run = functools.partial(subprocess.run, command, capture_output=True, text=True, cwd=ROOT, check=False)
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Wrote {out}: 5 images of shapes/train")
+    width, height = Image.open(out).size
+    assert width == 5 * (96 + 2)
+    assert height > 5 * 96
+    assert_refused(run(), f"--out exists and is not overwritten; move it away or name another file. Received: {out}")
+
+
+def test_the_input_benchmark_writes_its_rates(tmp_path):
+    for kind, rates in (("cifar", ("host", "all")), ("imagenet", ("host", "all", "decode"))):
+        path = tmp_path / f"{kind}.json"
+        done = run_script(
+            "benchmarks/input_pipeline.py", f"--kind={kind}", "--rounds=1", "--seconds=0.1", f"--json={path}"
+        )
+        assert done.returncode == 0, done.stderr
+        values = json.loads(path.read_text())
+        assert all(values[f"{rate}_images_per_second"] > 0 for rate in rates)
+        assert not any(isinstance(value, dict | list) for value in values.values())

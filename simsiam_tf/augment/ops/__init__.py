@@ -25,10 +25,11 @@ from simsiam_tf.augment.ops.colour import (
 )
 from simsiam_tf.augment.ops.geometry import (
     CROP_DRAWS,
+    Box,
     apply_crop,
     apply_flip,
     centre_box,
-    crop_boxes,
+    crop_box,
     sample_crop,
     sample_flip,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "CROP_DRAWS",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "Box",
     "apply_blur",
     "apply_brightness",
     "apply_contrast",
@@ -48,7 +50,7 @@ __all__ = [
     "apply_saturation",
     "apply_solarize",
     "centre_box",
-    "crop_boxes",
+    "crop_box",
     "normalize",
     "sample_blur",
     "sample_crop",

@@ -1,54 +1,52 @@
 """Crop, resize and flip."""
 
-import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.augment.random import uniform
 
+# Top, left, height, width in pixels.
+Box = tuple[float, float, float, float]
+
 _CROP_TRIES = 10
 # Uniform numbers that one random crop consumes: an area and an aspect for each try, and a position.
 CROP_DRAWS = 2 * _CROP_TRIES + 2
 
 
-def crop_boxes(
-    draws: np.ndarray,
-    height: np.ndarray | int,
-    width: np.ndarray | int,
+def crop_box(
+    draws: Sequence[float],
+    height: int,
+    width: int,
     scale: tuple[float, float],
     aspect: tuple[float, float] = (3 / 4, 4 / 3),
-) -> np.ndarray:
-    """Boxes of torchvision's RandomResizedCrop: ten tries, then the centre.
+) -> Box:
+    """The box of torchvision's RandomResizedCrop: ten tries, then the centre.
 
-    In NumPy and float64, on the host always: a box hangs on a rounding, and the exponential's last bit differs
-    from one compiler to the next.
+    In plain Python, on the host always: a box hangs on a rounding, and the exponential's last bit differs from one
+    compiler to the next.
 
     Args:
-        draws: `[B, CROP_DRAWS]` uniform numbers.
-        height: of the images, scalar or `[B]`, pixels.
+        draws: `CROP_DRAWS` uniform numbers.
+        height: of the image, pixels.
         width: likewise.
         scale: least and greatest share of the image's area.
         aspect: least and greatest width by height.
 
     Returns:
-        `[B, 4] float32`: top, left, height, width in whole pixels.
+        Top, left, height, width in whole pixels.
     """
-    draws = draws.astype(np.float64)
-    height, width = (np.broadcast_to(side, len(draws)).astype(np.float64) for side in (height, width))
-    area = (height * width)[:, None] * (scale[0] + (scale[1] - scale[0]) * draws[:, :_CROP_TRIES])
     low, high = math.log(aspect[0]), math.log(aspect[1])
-    ratio = np.exp(low + (high - low) * draws[:, _CROP_TRIES : 2 * _CROP_TRIES])
-    w, h = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))  # [B, 10]
-    fits = (w > 0) & (w <= width[:, None]) & (h > 0) & (h <= height[:, None])
-    first = (np.arange(len(draws)), fits.argmax(axis=1))  # the first try that fits
-    found = fits[first]
-    w = np.where(found, w[first], np.minimum(width, np.rint(height * aspect[1])))
-    h = np.where(found, h[first], np.minimum(height, np.rint(width / aspect[0])))
-    top = np.floor(np.where(found, draws[:, -2] * (height - h + 1), (height - h) / 2))
-    left = np.floor(np.where(found, draws[:, -1] * (width - w + 1), (width - w) / 2))
-    return np.stack([top, left, h, w], axis=1).astype(np.float32)
+    for area_draw, aspect_draw in zip(draws[:_CROP_TRIES], draws[_CROP_TRIES:-2], strict=True):
+        area = height * width * (scale[0] + (scale[1] - scale[0]) * area_draw)
+        ratio = math.exp(low + (high - low) * aspect_draw)
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            return math.floor(draws[-2] * (height - h + 1)), math.floor(draws[-1] * (width - w + 1)), h, w
+    w, h = min(width, round(height * aspect[1])), min(height, round(width / aspect[0]))
+    return (height - h) // 2, (width - w) // 2, h, w
 
 
 def sample_crop(
@@ -58,13 +56,16 @@ def sample_crop(
     scale: tuple[float, float],
     aspect: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> tf.Tensor:
-    """`crop_boxes` from keys `[B, 2] uint32`: `[B, 4] float32`. Eager or in tf.data; not under XLA."""
-    boxes = functools.partial(crop_boxes, scale=scale, aspect=aspect)
+    """`crop_box` from keys: `[B, 2] uint32` to `[B, 4] float32`. Eager or in tf.data; not under XLA."""
+
+    def boxes(draws, height, width):
+        return np.array([crop_box(d, int(height), int(width), scale, aspect) for d in draws.tolist()], np.float32)
+
     box = tf.numpy_function(boxes, [uniform(keys, CROP_DRAWS), height, width], tf.float32, stateful=False)
     return tf.ensure_shape(box, [keys.shape[0], 4])
 
 
-def centre_box(height, width, short, size: int, resize_to) -> tuple:
+def centre_box(height, width, short, size: int, resize_to) -> Box:
     """The part of an image that torchvision's Resize(resize_to) and CenterCrop(size) show.
 
     Args:
@@ -136,5 +137,6 @@ def sample_flip(keys: tf.Tensor, p: float) -> tf.Tensor:
 
 def apply_flip(images: tf.Tensor, flip: tf.Tensor) -> tf.Tensor:
     """Mirrors the images for which `flip` `[B]` is true."""
-    images = tf.cast(images, tf.float32)
+    if images.shape[0] == 1:
+        return tf.cond(flip[0], lambda: tf.reverse(images, axis=[2]), lambda: images)
     return tf.where(flip[:, None, None, None], tf.reverse(images, axis=[2]), images)
