@@ -15,11 +15,11 @@ from simsiam_tf.config import (
     AugmentConfig,
     Config,
     DataConfig,
-    EvaluationConfig,
     PerView,
     PreviewConfig,
     UsageError,
 )
+from simsiam_tf.evaluation.config import EvaluationConfig
 
 _OLD_RUN = "The run, and the data where it is not the run's own"
 
@@ -56,13 +56,15 @@ def _define(group: type) -> None:
     """One flag for each field of a dataclass, under the group's heading in --help."""
     heading = (group.__doc__ or group.__name__).splitlines()[0].rstrip(".")
     for field in dataclasses.fields(group):
-        kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
-        default: Any = field.default
-        name, choices, text = field.name, field.metadata["choices"], field.metadata["help"]
-        if choices:
-            flags.DEFINE_enum(name, default, choices, text, module_name=heading)
-        else:
-            _DEFINE[kind](name, default, text, module_name=heading)
+        _define_field(field, field.default, field.metadata["help"], heading)
+
+
+def _define_field(field: Any, default: Any, text: str, heading: str) -> None:
+    kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+    if field.metadata["choices"]:
+        flags.DEFINE_enum(field.name, default, field.metadata["choices"], text, module_name=heading)
+    else:
+        _DEFINE[kind](field.name, default, text, module_name=heading)
 
 
 def _values(group: type) -> dict[str, Any]:
@@ -98,7 +100,7 @@ def workdir() -> str:
     return flags.FLAGS.workdir
 
 
-_DATA_OF_ANOTHER_SET = ("dataset", "data_dir", "download", "train_split", "eval_split")
+_DATA_OF_ANOTHER_SET = ("dataset", "data_dir", "download", "train_split", "eval_split", "max_bad_fraction")
 
 
 def define_evaluation_flags() -> None:
@@ -107,8 +109,7 @@ def define_evaluation_flags() -> None:
     define_workdir_flag()
     for field in dataclasses.fields(DataConfig):
         if field.name in _DATA_OF_ANOTHER_SET:
-            define = flags.DEFINE_bool if field.name == "download" else flags.DEFINE_string
-            define(field.name, None, f"{field.metadata['help']} By default the run's own.", module_name=_OLD_RUN)
+            _define_field(field, None, f"{field.metadata['help']} By default the run's own.", _OLD_RUN)
 
 
 def evaluation_config() -> tuple[str, EvaluationConfig, dict[str, Any]]:

@@ -30,7 +30,9 @@ _POLICY_S = "by default the policy's"
 AUGMENTATIONS = ("simsiam", "simsiam_cifar", "simclr", "byol", "swav", "linear_train", "linear_eval", "none")
 
 
-class _Validated:
+class Validated:
+    """Settings that are checked when they are made."""
+
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value, choices = getattr(self, field.name), field.metadata["choices"]
@@ -46,7 +48,7 @@ class _Validated:
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig(_Validated):
+class ModelConfig(Validated):
     """The method and its networks."""
 
     method: str = option("simsiam", "Self-supervised method.", ("simsiam",))
@@ -80,7 +82,7 @@ class ModelConfig(_Validated):
 
 
 @dataclasses.dataclass(frozen=True)
-class OptimizerConfig(_Validated):
+class OptimizerConfig(Validated):
     """SGD and its schedule (Sec. 3)."""
 
     base_learning_rate: float = option(0.05, "Learning rate per 256 images; scaled by the batch size.")
@@ -104,7 +106,7 @@ class OptimizerConfig(_Validated):
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig(_Validated):
+class DataConfig(Validated):
     """The images."""
 
     dataset: str = option(
@@ -127,6 +129,7 @@ class DataConfig(_Validated):
 
     def validate(self):
         check(self.image_size >= 8, "--image_size must be at least 8.", self.image_size)
+        check(self.max_bad_fraction < 1, "--max_bad_fraction must be below 1.", self.max_bad_fraction)
         check(self.global_batch_size >= 2, "--global_batch_size must be at least 2.", self.global_batch_size)
         check(
             self.dataset != "folder" or bool(self.data_dir),
@@ -136,7 +139,7 @@ class DataConfig(_Validated):
 
 
 @dataclasses.dataclass(frozen=True)
-class AugmentConfig(_Validated):
+class AugmentConfig(Validated):
     """The random views."""
 
     augmentation: str = option(
@@ -147,9 +150,9 @@ class AugmentConfig(_Validated):
         AUGMENTATIONS,
     )
     crop_min_scale: PerView = option(None, f"Least share of the image in a random crop, 0: the centre; {_POLICY_S}.")
-    crop_max_scale: PerView = option(None, "Greatest share; by default 1.")
+    crop_max_scale: PerView = option(None, "Greatest share of the image in a random crop; by default 1.")
     crop_min_aspect: PerView = option(None, "Least width by height of a random crop; by default 3/4.")
-    crop_max_aspect: PerView = option(None, "Greatest; by default 4/3.")
+    crop_max_aspect: PerView = option(None, "Greatest width by height of a random crop; by default 4/3.")
     flip_p: PerView = option(None, f"Probability of a horizontal flip; {_POLICY_S}.")
     jitter_p: PerView = option(None, f"Probability of the colour jitter; {_POLICY_S}.")
     brightness: PerView = option(None, f"Strength of the brightness jitter; {_POLICY_S}.")
@@ -159,9 +162,9 @@ class AugmentConfig(_Validated):
     gray_p: PerView = option(None, f"Probability of dropping colour; {_POLICY_S}.")
     blur_p: PerView = option(None, f"Probability of a Gaussian blur; {_POLICY_S}.")
     blur_min_sigma: PerView = option(None, "Least standard deviation of the blur, pixels; by default 0.1.")
-    blur_max_sigma: PerView = option(None, "Greatest; by default 2.")
+    blur_max_sigma: PerView = option(None, "Greatest standard deviation of the blur, pixels; by default 2.")
     solarize_p: PerView = option(None, f"Probability of inverting the bright levels; {_POLICY_S}.")
-    solarize_threshold: PerView = option(None, "The level, 0 to 255, from which they are inverted; by default 128.")
+    solarize_threshold: PerView = option(None, "The level, 0 to 255, from which --solarize_p inverts; by default 128.")
     augment_on: str = option(
         "auto",
         "Where views are made of the images: on the 'device', in the training step, so that only uint8 images go "
@@ -179,7 +182,7 @@ class AugmentConfig(_Validated):
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig(_Validated):
+class RunConfig(Validated):
     """How long, on what, and what is kept."""
 
     workdir: str = option("", "Folder of the run: checkpoints, logs and results.", identity=False)
@@ -209,35 +212,7 @@ class RunConfig(_Validated):
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluationConfig(_Validated):
-    """What evaluate.py does."""
-
-    protocol: str = option("knn", "Evaluation.", ("knn", "linear", "export"))
-    checkpoint: str = option("", "Checkpoint to judge; by default the run's latest.")
-    knn_max_examples: int = option(0, "Images in the kNN's bank; 0: all.")
-    knn_k: int = option(200, "Neighbours that vote.")
-    knn_temperature: float = option(0.1, "Temperature of their weights exp(s / T).")
-    linear_optimizer: str = option("lars", "Optimiser of the linear probe (App. A).", ("lars", "sgd"))
-    linear_base_learning_rate: float = option(
-        0.0, "The probe's learning rate per 256 images; 0: 0.02 for LARS, 30 for SGD (App. A)."
-    )
-    linear_batch_size: int = option(0, "The probe's batch; 0: 4096 for LARS, 256 for SGD (App. A).")
-    linear_epochs: int = option(90, "The probe's epochs (App. A).")
-    linear_augmentation: str = option(
-        "linear_train",
-        "'linear_train' embeds new random crops in each epoch (App. A); 'linear_eval' embeds each image once, its "
-        "centre: far cheaper.",
-        ("linear_train", "linear_eval"),
-    )
-    eval_batch_size: int = option(256, "Images embedded at a time.")
-
-    def validate(self):
-        for name in ("knn_k", "knn_temperature", "linear_epochs", "eval_batch_size"):
-            check(getattr(self, name) > 0, f"--{name} must be positive.", getattr(self, name))
-
-
-@dataclasses.dataclass(frozen=True)
-class PreviewConfig(_Validated):
+class PreviewConfig(Validated):
     """The picture."""
 
     out: str = option("preview.png", "PNG file to write; an existing one is not overwritten.")

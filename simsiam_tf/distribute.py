@@ -66,7 +66,13 @@ def _tpu_strategy(tpu):
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, tf.errors.OpError) as error:
         raise UsageError(f"No TPU answers under the name given by --tpu. Received: {tpu!r}.") from error
-    return tf.distribute.TPUStrategy(resolver)
+    strategy = tf.distribute.TPUStrategy(resolver)
+    if strategy.extended.num_hosts > 1:
+        raise UsageError(
+            "A TPU must have one host: images are read by Python, which a pod's other hosts do not run. "
+            f"Received: {tpu!r} with {strategy.extended.num_hosts} hosts."
+        )
+    return strategy
 
 
 def has_accelerator(strategy: tf.distribute.Strategy) -> bool:
@@ -141,12 +147,21 @@ def host_compiles() -> bool:
 
 
 def compiled_on_host(function: Callable) -> Callable:
-    """The function compiled by XLA where that works: in tf.data, several times as fast as op by op."""
+    """The function compiled by XLA where that works: in tf.data, several times as fast as op by op.
+
+    Args:
+        function: of tensors.
+    """
     return tf.function(function, jit_compile=True, autograph=False) if host_compiles() else function
 
 
 def compiled(strategy: tf.distribute.Strategy, function: Callable) -> Callable:
-    """The function compiled by XLA, for use inside a replica; a TPU compiles the whole step anyway."""
+    """The function compiled by XLA, for use inside a replica; a TPU compiles the whole step anyway.
+
+    Args:
+        strategy: of the replica.
+        function: of tensors; without variables.
+    """
     if isinstance(strategy, tf.distribute.TPUStrategy):
         return function
     return tf.function(function, jit_compile=True, autograph=False)

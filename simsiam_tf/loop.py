@@ -35,12 +35,7 @@ def run_epochs(
         global_batch_size: images of an update over all replicas.
     """
     iterator = iter(distribute.dataset_of(strategy, make_dataset, global_batch_size))
-
-    @tf.function(autograph=False)
-    def step(batch):
-        logs = strategy.run(lambda batch: model.train_step(prepare(batch)), args=(batch,))
-        return {name: strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
-
+    step = _step(model, strategy, prepare)
     list_of_callbacks = keras.callbacks.CallbackList(
         [keras.callbacks.ProgbarLogger(), *callbacks],
         model=model,
@@ -59,11 +54,21 @@ def run_epochs(
         for i in range(first, steps_per_epoch):
             list_of_callbacks.on_train_batch_begin(i)
             batch = pace.waiting_for(lambda: next(iterator))
-            logs = {name: float(value) for name, value in step(batch).items()}
-            logs |= pace.after_step()
+            logs = {name: float(value) for name, value in step(batch).items()} | pace.after_step()
             list_of_callbacks.on_train_batch_end(i, logs)
         list_of_callbacks.on_epoch_end(epoch, logs)
     list_of_callbacks.on_train_end()
+
+
+def _step(model, strategy, prepare):
+    """One update of all replicas, traced once."""
+
+    @tf.function(autograph=False)
+    def step(batch):
+        logs = strategy.run(lambda batch: model.train_step(prepare(batch)), args=(batch,))
+        return {name: strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
+
+    return step
 
 
 class _Pace:

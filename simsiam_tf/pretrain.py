@@ -33,15 +33,16 @@ def pretrain(config: Config) -> None:
     batch = config.data.global_batch_size
     distribute.per_replica_batch_size(batch, strategy.num_replicas_in_sync)  # says so at once if it is uneven
     views = policies.resolve(config.augment)
-    source = open_source(config.data, config.data.train_split)
-    order = Order(min(config.data.max_examples or source.num_examples, source.num_examples), batch, config.run.seed)
-    knn = _knn_protocol(config, source)
+    labelled = open_source(config.data, config.data.train_split)
+    source = labelled.first(config.data.max_examples)
+    order = Order(source.num_examples, batch, config.run.seed)
+    knn = _knn_protocol(config, labelled)
     workdir = Workdir.of_new_run(config)
     if workdir.is_finished():
         print(f"This run is finished; its results are in {workdir.summary_path}. Nothing was changed.")
         return
 
-    with listing_bad_images([source, *([knn.queries] if knn else [])], workdir.skipped_path):
+    with listing_bad_images([source, *([knn.bank, knn.queries] if knn else [])], workdir.skipped_path):
         _train(config, strategy, source, order, views, knn, workdir)
     workdir.add_to_summary(_summary(config, workdir, knn))
     print(f"Done: results in {workdir.summary_path}, checkpoints in {workdir.checkpoints}.")
@@ -91,7 +92,7 @@ def _knn_protocol(config: Config, source: Source) -> KNNProtocol | None:
         lacking = "no labels" if source.labels is None else "no labelled split to evaluate on"
         print(f"kNN is off: the data set {config.data.dataset} has {lacking}.")
         return None
-    return KNNProtocol(source, queries, config.data.image_size, config.run.knn_max_examples)
+    return KNNProtocol(source.first(config.run.knn_max_examples), queries, config.data.image_size)
 
 
 def _resolved(config: Config, model: SSLModel, order: Order, replicas: int) -> dict:

@@ -53,6 +53,7 @@ class Workdir:
             workdir._check_same_run(config)
         else:  # nothing but what an attempt that ended before its first checkpoint wrote
             workdir.metrics_path.unlink(missing_ok=True)
+            workdir.skipped_path.unlink(missing_ok=True)
             write_json(workdir.config_path, {"config": _portable(config), **_environment()})
         return workdir
 
@@ -167,7 +168,7 @@ class Workdir:
 
     def skipped(self) -> list[str]:
         """The images that could not be read."""
-        return self.skipped_path.read_text().splitlines() if self.skipped_path.exists() else []
+        return self.skipped_path.read_text(errors="surrogateescape").splitlines() if self.skipped_path.exists() else []
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Adds a line to metrics.jsonl."""

@@ -22,6 +22,7 @@ def make_config(**run):
         (lambda: OptimizerConfig(sgd_momentum=1.0), "--sgd_momentum must be below 1"),
         (lambda: DataConfig(dataset="folder"), "--dataset=folder needs --data_dir"),
         (lambda: DataConfig(image_size=4), "--image_size must be at least 8. Received: 4"),
+        (lambda: DataConfig(max_bad_fraction=1.0), "--max_bad_fraction must be below 1"),
         (lambda: AugmentConfig(flip_p=(0.5, -1.0)), "--flip_p must not be negative. Received: -1.0"),
         (lambda: RunConfig(), "--workdir must name a folder"),
         (lambda: RunConfig(workdir="w", epochs=0), "--epochs must be positive. Received: 0"),

@@ -66,6 +66,7 @@ class Policy:
 
     @property
     def crops_at_random(self) -> bool:
+        """Whether the view is a random crop, not the centre."""
         return self.crop_min_scale > 0
 
 
@@ -80,7 +81,7 @@ POLICIES: dict[str, tuple[Policy, Policy]] = {
     "simsiam": (_SIMSIAM, _SIMSIAM),  # Sec. 3
     "simsiam_cifar": (dataclasses.replace(_SIMSIAM, blur_p=0.0),) * 2,  # App. D
     "simclr": (_SIMCLR, _SIMCLR),  # SimCLR, App. A
-    "byol": (  # BYOL, Table 6
+    "byol": (  # BYOL, Table 6, but for its bicubic resizing: the paper compares methods on the same crops
         dataclasses.replace(_BYOL, blur_p=1.0),
         dataclasses.replace(_BYOL, blur_p=0.1, solarize_p=0.2),
     ),
@@ -92,13 +93,28 @@ POLICIES: dict[str, tuple[Policy, Policy]] = {
 
 
 def resolve(config: AugmentConfig) -> tuple[Policy, Policy]:
-    """The policies of a run's two views: the named ones with the run's own figures."""
+    """The policies of a run's two views.
+
+    Args:
+        config: the name, and the figures that replace the named policies'.
+
+    Raises:
+        UsageError: if a figure is out of its range.
+    """
     first, second = POLICIES[config.augmentation]
     return dataclasses.replace(first, **config.strengths(0)), dataclasses.replace(second, **config.strengths(1))
 
 
 def crop_draws(policy: Policy, keys: tf.Tensor) -> tf.Tensor:
-    """The uniform numbers of each image's crop: `[B, n] float32`; none where nothing is random about it."""
+    """The uniform numbers of each image's crop.
+
+    Args:
+        policy: of the view.
+        keys: `[B, 2] uint32`, as from `view_keys`.
+
+    Returns:
+        `[B, n] float32`; n is 0 where nothing is random about the crop.
+    """
     if not policy.crops_at_random:
         return tf.zeros([tf.shape(keys)[0], 0])
     return uniform(fold_in(keys, 0), ops.CROP_DRAWS)

@@ -4,16 +4,15 @@ Takes the flags of train.py and draws the views of that very run. Each column is
 views in each epoch.
 """
 
+import os
 import pathlib
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
 import numpy as np
-from PIL import Image
 
 from flags import definitions
-from simsiam_tf.augment import ops, policies
 from simsiam_tf.config import UsageError, expand
-from simsiam_tf.data.pipeline import Order, views_of
-from simsiam_tf.data.sources import open_source
 
 _GAP = 2  # white pixels between images
 _EPOCH_GAP = 8
@@ -28,12 +27,19 @@ def main() -> None:
         raise UsageError(f"--out exists and is not overwritten; move it away or name another file. Received: {path}.")
     if path.suffix.lower() != ".png":
         raise UsageError(f"--out must end in .png. Received: {path}.")
+    from PIL import Image
+
+    from simsiam_tf.augment import ops, policies  # TensorFlow loads only once the flags are in order
+    from simsiam_tf.data.pipeline import Order, views_of
+    from simsiam_tf.data.sources import listing_bad_images, open_source
+
     views, size = policies.resolve(augment), data.image_size
-    source = open_source(data, data.train_split)
+    source = open_source(data, data.train_split).first(data.max_examples)
     count = min(picture.num_images, source.num_examples)
     index = Order(source.num_examples, count, seed).examples(np.arange(count))[1].numpy()
-    original = views_of(source, policies.POLICIES["none"][:1], size, seed, 0, index)
-    rows = [original, *(views_of(source, views, size, seed, epoch, index) for epoch in range(picture.num_epochs))]
+    with listing_bad_images([source], None):
+        rows = [views_of(source, policies.POLICIES["none"][:1], size, seed, 0, index)]
+        rows += [views_of(source, views, size, seed, epoch, index) for epoch in range(picture.num_epochs)]
     zoom = max(1, _VISIBLE // size)
     sheet = _sheet([[ops.to_levels(x).numpy().repeat(zoom, axis=1).repeat(zoom, axis=2) for x in row] for row in rows])
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from simsiam_tf.workdir import Workdir
 _CONTENTS = {
     "summary.json": "every number, with what produced it",
     "metrics.jsonl": "one line for each epoch",
+    "skipped.txt": "images that could not be read",
     "config.json": "every setting, versions, seed and commit",
     "tensorboard": "curves: tensorboard --logdir=...",
     "checkpoints": "weights and optimiser",

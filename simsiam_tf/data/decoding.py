@@ -16,6 +16,9 @@ _DETAIL = 2
 def open_image(data: bytes) -> Image.Image:
     """An image of which only the header is read yet.
 
+    Args:
+        data: a file's content.
+
     Raises:
         Exception: whatever Pillow raises at bytes that are no image.
     """

@@ -118,10 +118,40 @@ def views_of(
 
 
 def with_views(dataset: tf.data.Dataset, views: tuple[Policy, ...], image_size: int) -> tf.data.Dataset:
-    """Makes the views of each batch on the host: see `policies.make_views`."""
+    """Makes the views of each batch on the host.
+
+    Args:
+        dataset: batches as `policies.make_views` takes them.
+        views: a policy for each view.
+        image_size: side of the views, pixels.
+
+    Returns:
+        `{"views", "index"}` as `policies.make_views` returns them.
+    """
+    dataset = dataset.map(_maker(views, image_size), tf.data.AUTOTUNE, deterministic=True)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+@functools.cache  # compiled once, however many epochs and evaluations make a data set of their own
+def _maker(views, size):
     make = policies.make_views_one_by_one if host_compiles() else policies.make_views
-    make = compiled_on_host(functools.partial(make, views, image_size))
-    return dataset.map(make, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    return compiled_on_host(functools.partial(make, views, size))
+
+
+@functools.cache
+def _sampler(views, seed):
+    return compiled_on_host(functools.partial(policies.sample_views, views, seed))
+
+
+@functools.cache
+def _drawer(views, seed):
+    """The uniform numbers of the crops of each view, `[B, n]`."""
+
+    def draw(epoch, index):
+        keys = (view_keys(seed, epoch, index, i) for i in range(len(views)))
+        return tuple(policies.crop_draws(policy, k) for policy, k in zip(views, keys, strict=True))
+
+    return compiled_on_host(draw)
 
 
 def evaluation_dataset(
@@ -131,7 +161,6 @@ def evaluation_dataset(
     policy: Policy = policies.POLICIES["linear_eval"][0],
     shuffle_seed: int | None = None,
     epoch: int = 0,
-    max_examples: int = 0,
 ) -> tf.data.Dataset:
     """Every image that can be read once, the last batch as short as it comes.
 
@@ -142,12 +171,11 @@ def evaluation_dataset(
         policy: by default the deterministic evaluation crop.
         shuffle_seed: seed of the order and of a random policy; `None`: in order.
         epoch: another number gives another order and other crops.
-        max_examples: only the first so many; 0: all.
 
     Returns:
         Normalised images `[B, image_size, image_size, 3] float32` and their positions `[B] int64`.
     """
-    count = min(source.num_examples, max_examples or source.num_examples)
+    count = source.num_examples
     seed, epoch_number = shuffle_seed or 0, tf.constant(epoch, tf.int64)
     indices = tf.data.Dataset.range(count)
     if shuffle_seed is not None:
@@ -183,16 +211,10 @@ class _Reader:
         return dataset.prefetch(tf.data.AUTOTUNE)
 
     def _parameters(self, epoch, index):
-        return compiled_on_host(functools.partial(policies.sample_views, self.views, self.seed))(epoch, index)
+        return _sampler(self.views, self.seed)(epoch, index)
 
     def _draws(self, epoch, index):
-        """The uniform numbers of the crops of each view, `[B, n]`."""
-
-        def draw(epoch, index):
-            keys = (view_keys(self.seed, epoch, index, i) for i in range(len(self.views)))
-            return tuple(policies.crop_draws(p, k) for p, k in zip(self.views, keys, strict=True))
-
-        return compiled_on_host(draw)(epoch, index)
+        return _drawer(self.views, self.seed)(epoch, index)
 
     def _from_memory(self, epoch, index):
         height, width = self.source.images.shape[1:3]

@@ -59,14 +59,29 @@ class Source:
         """The images' files, where there are any."""
         return self.images if isinstance(self.images, Files) else None
 
+    @property
+    def num_readable(self) -> int:
+        """N, less the images that turned out to be unreadable so far."""
+        return self.num_examples - (len(self.files.bad) if self.files else 0)
+
+    def first(self, count: int) -> "Source":
+        """The first `count` examples; all of them for 0 or for more than there are."""
+        if not 0 < count < self.num_examples:
+            return self
+        labels = None if self.labels is None else self.labels[:count]
+        images = self.images
+        if isinstance(images, Files):
+            images = dataclasses.replace(images, bad=images.bad.out_of(count))
+        return dataclasses.replace(self, num_examples=count, labels=labels, images=images)
+
 
 @contextlib.contextmanager
-def listing_bad_images(sources: Iterable[Source], report: pathlib.Path) -> Iterator[None]:
-    """While this lasts, unreadable images are listed in a file, and too many of them end in one sentence.
+def listing_bad_images(sources: Iterable[Source], report: pathlib.Path | None) -> Iterator[None]:
+    """Lists unreadable images in a file, and has too many of them end the `with` block in one sentence.
 
     Args:
         sources: that are read.
-        report: a line is added to it for each bad image.
+        report: a line is added to it for each bad image; `None`: nowhere.
 
     Raises:
         UsageError: if more than the allowed share of a source is bad.
@@ -74,7 +89,8 @@ def listing_bad_images(sources: Iterable[Source], report: pathlib.Path) -> Itera
     with contextlib.ExitStack() as stack:
         for source in sources:
             if source.files is not None:
-                source.files.bad.list_in(report)
+                if report is not None:
+                    source.files.bad.list_in(report)
                 stack.enter_context(source.files.bad.stopping_the_run())
         yield
 

@@ -49,7 +49,6 @@ def embed_source(
     source: Source,
     image_size: int,
     batch_size: int,
-    max_examples: int = 0,
     verbose: bool = False,
 ) -> LabelledFeatures:
     """Embeds a labelled data set, all of it that can be read, in the evaluation crop.
@@ -59,7 +58,6 @@ def embed_source(
         source: labelled images.
         image_size: of the crop, pixels.
         batch_size: images at a time.
-        max_examples: only the first so many; 0: all.
         verbose: show progress.
 
     Returns:
@@ -70,13 +68,12 @@ def embed_source(
     """
     if source.labels is None:
         raise ValueError(f"Only labelled images can be judged by. Received: {source.name}.")
-    count = min(source.num_examples, max_examples or source.num_examples)
     bar = None
     if verbose:
         print(f"Embedding {source.name}")
-        bar = progress_bar(count, "image")
+        bar = progress_bar(source.num_examples, "image")
     parts, positions = [], []
-    dataset = evaluation_dataset(source, image_size, batch_size, max_examples=count)
+    dataset = evaluation_dataset(source, image_size, batch_size)
     for features, index in feature_batches(backbone, dataset):
         parts.append(features)
         positions.append(index)

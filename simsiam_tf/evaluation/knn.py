@@ -55,7 +55,6 @@ class KNNProtocol:
         bank: the labelled training images that vote.
         queries: the images that are classified.
         image_size: of the evaluation crop, pixels.
-        max_examples: images of the bank; 0: all.
         k: neighbours.
         temperature: of their weights.
         batch_size: images embedded at a time.
@@ -64,14 +63,9 @@ class KNNProtocol:
     bank: Source
     queries: Source
     image_size: int
-    max_examples: int = 0
     k: int = 200
     temperature: float = 0.1
     batch_size: int = 256
-
-    @property
-    def bank_size(self) -> int:
-        return min(self.max_examples or self.bank.num_examples, self.bank.num_examples)
 
     def describe(self) -> dict:
         """What produced the number, for summary.json."""
@@ -81,13 +75,13 @@ class KNNProtocol:
             "k": self.k,
             "temperature": self.temperature,
             "bank": self.bank.name,
-            "bank_size": self.bank_size,
+            "bank_size": self.bank.num_readable,
             "queries": self.queries.name,
         }
 
     def accuracy(self, backbone: keras.Model, verbose: bool = False) -> float:
         """Top-1 accuracy of the backbone's features, percent."""
         size, batch = self.image_size, self.batch_size
-        bank = embed_source(backbone, self.bank, size, batch, self.bank_size, verbose)
-        queries = embed_source(backbone, self.queries, size, batch, verbose=verbose)
+        bank = embed_source(backbone, self.bank, size, batch, verbose)
+        queries = embed_source(backbone, self.queries, size, batch, verbose)
         return knn_accuracy(bank, queries, self.bank.num_classes, self.k, self.temperature)

@@ -1,6 +1,7 @@
 """The linear probe: a softmax classifier on frozen features (paper App. A)."""
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Iterator
 
@@ -10,9 +11,9 @@ import tensorflow as tf
 
 from simsiam_tf.augment import policies
 from simsiam_tf.backbones import feature_dim
-from simsiam_tf.config import EvaluationConfig
 from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
+from simsiam_tf.evaluation.config import EvaluationConfig
 from simsiam_tf.evaluation.features import LabelledFeatures, embed_source, feature_batches
 from simsiam_tf.optim import LARS, SGD, WarmupCosine, scaled_learning_rate
 from simsiam_tf.progress import progress_bar
@@ -101,6 +102,7 @@ class LinearProtocol:
             "epochs": self.options.linear_epochs,
             "augmentation": self.options.linear_augmentation,
             "train": self.train.name,
+            "train_size": self.train.num_readable,
             "test": self.test.name,
         }
 
@@ -116,7 +118,9 @@ class LinearProtocol:
         print(f"Training the linear probe on {self.train.name}")
         bar = progress_bar(epochs * steps)
         for epoch in range(epochs):
-            for features, labels in _rebatch(batches(epoch), batch):
+            # What unreadable images leave missing of an epoch comes from another shuffle.
+            rows = itertools.chain(batches(epoch), batches(epoch + epochs))
+            for features, labels in itertools.islice(_rebatch(rows, batch), steps):
                 loss = probe.step(tf.constant(features), tf.constant(labels))
                 bar.add(1, [("loss", float(loss))])
         test = embed_source(backbone, self.test, self.image_size, self.options.eval_batch_size)

@@ -6,8 +6,9 @@ from typing import Any
 
 from simsiam_tf import build
 from simsiam_tf.checkpoints import restore_model
-from simsiam_tf.config import Config, DataConfig, EvaluationConfig, UsageError, expand
+from simsiam_tf.config import Config, DataConfig, UsageError, expand
 from simsiam_tf.data.sources import Source, listing_bad_images, open_eval_source, open_source
+from simsiam_tf.evaluation.config import EvaluationConfig
 from simsiam_tf.evaluation.knn import KNNProtocol
 from simsiam_tf.evaluation.linear import LinearProtocol
 from simsiam_tf.export import export
@@ -88,15 +89,16 @@ def _knn(subject: Subject, options: EvaluationConfig) -> None:
     if sources is None:
         subject.workdir.add_to_summary({name: record(None, reason="kNN needs labels and an evaluation split")})
         return
+    bank, queries = sources
     protocol = KNNProtocol(
-        *sources,
+        bank.first(options.knn_max_examples),
+        queries,
         subject.run.data.image_size,
-        options.knn_max_examples,
         k=options.knn_k,
         temperature=options.knn_temperature,
         batch_size=options.eval_batch_size,
     )
-    with listing_bad_images(sources, subject.workdir.skipped_path):
+    with listing_bad_images([protocol.bank, queries], subject.workdir.skipped_path):
         value = protocol.accuracy(subject.model.backbone, verbose=True)
     subject.workdir.add_to_summary({name: record(value, **protocol.describe(), checkpoint=subject.checkpoint)})
     print(f"{name} {value:.2f} %, written to {subject.workdir.summary_path}")

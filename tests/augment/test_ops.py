@@ -27,8 +27,10 @@ def test_crop_sampling_follows_torchvision_s_definition(keys):
     assert np.abs(log_aspect).max() < np.log(4 / 3) + 0.02
     np.testing.assert_allclose(np.histogram(log_aspect, 4, (-0.2876, 0.2876))[0] / small.sum(), 1 / 4, atol=0.02)
     assert np.all((top >= 0) & (top + h <= height) & (left >= 0) & (left + w <= width))
-    slack = (top / np.maximum(height - h, 1))[small]
-    np.testing.assert_allclose(np.histogram(slack, 4, (0, 1))[0] / small.sum(), 1 / 4, atol=0.02)
+    down, across = (top / np.maximum(height - h, 1))[small], (left / np.maximum(width - w, 1))[small]
+    for slack in (down, across):
+        np.testing.assert_allclose(np.histogram(slack, 4, (0, 1))[0] / small.sum(), 1 / 4, atol=0.02)
+    assert abs(np.corrcoef(down, across)[0, 1]) < 0.02
     assert all(np.all(side == np.rint(side)) for side in (top, left, h, w))
 
 

@@ -10,11 +10,12 @@ from PIL import Image
 from simsiam_tf.augment.policies import POLICIES, make_views
 from simsiam_tf.config import DataConfig, UsageError
 from simsiam_tf.data.bad_images import BadImages
-from simsiam_tf.data.pipeline import Order, evaluation_dataset, pretraining_dataset, with_views
+from simsiam_tf.data.pipeline import Order, evaluation_dataset, pretraining_dataset, views_of, with_views
 from simsiam_tf.data.sources import Files, memory_source, open_source
 from simsiam_tf.distribute import Share
 
 POLICY = POLICIES["simsiam"]
+HALVES = slice(0, 8), slice(8, 16)
 
 
 @pytest.fixture
@@ -72,6 +73,9 @@ def test_views_depend_on_seed_epoch_index_and_view_alone(source, files, tmp_path
                     tf.nest.map_structure(operator.itemgetter(i), batch),
                     every[1, int(index)],
                 )
+        other_seed = batches(way, Order(48, 16, seed=2), 0, 3, batch=16)
+        other = {int(i): view for b in other_seed for i, view in zip(b["index"], b["views"][0], strict=True)}
+        assert np.abs(other[5] - every[0, 5]["views"][0]).max() > 0.1
         x1, x2 = every[0, 5]["views"]
         assert np.abs(x1 - x2).max() > 0.1
         assert np.abs(every[1, 5]["views"][0] - x1).max() > 0.1
@@ -93,9 +97,14 @@ def test_views_made_on_the_device_are_those_made_on_the_host(kind, request):
     raw = pretraining_dataset(way, order, POLICY, 10, Share(16), 0, 3)
     step = tf.function(functools.partial(make_views, POLICY, 10), jit_compile=True)
     level = 1 / (255 * 0.224)
-    for on_device, on_host in zip(raw.map(lambda batch: batch), batches(way, order, 0, 3, 16), strict=True):
-        for x, y in zip(step(on_device)["views"], on_host["views"], strict=True):
+    for on_device, on_host in zip(raw, batches(way, order, 0, 3, 16), strict=True):
+        whole = step(on_device)["views"]
+        for x, y in zip(whole, on_host["views"], strict=True):
             np.testing.assert_allclose(x, y, atol=level)
+        # Two replicas' halves are the whole, to the bit.
+        halves = [step(tf.nest.map_structure(operator.itemgetter(part), on_device))["views"] for part in HALVES]
+        for x, y in zip(whole, zip(*halves, strict=True), strict=True):
+            np.testing.assert_array_equal(x, np.concatenate(y))
 
 
 def test_hosts_and_replicas_share_each_global_batch_without_overlap(source):
@@ -141,6 +150,12 @@ def test_an_unreadable_image_is_replaced_in_training_and_left_out_in_evaluation(
     np.testing.assert_array_equal(np.sort(np.concatenate([b["index"] for b in first])), np.arange(48))
     for ours, theirs in zip(first, again, strict=True):
         np.testing.assert_array_equal(ours["views"], theirs["views"])
+        for i, index in enumerate(ours["index"]):
+            if index == 7:  # shows the next image, in the views drawn for this one
+                assert all(view[i].std() > 0.1 for view in ours["views"])
+                expected = dataclasses.replace(source, images=tf.roll(source.images, -1, axis=0))
+                for x, y in zip(views_of(expected, POLICY, 10, 1, 0, [7]), ours["views"], strict=True):
+                    assert np.abs(x[0] - y[i]).mean() < 0.02
     assert (tmp_path / "skipped.txt").read_text() == f"{tmp_path / '7.png'}\n"
     assert capsys.readouterr().err.count("warning: skipped an image") == 1
     index = np.concatenate([index for _, index in evaluation_dataset(files, 12, 16)])

@@ -252,6 +252,12 @@ def test_unreadable_files_are_skipped_listed_and_counted(photographs, tmp_path):
     allowed = run_script("train.py", *flags, f"--workdir={tmp_path / 'other'}", "--max_bad_fraction=0.03")
     assert allowed.returncode == 0, allowed.stderr
     assert len((tmp_path / "other" / "skipped.txt").read_text().splitlines()) == 3
+    judge = ["evaluate.py", "--protocol=linear", "--linear_augmentation=linear_eval", "--linear_epochs=2"]
+    judge += ["--eval_split=train", f"--workdir={tmp_path / 'other'}"]
+    judged = run_script(*judge)
+    assert judged.returncode == 0, judged.stderr
+    assert summary(tmp_path / "other")["linear_top1_photographs_train_train"]["train_size"] == 97
+    assert_refused(run_script(*judge, "--max_bad_fraction=0.01"), "At most 1.00% of the 100 images of")
 
 
 @pytest.mark.parametrize("flags", [["--augment_on=device"], ["--augment_on=device", "--cpu_devices=2"]])

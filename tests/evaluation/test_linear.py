@@ -1,10 +1,16 @@
+import dataclasses
+import io
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from simsiam_tf import LARS, resnet18
-from simsiam_tf.config import EvaluationConfig
-from simsiam_tf.data.sources import memory_source
+from simsiam_tf.data.bad_images import BadImages
+from simsiam_tf.data.sources import Files, memory_source
+from simsiam_tf.evaluation import linear
+from simsiam_tf.evaluation.config import EvaluationConfig
 from simsiam_tf.evaluation.features import LabelledFeatures
 from simsiam_tf.evaluation.linear import LinearProbe, LinearProtocol, _rebatch
 
@@ -62,3 +68,23 @@ def test_rebatch_keeps_the_order_and_drops_the_rest():
     parts = [(np.arange(i, i + 3), np.arange(i, i + 3)) for i in range(0, 12, 3)]
     batches = [features.tolist() for features, _ in _rebatch(iter(parts), 5)]
     assert batches == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+
+
+def test_an_unreadable_image_costs_a_row_not_a_step(protocol, monkeypatch):
+    made = protocol(linear_epochs=3)
+    images = made.train.images.numpy()
+
+    def load(i):
+        file = io.BytesIO()
+        Image.fromarray(images[i]).save(file, "PNG")
+        return b"no image" if i == 5 else file.getvalue()
+
+    files = Files(load, str, BadImages("made", 64, 0.1))
+    probes = []
+    monkeypatch.setattr(linear, "LinearProbe", lambda *args: probes.append(LinearProbe(*args)) or probes[0])
+    protocol = dataclasses.replace(made, train=dataclasses.replace(made.train, images=files))
+    top1, _, _ = protocol.accuracy(resnet18(cifar_stem=True, width=0.0625))
+    assert protocol.batch_size == 64
+    assert int(probes[0]._optimizer.iterations) == 3
+    assert protocol.describe()["train_size"] == 63
+    assert 0 <= top1 <= 100

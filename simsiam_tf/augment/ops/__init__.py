@@ -1,9 +1,10 @@
 """Augmentations with torchvision's arithmetic, batched and pure.
 
 Each has its sampling (`sample_*`: keys to parameters) apart from its application (`apply_*`: parameters to
-pixels). Images are `[B, H, W, 3]`, uint8 or float levels from 0 to 255; results are float32 levels. Every shape
-is static, as XLA wants. A batch of one takes branches instead of doing everything and choosing: one image after
-another is what a CPU is fast at, all of them at once what an accelerator is fast at.
+pixels). Images are `[B, H, W, 3]`, uint8 or float levels from 0 to 255; results are float32 levels, but for a
+flip's, which are of its images' type. Every shape is static, as XLA wants. A batch of one takes branches instead
+of doing everything and choosing: one image after another is what a CPU is fast at, all of them at once what an
+accelerator is fast at.
 """
 
 from simsiam_tf.augment.ops.blur import apply_blur, sample_blur

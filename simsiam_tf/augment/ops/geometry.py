@@ -56,7 +56,18 @@ def sample_crop(
     scale: tuple[float, float],
     aspect: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> tf.Tensor:
-    """`crop_box` from keys: `[B, 2] uint32` to `[B, 4] float32`. Eager or in tf.data; not under XLA."""
+    """`crop_box` of each image. Eager or in tf.data; not under XLA.
+
+    Args:
+        keys: `[B, 2] uint32`.
+        height: of the images, pixels, a scalar.
+        width: likewise.
+        scale: least and greatest share of the image's area.
+        aspect: least and greatest width by height.
+
+    Returns:
+        `[B, 4] float32`: top, left, height, width in whole pixels.
+    """
 
     def boxes(draws, height, width):
         return np.array([crop_box(d, int(height), int(width), scale, aspect) for d in draws.tolist()], np.float32)

@@ -1,0 +1,38 @@
+import os
+import threading
+
+import pytest
+
+from simsiam_tf.config import UsageError
+from simsiam_tf.data.bad_images import BadImages
+
+
+def test_each_image_is_said_and_listed_once_even_after_a_restart(tmp_path, capsys):
+    report = tmp_path / "skipped.txt"
+    for _ in range(2):
+        bad = BadImages("some", 100, 0.5)
+        bad.list_in(report)
+        threads = [threading.Thread(target=bad.add, args=(f"{i % 5}.jpg", OSError("cut"))) for i in range(40)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(bad) == 5
+        assert capsys.readouterr().err.count("warning: skipped") == 5
+        assert sorted(report.read_text().split()) == [f"{i}.jpg" for i in range(5)]
+
+
+def test_a_name_that_is_not_utf8_is_listed_as_it_is(tmp_path):
+    bad = BadImages("some", 100, 0.5)
+    bad.list_in(tmp_path / "skipped.txt")
+    bad.add(os.fsdecode(b"/caf\xe9.jpg"), OSError("cut"))
+    assert (tmp_path / "skipped.txt").read_bytes() == b"/caf\xe9.jpg\n"
+
+
+def test_the_limit_is_a_share_of_the_images_in_use():
+    bad = BadImages("some", 1000, 0.01).out_of(100)
+    bad.add("a", OSError("cut"))
+    with pytest.raises(
+        UsageError, match=r"At most 1.00% of the 100 images of some .*Received: 2, the first of them a \(cut"
+    ):
+        bad.add("b", OSError("cut"))
