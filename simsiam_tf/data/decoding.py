@@ -28,7 +28,7 @@ def open_image(data: bytes) -> Image.Image:
         raise OSError("no image of a kind that Pillow reads") from None
 
 
-def crop_views(image: Image.Image, boxes: Sequence[Box], size: int, bounded: Sequence[bool]) -> np.ndarray:
+def crop_views(image: Image.Image, boxes: Sequence[Box], size: int, bounded: Sequence[bool]) -> list[Image.Image]:
     """Decodes an image and resizes parts of it with Pillow's antialiased bilinear filter.
 
     Args:
@@ -39,7 +39,7 @@ def crop_views(image: Image.Image, boxes: Sequence[Box], size: int, bounded: Seq
             such a box is of whole pixels.
 
     Returns:
-        `[V, size, size, 3] uint8`.
+        V images of `size` by `size`, RGB.
 
     Raises:
         Exception: whatever Pillow raises at a truncated or broken file.
@@ -52,12 +52,12 @@ def crop_views(image: Image.Image, boxes: Sequence[Box], size: int, bounded: Seq
         x, y = (now / full for now, full in zip(image.size, full_size, strict=True))
         boxes = [(top * y, left * x, height * y, width * x) for top, left, height, width in boxes]
         bounded = [False] * len(boxes)  # they are no whole pixels any more
-    views = Image.new("RGB", (size, size * len(boxes)))  # one below the other: one copy out of Pillow
-    for i, ((top, left, height, width), cut_first) in enumerate(zip(boxes, bounded, strict=True)):
+    views = []
+    for (top, left, height, width), cut_first in zip(boxes, bounded, strict=True):
         corners = (left, top, left + width, top + height)
         part, box = (image.crop(corners), None) if cut_first else (image, corners)
-        views.paste(part.resize((size, size), Image.Resampling.BILINEAR, box=box), (0, i * size))
-    return np.asarray(views).reshape(len(boxes), size, size, 3)
+        views.append(part.resize((size, size), Image.Resampling.BILINEAR, box=box))
+    return views
 
 
 def _leave_out_detail(image, shrinkage):

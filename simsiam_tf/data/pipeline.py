@@ -4,8 +4,11 @@ A batch is images and the parameters of their views, both small; `policies.make_
 on the host or on the accelerator. Parameters are drawn here always, so they cannot differ.
 """
 
+import concurrent.futures
 import dataclasses
 import functools
+import math
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -93,7 +96,7 @@ def pretraining_dataset(
     """
     chosen = order.steps(share, start_step, stop_step).map(order.examples, tf.data.AUTOTUNE, deterministic=True)
     reader = _Reader(source, views, image_size, order.seed)
-    return reader.batches(chosen, share.batch_size, drop_remainder=True)
+    return reader.batches(chosen, replace=True)
 
 
 def views_of(
@@ -113,7 +116,7 @@ def views_of(
         `[n, image_size, image_size, 3] float32` for each view, normalised.
     """
     chosen = tf.data.Dataset.from_tensors((tf.constant(epoch, tf.int64), tf.constant(index, tf.int64)))
-    batches = _Reader(source, views, image_size, seed).batches(chosen, len(index), drop_remainder=True)
+    batches = _Reader(source, views, image_size, seed).batches(chosen, replace=True)
     return next(iter(with_views(batches, views, image_size)))["views"]
 
 
@@ -182,7 +185,7 @@ def evaluation_dataset(
         order_seed = tf.constant([seed, epoch], tf.uint32)
         indices = indices.map(lambda i: tf.random.experimental.index_shuffle(i, order_seed, count - 1))
     chosen = indices.batch(batch_size).map(lambda index: (epoch_number, index))
-    batches = _Reader(source, (policy,), image_size, seed).batches(chosen, batch_size, drop_remainder=False)
+    batches = _Reader(source, (policy,), image_size, seed).batches(chosen, replace=False)
     return with_views(batches, (policy,), image_size).map(lambda batch: (batch["views"][0], batch["index"]))
 
 
@@ -202,12 +205,15 @@ class _Reader:
     size: int
     seed: int
 
-    def batches(self, chosen: tf.data.Dataset, batch_size: int, drop_remainder: bool) -> tf.data.Dataset:
-        """From (epoch, examples `[B]`); an incomplete batch is dropped, or its unreadable images are."""
+    def batches(self, chosen: tf.data.Dataset, replace: bool) -> tf.data.Dataset:
+        """From (epoch, examples `[B]`); an unreadable image is replaced by the next one, or else left out."""
         if self.source.files is None:
             dataset = chosen.map(self._from_memory, tf.data.AUTOTUNE, deterministic=True)
         else:
-            dataset = self._from_files(chosen, batch_size, drop_remainder)
+            # Two at a time, so that no core waits for the last image of a batch; the threads are within.
+            read = functools.partial(self._from_files, replace)
+            dataset = chosen.map(read, num_parallel_calls=2, deterministic=True)
+            dataset = dataset.filter(lambda batch: tf.size(batch["index"]) > 0)
         return dataset.prefetch(tf.data.AUTOTUNE)
 
     def _parameters(self, epoch, index):
@@ -229,40 +235,52 @@ class _Reader:
         images = tf.gather(self.source.images, index)[:, tf.newaxis]  # one image for all views
         return {"images": images, "parameters": parameters, "index": index}
 
-    def _from_files(self, chosen, batch_size, training):
-        def one_by_one(epoch, index):
-            draws = self._draws(epoch, index)
-            return tf.data.Dataset.from_tensor_slices((tf.fill(tf.shape(index), epoch), index, draws))
+    def _from_files(self, replace, epoch, index):
+        load = functools.partial(self._load_batch, replace)
+        draws = self._draws(epoch, index)
+        images, kept = tf.numpy_function(load, [index, *draws], [tf.uint8, tf.int64], stateful=False)
+        length = index.shape[0] if replace else None
+        index = tf.ensure_shape(kept, [length])
+        images = tf.ensure_shape(images, [length, len(self.views), self.size, self.size, 3])
+        return {"images": images, "parameters": self._parameters(epoch, index), "index": index}
 
-        def read(epoch, index, draws):
-            load = functools.partial(self._load, replace=training)
-            shape = [len(self.views), self.size, self.size, 3]
-            images, readable = tf.numpy_function(load, [index, *draws], [tf.uint8, tf.bool], stateful=False)
-            return epoch, index, tf.ensure_shape(images, shape), tf.ensure_shape(readable, [])
+    def _load_batch(self, replace, index, *draws):
+        """The crops `[B, V, size, size, 3] uint8`, and the examples `[B]` that they are of."""
+        images = _aligned_empty((len(index), len(self.views), self.size, self.size, 3))
 
-        def joined(epoch, index, images, _):
-            return {"images": images, "parameters": self._parameters(epoch[0], index), "index": index}
+        def load(i):
+            return self._load(images[i], index[i], [d[i] for d in draws], replace)
 
-        dataset = chosen.flat_map(one_by_one).map(read, tf.data.AUTOTUNE, deterministic=True)
-        if not training:
-            dataset = dataset.filter(lambda *element: element[-1])
-        dataset = dataset.batch(batch_size, drop_remainder=training)
-        return dataset.map(joined, tf.data.AUTOTUNE, deterministic=True)
+        readable = list(_decoding_threads().map(load, range(len(index))))
+        return (images, index) if all(readable) else (images[readable], index[readable])
 
-    def _load(self, index, *draws, replace):
-        """The crops of an image `[V, size, size, 3] uint8`, and whether it could be read."""
-        files = self.source.files
-        for i in range(index, index + self.source.num_examples):
-            i %= self.source.num_examples
+    def _load(self, crops, index, draws, replace):
+        """Fills in the crops of one image `[V, size, size, 3]`; whether that could be done."""
+        files, count = self.source.files, self.source.num_examples
+        for i in range(index, index + (count if replace else 1)):
             try:
-                image = decoding.open_image(files.load(i))
+                image = decoding.open_image(files.load(i % count))
                 width, height = image.size
                 pairs = zip(self.views, draws, strict=True)
                 boxes = [policies.box(policy, d.tolist(), height, width, self.size) for policy, d in pairs]
                 bounded = [policy.crops_at_random for policy in self.views]
-                return decoding.crop_views(image, boxes, self.size, bounded), True
+                for v, view in enumerate(decoding.crop_views(image, boxes, self.size, bounded)):
+                    crops[v] = np.asarray(view)
+                return True
             except Exception as error:  # whatever a broken file makes Pillow raise
-                files.bad.add(files.locate(i), error)
-            if not replace:
-                break
-        return np.zeros([len(self.views), self.size, self.size, 3], np.uint8), False
+                files.bad.add(files.locate(i % count), error)
+        return False
+
+
+@functools.cache
+def _decoding_threads():
+    """Pillow lets go of Python's lock while it decodes and resizes."""
+    return concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0)), "decode")
+
+
+def _aligned_empty(shape):
+    """A uint8 array that TensorFlow takes over as it is: it copies those that do not start at a multiple of 64."""
+    size = math.prod(shape)
+    held = np.empty(size + 64, np.uint8)
+    start = -held.ctypes.data % 64
+    return held[start : start + size].reshape(shape)
