@@ -275,7 +275,9 @@ class _Reader:
 @functools.cache
 def _decoding_threads():
     """Pillow lets go of Python's lock while it decodes and resizes."""
-    return concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0)), "decode")
+    # Only Linux says how many cores this process may use.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return concurrent.futures.ThreadPoolExecutor(cores, "decode")
 
 
 def _aligned_empty(shape):
