@@ -115,7 +115,7 @@ def test_one_image_at_a_time_and_all_at_once_are_the_same(rng):
         np.testing.assert_allclose(ops.apply_blur(images[part], sigma[part])[0], blurred[i], atol=1e-3)
 
 
-@pytest.mark.parametrize("shape", [(375, 500), (500, 375), (331, 229), (100, 90), (224, 224), (256, 256)])
+@pytest.mark.parametrize("shape", [(375, 500), (500, 375), (331, 229), (100, 90), (224, 224), (256, 256), (256, 259)])
 def test_the_centre_is_that_of_torchvision_s_resize_and_centre_crop(rng, shape):
     image = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).resize(shape[::-1], Image.Resampling.BICUBIC)
     # Torchvision's Resize(256) and CenterCrop(224), written out.
@@ -127,3 +127,11 @@ def test_the_centre_is_that_of_torchvision_s_resize_and_centre_crop(rng, shape):
     box = tf.constant([ops.centre_box(height, width, short, 224, 256)], tf.float32)
     ours = ops.apply_crop(np.asarray(image)[None], box, 224, bounded=False)[0].numpy()
     assert np.abs(ours - expected).max() < 1.5  # Pillow rounds twice
+
+
+def test_a_crop_is_pillow_s_up_to_its_edge(rng):
+    image = Image.fromarray(rng.integers(0, 256, (60, 80, 3), np.uint8))
+    for top, left, height, width in ((5, 9, 50, 60), (0, 0, 60, 80), (20, 30, 12, 10)):
+        part = image.crop((left, top, left + width, top + height)).resize((24, 24), Image.Resampling.BILINEAR)
+        ours = ops.apply_crop(np.asarray(image)[None], tf.constant([[top, left, height, width]], tf.float32), 24)
+        assert np.abs(ours[0].numpy() - np.asarray(part, np.float32)).max() < 1.1
