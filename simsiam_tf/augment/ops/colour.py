@@ -62,10 +62,11 @@ def _hue(planes, shift):
     value = tf.maximum(tf.maximum(r, g), b)
     chroma = value - tf.minimum(tf.minimum(r, g), b)
     inverse = 1.0 / tf.maximum(chroma, 1e-6)  # where it matters, red, green and blue are equal
+    # Compared with each other: asked which one equals `value`, TensorFlow 2.20's XLA was wrong in a few pixels.
     sextant = tf.where(
-        tf.equal(value, r),
+        (r >= g) & (r >= b),
         (g - b) * inverse,
-        tf.where(tf.equal(value, g), 2.0 + (b - r) * inverse, 4.0 + (r - g) * inverse),
+        tf.where(g >= b, 2.0 + (b - r) * inverse, 4.0 + (r - g) * inverse),
     )
     hue = sextant + 6.0 * _each(shift)
     shifted = []
