@@ -14,6 +14,27 @@ from simsiam_tf.config import UsageError
 _ENCODING: dict = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
+class Report:
+    """A file of the bad images' paths, one line for each, also where two sources share the image.
+
+    Args:
+        file: lines are added to what it holds.
+    """
+
+    def __init__(self, file: pathlib.Path):
+        self.file = file
+        self._lock = threading.Lock()
+        self._listed = set(file.read_text(**_ENCODING).splitlines()) if file.exists() else set()
+
+    def add(self, path: str) -> None:
+        """Adds a path, unless the file holds it."""
+        with self._lock:
+            if path not in self._listed:
+                self._listed.add(path)
+                with self.file.open("a", **_ENCODING) as file:
+                    file.write(f"{path}\n")
+
+
 class BadImages:
     """The images of a source that could not be read; filled by the threads of tf.data.
 
@@ -28,8 +49,7 @@ class BadImages:
         self._num_examples = num_examples
         self._max_fraction = max_fraction
         self._seen: dict[str, str] = {}
-        self._report: pathlib.Path | None = None
-        self._listed: set[str] = set()
+        self._report: Report | None = None
         self._lock = threading.Lock()
 
     def out_of(self, num_examples: int) -> "BadImages":
@@ -44,10 +64,9 @@ class BadImages:
         """Whether the source is not worth going on with."""
         return len(self) > self._max_fraction * self._num_examples
 
-    def list_in(self, report: pathlib.Path) -> None:
-        """Has each bad image's path added to a file, unless that holds it already."""
+    def list_in(self, report: "Report") -> None:
+        """Has each bad image's path added to a report, which several sources may share."""
         self._report = report
-        self._listed = set(report.read_text(**_ENCODING).splitlines()) if report.exists() else set()
 
     def add(self, path: str, error: Exception) -> None:
         """Notes that an image could not be read.
@@ -64,20 +83,15 @@ class BadImages:
                 self._seen[path] = " ".join(str(error).split()) or type(error).__name__
                 shown = path.encode("utf-8", "backslashreplace").decode()
                 print(f"warning: skipped an image that cannot be read: {shown}: {self._seen[path]}", file=sys.stderr)
-                self._list(path)
+                if self._report is not None:
+                    self._report.add(path)
         if self.too_many:
             raise self._error()
-
-    def _list(self, path):
-        if self._report is not None and path not in self._listed:
-            self._listed.add(path)
-            with self._report.open("a", **_ENCODING) as file:
-                file.write(f"{path}\n")
 
     def _error(self):
         with self._lock:
             path, reason = next(iter(self._seen.items()))
-        listed = f"; they are listed in {self._report}" if self._report else ""
+        listed = f"; they are listed in {self._report.file}" if self._report else ""
         return UsageError(
             f"At most {self._max_fraction:.2%} of the {self._num_examples} images of {self._source} may be unreadable "
             f"(--max_bad_fraction){listed}. Received: {len(self)}, the first of them {path} ({reason})."

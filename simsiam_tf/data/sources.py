@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from simsiam_tf.config import DataConfig, UsageError, expand
 from simsiam_tf.data import shapes, tfds_records
-from simsiam_tf.data.bad_images import BadImages
+from simsiam_tf.data.bad_images import BadImages, Report
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 # Sets of images of one size are held in memory, as uint8, up to this size.
@@ -76,16 +76,17 @@ class Source:
 
 
 @contextlib.contextmanager
-def listing_bad_images(sources: Iterable[Source], report: pathlib.Path | None) -> Iterator[None]:
+def listing_bad_images(sources: Iterable[Source], file: pathlib.Path | None) -> Iterator[None]:
     """Lists unreadable images in a file, and has too many of them end the `with` block in one sentence.
 
     Args:
         sources: that are read.
-        report: a line is added to it for each bad image; `None`: nowhere.
+        file: a line is added to it for each bad image; `None`: nowhere.
 
     Raises:
         UsageError: if more than the allowed share of a source is bad.
     """
+    report = Report(file) if file is not None else None
     with contextlib.ExitStack() as stack:
         for source in sources:
             if source.files is not None:

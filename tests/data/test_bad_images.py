@@ -4,14 +4,14 @@ import threading
 import pytest
 
 from simsiam_tf.config import UsageError
-from simsiam_tf.data.bad_images import BadImages
+from simsiam_tf.data.bad_images import BadImages, Report
 
 
 def test_each_image_is_said_and_listed_once_even_after_a_restart(tmp_path, capsys):
     report = tmp_path / "skipped.txt"
     for _ in range(2):
         bad = BadImages("some", 100, 0.5)
-        bad.list_in(report)
+        bad.list_in(Report(report))
         threads = [threading.Thread(target=bad.add, args=(f"{i % 5}.jpg", OSError("cut"))) for i in range(40)]
         for thread in threads:
             thread.start()
@@ -24,7 +24,7 @@ def test_each_image_is_said_and_listed_once_even_after_a_restart(tmp_path, capsy
 
 def test_a_name_that_is_not_utf8_is_listed_as_it_is(tmp_path):
     bad = BadImages("some", 100, 0.5)
-    bad.list_in(tmp_path / "skipped.txt")
+    bad.list_in(Report(tmp_path / "skipped.txt"))
     bad.add(os.fsdecode(b"/caf\xe9.jpg"), OSError("cut"))
     assert (tmp_path / "skipped.txt").read_bytes() == b"/caf\xe9.jpg\n"
 
@@ -36,3 +36,14 @@ def test_the_limit_is_a_share_of_the_images_in_use():
         UsageError, match=r"At most 1.00% of the 100 images of some .*Received: 2, the first of them a \(cut"
     ):
         bad.add("b", OSError("cut"))
+
+
+def test_an_image_of_two_sources_is_listed_once(tmp_path):
+    """As of the training set and the part of it that is the kNN monitor's bank."""
+    report = Report(tmp_path / "skipped.txt")
+    whole = BadImages("some", 100, 0.5)
+    part = whole.out_of(10)
+    for bad in (whole, part):
+        bad.list_in(report)
+        bad.add("a.jpg", OSError("cut"))
+    assert report.file.read_text() == "a.jpg\n"

@@ -9,7 +9,7 @@ from PIL import Image
 
 from simsiam_tf.augment.policies import POLICIES, make_views
 from simsiam_tf.config import DataConfig, UsageError
-from simsiam_tf.data.bad_images import BadImages
+from simsiam_tf.data.bad_images import BadImages, Report
 from simsiam_tf.data.pipeline import Order, evaluation_dataset, pretraining_dataset, views_of, with_views
 from simsiam_tf.data.sources import Files, memory_source, open_source
 from simsiam_tf.distribute import Share
@@ -144,7 +144,7 @@ def test_an_image_of_the_right_size_is_evaluated_untouched():
 
 def test_an_unreadable_image_is_replaced_in_training_and_left_out_in_evaluation(source, files, tmp_path, capsys):
     (tmp_path / "7.png").write_bytes((tmp_path / "7.png").read_bytes()[:200])
-    files.images.bad.list_in(tmp_path / "skipped.txt")
+    files.images.bad.list_in(Report(tmp_path / "skipped.txt"))
     order = Order(48, 16, seed=1)
     first, again = (batches(files, order, 0, 3, batch=16) for _ in range(2))
     np.testing.assert_array_equal(np.sort(np.concatenate([b["index"] for b in first])), np.arange(48))
