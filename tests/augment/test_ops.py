@@ -1,3 +1,5 @@
+import colorsys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -135,3 +137,16 @@ def test_a_crop_is_pillow_s_up_to_its_edge(rng):
         part = image.crop((left, top, left + width, top + height)).resize((24, 24), Image.Resampling.BILINEAR)
         ours = ops.apply_crop(np.asarray(image)[None], tf.constant([[top, left, height, width]], tf.float32), 24)
         assert np.abs(ours[0].numpy() - np.asarray(part, np.float32)).max() < 1.1
+
+
+@pytest.mark.parametrize("shift", [-0.5, -0.2, 0.07, 0.4])
+def test_hue_is_that_of_hsv_for_every_colour(rng, shift):
+    """The reference images are nearly all red; these are of all hues."""
+    image = rng.integers(0, 256, (1, 12, 12, 3)).astype(np.float32)
+
+    def shifted(pixel):
+        h, s, v = colorsys.rgb_to_hsv(*(pixel / 255.0))
+        return colorsys.hsv_to_rgb((h + shift) % 1.0, s, v)
+
+    expected = 255.0 * np.apply_along_axis(shifted, -1, image)
+    np.testing.assert_allclose(ops.apply_hue(image, tf.constant([shift])), expected, atol=0.01)
