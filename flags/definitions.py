@@ -10,16 +10,11 @@ from typing import Any
 
 from absl import flags
 
-from simsiam_tf.config import (
-    CONFIG_GROUPS,
-    AugmentConfig,
-    Config,
-    DataConfig,
-    PerView,
-    PreviewConfig,
-    UsageError,
-)
+from simsiam_tf.augment.config import AugmentConfig, PerView
+from simsiam_tf.config import CONFIG_GROUPS, Config, DataConfig, PreviewConfig
 from simsiam_tf.evaluation.config import EvaluationConfig
+from simsiam_tf.settings import UsageError
+from simsiam_tf.stopping import Stopped
 
 _OLD_RUN = "The run, and the data where it is not the run's own"
 
@@ -138,7 +133,7 @@ def run(define: Callable[[], None], main: Callable[[], None]) -> None:
     """Parses the command line, calls `main`, and exits.
 
     The exit code is 0, or 2 with one sentence for a request that cannot be met, 1 with one for a run that
-    diverged, 130 after an interrupt.
+    diverged, 128 and the signal's number after one that stopped it.
 
     Args:
         define: defines the script's flags.
@@ -169,6 +164,9 @@ def _code_of(main):
         return _say(2, str(error))
     except FloatingPointError as error:
         return _say(1, str(error))
+    except Stopped as stopped:
+        print(stopped)
+        return stopped.exit_code
     except KeyboardInterrupt:
         return _say(130, "Interrupted; give the same command again to go on.")
     except Exception:  # a mistake of ours

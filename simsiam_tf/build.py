@@ -7,7 +7,7 @@ from simsiam_tf.config import Config, OptimizerConfig, resolve_stem
 from simsiam_tf.methods import METHODS, SSLModel
 from simsiam_tf.optim import SGD, WarmupCosine, scaled_learning_rate
 
-_POLICIES = {"float64": "float64", "float32": "float32", "bfloat16": "mixed_bfloat16"}
+_POLICIES = {"float64": "float64", "float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 def set_precision(precision: str) -> None:
@@ -32,9 +32,14 @@ def make_model(config: Config) -> SSLModel:
 
 
 def make_optimizer(
-    config: OptimizerConfig, model: SSLModel, global_batch_size: int, epochs: int, steps_per_epoch: int
+    config: OptimizerConfig,
+    model: SSLModel,
+    global_batch_size: int,
+    epochs: int,
+    steps_per_epoch: int,
+    scale_loss: bool = False,
 ) -> SGD:
-    """The paper's SGD with its schedules (Sec. 3; Sec. 4.2 for the predictor's)."""
+    """The paper's SGD with its schedules (Sec. 3; Sec. 4.2 for the predictor's); `scale_loss` for float16."""
     total, warmup = epochs * steps_per_epoch, round(config.warmup_epochs * steps_per_epoch)
     held = steps_per_epoch if config.lr_decay == "epoch" else 1
     peak = scaled_learning_rate(config.base_learning_rate, global_batch_size)
@@ -46,4 +51,17 @@ def make_optimizer(
         config.sgd_momentum,
         config.weight_decay,
         overrides=[(model.predictor.trainable_variables, predictor_rate)],
+        scale_loss=scale_loss,
     )
+
+
+def make_trainer(config: Config, steps_per_epoch: int) -> SSLModel:
+    """A method with its optimizer, every variable made; call it under the run's strategy."""
+    model, batch = make_model(config), config.data.global_batch_size
+    scale_loss = config.devices.precision == "float16"
+    optimizer = make_optimizer(config.optimizer, model, batch, config.run.epochs, steps_per_epoch, scale_loss)
+    # Keras' own loss scaling looks at one replica only.
+    model.compile(optimizer, jit_compile=False, auto_scale_loss=False)
+    optimizer.build(model.trainable_variables)
+    model.accumulate_over(config.devices.accumulate_steps)
+    return model

@@ -1,13 +1,17 @@
 """Checkpoints: weights, optimiser, step and running averages, so that a run goes on where it stopped."""
 
+import hashlib
 import pathlib
+import sys
 import time
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.config import UsageError
+from simsiam_tf import distribute
 from simsiam_tf.methods import SSLModel
+from simsiam_tf.settings import UsageError
 
 
 def _trackable(variables: list[keras.Variable]) -> tf.train.Checkpoint:
@@ -25,22 +29,28 @@ def _trackable(variables: list[keras.Variable]) -> tf.train.Checkpoint:
 class Checkpoints:
     """The checkpoints of one run, numbered by step.
 
+    Of several workers only the chief writes and reads; the others get what it read.
+
     Args:
         model: a compiled method whose optimizer is built.
+        strategy: that it was made under.
         directory: where they lie.
         keep: how many are kept.
     """
 
-    def __init__(self, model: SSLModel, directory: pathlib.Path, keep: int):
-        self._model = model
+    def __init__(self, model: SSLModel, strategy: tf.distribute.Strategy, directory: pathlib.Path, keep: int):
+        self._model, self._strategy, self._directory = model, strategy, directory
         self._checkpoint = tf.train.Checkpoint(
             model=_trackable(model.variables),
             optimizer=_trackable(model.optimizer.variables),
             averages=_trackable(model.metrics_variables),
         )
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(directory), max_to_keep=keep, step_counter=None, checkpoint_name="step"
-        )
+        self._saved_step = -1
+        self._is_chief = distribute.is_chief(strategy)
+        if self._is_chief:
+            self._manager = tf.train.CheckpointManager(
+                self._checkpoint, str(directory), max_to_keep=keep, step_counter=None, checkpoint_name="step"
+            )
 
     @property
     def step(self) -> int:
@@ -49,20 +59,48 @@ class Checkpoints:
 
     @property
     def saved_step(self) -> int:
-        """The step of the latest checkpoint; -1 without any."""
-        latest = self._manager.latest_checkpoint
-        return int(latest.rpartition("-")[2]) if latest else -1
+        """The step that was saved or restored last; -1 before that."""
+        return self._saved_step
 
     def save(self) -> None:
         """Saves the present step, unless that is done already."""
-        if self.saved_step != self.step:
+        if self._is_chief and self._saved_step != self.step:
             self._manager.save(checkpoint_number=self.step)
+        self._saved_step = self.step
 
     def restore_latest(self) -> int:
-        """Restores the latest checkpoint, if there is one; returns the step to go on from."""
-        if self._manager.latest_checkpoint:
-            self._checkpoint.restore(self._manager.latest_checkpoint).assert_existing_objects_matched()
+        """Restores the latest checkpoint that can be read, on every worker; returns the step to go on from."""
+        found = self._is_chief and any(self._restores(path) for path in saved_checkpoints(self._directory))
+        if distribute.chief_says(self._strategy, int(found)):
+            model = self._model
+            state = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+            distribute.copy_from_chief(self._strategy, [v.value for v in state])
+            self._saved_step = self.step
         return self.step
+
+    def _restores(self, path):
+        try:
+            self._checkpoint.restore(path).assert_existing_objects_matched()
+            return True
+        except (tf.errors.OpError, ValueError) as error:  # cut short, or damaged
+            reason = str(error).splitlines()[0]
+            print(f"warning: {path} cannot be read ({reason}); going on from the one before.", file=sys.stderr)
+            return False
+
+
+def saved_checkpoints(directory: pathlib.Path) -> list[str]:
+    """The checkpoints of a run, the latest first; whether they can be read is not looked at."""
+    paths = [str(path.with_suffix("")) for path in directory.glob("step-*.index")]
+    return sorted(paths, key=lambda path: int(path.rpartition("-")[2]), reverse=True)
+
+
+def weights_sha256(model: SSLModel) -> str:
+    """A fingerprint of every variable of a model and its optimizer, in the order of their paths."""
+    digest = hashlib.sha256()
+    for variable in sorted([*model.variables, *model.optimizer.variables], key=lambda v: v.path):
+        digest.update(variable.path.encode())
+        digest.update(np.ascontiguousarray(variable.value.numpy()).tobytes())
+    return digest.hexdigest()
 
 
 def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = "") -> str:
@@ -79,7 +117,7 @@ def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = ""
     Raises:
         UsageError: if there is none.
     """
-    path = checkpoint.removesuffix(".index") or tf.train.latest_checkpoint(str(directory))
+    path = checkpoint.removesuffix(".index") or next(iter(saved_checkpoints(directory)), None)
     if not path:
         raise UsageError(f"The run has no checkpoint yet; looked in {directory}.")
     try:
@@ -90,27 +128,32 @@ def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = ""
     return path
 
 
-class SaveCheckpoints(keras.callbacks.Callback):
-    """Saves at each epoch's end, and as often as `save_every_steps` and `save_every_minutes` say."""
+class Saver:
+    """Saves when it is time.
+
+    Args:
+        checkpoints: of the run.
+        every_steps: save each so many steps; 0: not by steps.
+        every_minutes: save at least this often; 0: not by time.
+    """
 
     def __init__(self, checkpoints: Checkpoints, every_steps: int, every_minutes: float):
-        super().__init__()
         self._checkpoints = checkpoints
         self._every_steps = every_steps
         self._every_seconds = every_minutes * 60
         self._last = time.monotonic()
 
-    def on_train_batch_end(self, batch, logs=None):
-        by_step = self._every_steps and (batch + 1) % self._every_steps == 0
-        by_time = self._every_seconds and time.monotonic() - self._last >= self._every_seconds
-        # The epoch's last step is saved by on_epoch_end, after the epoch is on record: a resume from it would
-        # otherwise never write that record.
-        if (by_step or by_time) and batch + 1 < self.params["steps"]:
-            self._save()
+    @property
+    def is_due(self) -> bool:
+        """Whether so many minutes have gone by."""
+        return bool(self._every_seconds) and time.monotonic() - self._last >= self._every_seconds
 
-    def on_epoch_end(self, epoch, logs=None):
-        self._save()
+    def is_due_at(self, step: int) -> bool:
+        """Whether a multiple of so many steps was reached since the last save."""
+        every, saved = self._every_steps, max(self._checkpoints.saved_step, 0)
+        return bool(every) and step // every > saved // every
 
-    def _save(self):
+    def save(self) -> None:
+        """Saves the present step."""
         self._checkpoints.save()
         self._last = time.monotonic()

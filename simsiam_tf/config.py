@@ -5,46 +5,10 @@ choices and explanation stand here and nowhere else.
 """
 
 import dataclasses
-import os
 from typing import Any
 
-
-class UsageError(ValueError):
-    """A request that cannot be met, in one sentence for the person who made it; the scripts exit with 2."""
-
-
-def option(default: Any, help: str, choices: tuple[str, ...] = (), identity: bool = True) -> Any:
-    """A setting: its default, what it does, its possible values, and whether it makes another run."""
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "identity": identity})
-
-
-def check(condition: bool, rule: str, received: Any) -> None:
-    """Raises a UsageError that states the rule and what was received, unless `condition` holds."""
-    if not condition:
-        raise UsageError(f"{rule} Received: {received}.")
-
-
-# A figure of the augmentation: one for both views, or one for each. `None` is the policy's.
-PerView = float | tuple[float, float] | None
-_POLICY_S = "by default the policy's"
-AUGMENTATIONS = ("simsiam", "simsiam_cifar", "simclr", "byol", "swav", "linear_train", "linear_eval", "none")
-
-
-class Validated:
-    """Settings that are checked when they are made."""
-
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value, choices = getattr(self, field.name), field.metadata["choices"]
-            if choices and value not in choices:
-                check(False, f"--{field.name} must be one of {', '.join(choices)}.", repr(value))
-            for number in value if isinstance(value, tuple) else (value,):
-                if isinstance(number, int | float) and not isinstance(number, bool):
-                    check(number >= 0, f"--{field.name} must not be negative.", number)
-        self.validate()
-
-    def validate(self) -> None:
-        """Checks what the choices do not say."""
+from simsiam_tf.augment.config import AugmentConfig
+from simsiam_tf.settings import Validated, check, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,63 +103,12 @@ class DataConfig(Validated):
 
 
 @dataclasses.dataclass(frozen=True)
-class AugmentConfig(Validated):
-    """The random views."""
-
-    augmentation: str = option(
-        "simsiam",
-        "Policy: 'simsiam' (Sec. 3; also MoCo v2), 'simsiam_cifar' (no blur; App. D), 'simclr', 'byol' (another for "
-        "the second view), 'swav', 'linear_train' (crop and flip), 'linear_eval' (the centre), or 'none'. Each "
-        "figure of it can be replaced, by a number or by two, as --blur_p=1.0,0.1, one for each view.",
-        AUGMENTATIONS,
-    )
-    crop_min_scale: PerView = option(None, f"Least share of the image in a random crop, 0: the centre; {_POLICY_S}.")
-    crop_max_scale: PerView = option(None, "Greatest share of the image in a random crop; by default 1.")
-    crop_min_aspect: PerView = option(None, "Least width by height of a random crop; by default 3/4.")
-    crop_max_aspect: PerView = option(None, "Greatest width by height of a random crop; by default 4/3.")
-    flip_p: PerView = option(None, f"Probability of a horizontal flip; {_POLICY_S}.")
-    jitter_p: PerView = option(None, f"Probability of the colour jitter; {_POLICY_S}.")
-    brightness: PerView = option(None, f"Strength of the brightness jitter; {_POLICY_S}.")
-    contrast: PerView = option(None, f"Strength of the contrast jitter; {_POLICY_S}.")
-    saturation: PerView = option(None, f"Strength of the saturation jitter; {_POLICY_S}.")
-    hue: PerView = option(None, f"Strength of the hue jitter, in turns, up to 0.5; {_POLICY_S}.")
-    gray_p: PerView = option(None, f"Probability of dropping colour; {_POLICY_S}.")
-    blur_p: PerView = option(None, f"Probability of a Gaussian blur; {_POLICY_S}.")
-    blur_min_sigma: PerView = option(None, "Least standard deviation of the blur, pixels; by default 0.1.")
-    blur_max_sigma: PerView = option(None, "Greatest standard deviation of the blur, pixels; by default 2.")
-    solarize_p: PerView = option(None, f"Probability of inverting the bright levels; {_POLICY_S}.")
-    solarize_threshold: PerView = option(None, "The level, 0 to 255, from which --solarize_p inverts; by default 128.")
-    augment_on: str = option(
-        "auto",
-        "Where views are made of the images: on the 'device', in the training step, so that only uint8 images go "
-        "there; on the 'host'; or 'auto': the device where it is a GPU or a TPU. Large images are decoded and "
-        "cropped by the host always. Same views either way, to a level of 255.",
-        ("auto", "device", "host"),
-        identity=False,
-    )
-
-    def strengths(self, view: int) -> dict[str, float]:
-        """The figures that replace the policy's in one view."""
-        names = [field.name for field in dataclasses.fields(self) if field.default is None]
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return {name: value[view] if isinstance(value, tuple) else value for name, value in given.items()}
-
-
-@dataclasses.dataclass(frozen=True)
 class RunConfig(Validated):
-    """How long, on what, and what is kept."""
+    """How long, and what is kept."""
 
     workdir: str = option("", "Folder of the run: checkpoints, logs and results.", identity=False)
     seed: int = option(0, "Seed of the initial weights, the order of the images and their views.")
     epochs: int = option(100, "Passes over the images.")
-    precision: str = option(
-        "float32", "Arithmetic: 'bfloat16' is mixed, with float32 weights.", ("float64", "float32", "bfloat16")
-    )
-    strategy: str = option(
-        "auto", "Devices: 'auto', 'one', 'mirrored' or 'tpu'.", ("auto", "one", "mirrored", "tpu"), identity=False
-    )
-    tpu: str = option("", "Name of the Cloud TPU, or 'local'.", identity=False)
-    cpu_devices: int = option(1, "Logical devices made of the CPU, to try several replicas.", identity=False)
     save_every_steps: int = option(0, "Save each so many steps, besides at each epoch's end.", identity=False)
     save_every_minutes: float = option(10.0, "Save at least this often; 0: off.", identity=False)
     keep_checkpoints: int = option(3, "Checkpoints that are kept.", identity=False)
@@ -207,8 +120,60 @@ class RunConfig(Validated):
         check(bool(self.workdir), "--workdir must name a folder for the run's results.", "none")
         check(self.epochs > 0, "--epochs must be positive.", self.epochs)
         check(self.seed < 2**31, "--seed must be below 2**31.", self.seed)
-        check(self.cpu_devices >= 1, "--cpu_devices must be at least 1.", self.cpu_devices)
         check(self.keep_checkpoints >= 1, "--keep_checkpoints must be at least 1.", self.keep_checkpoints)
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceConfig(Validated):
+    """What it runs on, and how."""
+
+    strategy: str = option(
+        "auto",
+        "Devices: 'one', 'mirrored' (every GPU of this machine), 'multiworker' (several machines, which TF_CONFIG "
+        "names), 'tpu', or 'auto': what --tpu, TF_CONFIG, --cpu_devices and the GPUs suggest.",
+        ("auto", "one", "mirrored", "multiworker", "tpu"),
+        identity=False,
+    )
+    tpu: str = option("", "Name of the Cloud TPU, or 'local'.", identity=False)
+    cpu_devices: int = option(1, "Logical devices made of the CPU, to try several replicas.", identity=False)
+    precision: str = option(
+        "float32",
+        "Arithmetic. 'bfloat16' and 'float16' are mixed, with float32 weights, statistics and loss; 'float16' scales "
+        "the loss. 'float64' is for checks.",
+        ("float64", "float32", "bfloat16", "float16"),
+    )
+    jit: str = option(
+        "auto",
+        "Compile the training step by XLA: 'on', 'off', or 'auto': where that was measured to be faster, which on a "
+        "CPU it is not (docs/results/speed.md). Needs one replica; a TPU compiles always.",
+        ("auto", "on", "off"),
+        identity=False,
+    )
+    steps_per_execution: int = option(
+        1, "Steps that the devices take on their own before Python hears of them again.", identity=False
+    )
+    accumulate_steps: int = option(
+        1,
+        "Parts that each global batch is computed in, one after another, when it does not fit into memory. Batch "
+        "norm then takes its statistics over a part, and its moving statistics move once for each.",
+    )
+    deterministic: bool = option(
+        False, "Make a GPU give the same bits each time, more slowly; a CPU does anyway.", identity=False
+    )
+
+    def validate(self):
+        for name in ("cpu_devices", "steps_per_execution", "accumulate_steps"):
+            check(getattr(self, name) >= 1, f"--{name} must be at least 1.", getattr(self, name))
+        check(
+            self.strategy in ("auto", "mirrored") or self.cpu_devices == 1,
+            f"--strategy={self.strategy} takes no --cpu_devices above 1.",
+            self.cpu_devices,
+        )
+        check(
+            self.strategy in ("auto", "tpu") or not self.tpu,
+            f"--tpu goes with --strategy=tpu, not with --strategy={self.strategy}.",
+            repr(self.tpu),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,6 +201,7 @@ class Config:
     optimizer: OptimizerConfig
     data: DataConfig
     augment: AugmentConfig
+    devices: DeviceConfig
     run: RunConfig
     recipe: str = ""
 
@@ -250,7 +216,7 @@ class Config:
         """The settings that make this run another than one that differs in them."""
         return {
             field.name: getattr(group, field.name)
-            for group in (self.model, self.optimizer, self.data, self.augment, self.run)
+            for group in (self.model, self.optimizer, self.data, self.augment, self.devices, self.run)
             for field in dataclasses.fields(group)
             if field.metadata["identity"]
         }
@@ -285,6 +251,7 @@ CONFIG_GROUPS: dict[str, Any] = {
     "optimizer": OptimizerConfig,
     "data": DataConfig,
     "augment": AugmentConfig,
+    "devices": DeviceConfig,
     "run": RunConfig,
 }
 
@@ -292,8 +259,3 @@ CONFIG_GROUPS: dict[str, Any] = {
 def resolve_stem(model: ModelConfig, image_size: int) -> bool:
     """Whether the backbone gets the CIFAR stem."""
     return model.stem == "cifar" or (model.stem == "auto" and image_size <= 64)
-
-
-def expand(path: str) -> str:
-    """A path as the user means it, `~` included."""
-    return os.path.abspath(os.path.expanduser(path))

@@ -2,11 +2,14 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import json
+import os
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from simsiam_tf.config import UsageError
+from simsiam_tf.config import DeviceConfig
+from simsiam_tf.settings import UsageError, check
 
 # What stands for no strategy at all: TensorFlow's own choice of one device.
 _DEFAULT = tf.distribute.get_strategy()
@@ -25,13 +28,12 @@ def all_reduce_mean(value: tf.Tensor) -> tf.Tensor:
     return context.all_reduce(tf.distribute.ReduceOp.SUM, value) / num_replicas()
 
 
-def make_strategy(strategy: str = "auto", cpu_devices: int = 1, tpu: str = "") -> tf.distribute.Strategy:
+def make_strategy(devices: DeviceConfig) -> tf.distribute.Strategy:
     """Makes the distribution strategy of a run. Call it before anything touches a device.
 
     Args:
-        strategy: `auto` (a TPU where one is named, every GPU, else one device), `one`, `mirrored` or `tpu`.
-        cpu_devices: split the CPU into this many logical devices, to try several replicas without any GPU.
-        tpu: name of the Cloud TPU, or `local`.
+        devices: `auto` is a TPU where one is named, the machines of TF_CONFIG where there are several, every GPU,
+            else one device.
 
     Returns:
         The strategy.
@@ -39,24 +41,54 @@ def make_strategy(strategy: str = "auto", cpu_devices: int = 1, tpu: str = "") -
     Raises:
         UsageError: if the named devices are not there.
     """
-    if strategy == "tpu" or (strategy == "auto" and tpu):
-        return _tpu_strategy(tpu or "local")
-    if strategy == "one" and cpu_devices > 1:
-        raise UsageError(f"--strategy=one uses one device; leave --cpu_devices at 1. Received: {cpu_devices}.")
+    strategy = devices.strategy
+    if strategy == "tpu" or (strategy == "auto" and devices.tpu):
+        return _tpu_strategy(devices.tpu or "local")
+    if strategy == "multiworker" or (strategy == "auto" and len(_workers()) > 1):
+        return _multi_worker_strategy(devices)
+    if devices.cpu_devices > 1:
+        return _mirrored_cpus(devices.cpu_devices)
     gpus = tf.config.list_physical_devices("GPU")
-    if cpu_devices > 1:
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        parts = [tf.config.LogicalDeviceConfiguration()] * cpu_devices
-        try:
-            tf.config.set_logical_device_configuration(cpu, parts)
-        except RuntimeError as error:
-            raise UsageError("cpu_devices must be set before TensorFlow first uses a device.") from error
-        return tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(cpu_devices)])
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if strategy == "mirrored" or (strategy == "auto" and len(gpus) > 1):
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+def _mirrored_cpus(count):
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    parts = [tf.config.LogicalDeviceConfiguration()] * count
+    try:
+        tf.config.set_logical_device_configuration(cpu, parts)
+    except RuntimeError as error:
+        raise UsageError("cpu_devices must be set before TensorFlow first uses a device.") from error
+    return tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(count)])
+
+
+def _workers():
+    """The addresses of TF_CONFIG, the chief's first."""
+    text = os.environ.get("TF_CONFIG") or "{}"
+    try:
+        cluster = json.loads(text).get("cluster", {})
+        return [*cluster.get("chief", []), *cluster.get("worker", [])]
+    except (ValueError, AttributeError) as error:
+        raise UsageError(
+            'TF_CONFIG must be JSON as {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", '
+            f'"index": 0}}}}, with another index on each machine. Received: {text}.'
+        ) from error
+
+
+def _multi_worker_strategy(devices):
+    if len(_workers()) < 2:
+        raise UsageError(
+            "--strategy=multiworker needs TF_CONFIG with the addresses of at least two workers. "
+            f"Received: {os.environ.get('TF_CONFIG') or 'no TF_CONFIG'}."
+        )
+    check(devices.cpu_devices == 1, "Several workers take no --cpu_devices above 1.", devices.cpu_devices)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def _tpu_strategy(tpu):
@@ -75,6 +107,47 @@ def _tpu_strategy(tpu):
     return strategy
 
 
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes; of several workers the first."""
+    resolver = strategy.cluster_resolver
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or resolver is None:
+        return True
+    return resolver.task_type == "chief" or (resolver.task_id == 0 and "chief" not in resolver.cluster_spec().as_dict())
+
+
+def copy_from_chief(strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable]) -> None:
+    """Gives every worker the chief's values, so that only the chief needs to see the checkpoints.
+
+    Args:
+        strategy: of the run.
+        variables: made under it, the same on every worker.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return
+
+    def of_first_replica(values):
+        context = tf.distribute.get_replica_context()
+        is_first = context.replica_id_in_sync_group == 0
+        mine = [tf.where(is_first, value, tf.zeros_like(value)) for value in values]
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+
+    @tf.function(autograph=False)
+    def copies(values):
+        return strategy.run(of_first_replica, args=(values,))
+
+    by_replica = copies([tf.convert_to_tensor(v) for v in variables])
+    for variable, copy in zip(variables, by_replica, strict=True):
+        variable.assign(strategy.experimental_local_results(copy)[0])
+
+
+def chief_says(strategy: tf.distribute.Strategy, number: int) -> int:
+    """The chief's number, on every worker."""
+    with strategy.scope():
+        told = tf.Variable(number, trainable=False)
+    copy_from_chief(strategy, [told])
+    return int(told.numpy())
+
+
 def has_accelerator(strategy: tf.distribute.Strategy) -> bool:
     """Whether the replicas run on GPUs or TPUs."""
     if strategy is _DEFAULT:
@@ -87,18 +160,25 @@ class Share:
     """The part of each global batch that one host reads.
 
     Attributes:
-        batch_size: B, images of one replica.
+        batch_size: B, images that one replica takes at a time.
         replicas: of this host.
         first_replica: number of this host's first one among all.
+        all_replicas: of all hosts.
+        parts: that each global batch is taken in, one after another.
     """
 
     batch_size: int
     replicas: int = 1
     first_replica: int = 0
+    all_replicas: int = 1
+    parts: int = 1
 
 
 def dataset_of(
-    strategy: tf.distribute.Strategy, make_dataset: Callable[[Share], tf.data.Dataset], global_batch_size: int
+    strategy: tf.distribute.Strategy,
+    make_dataset: Callable[[Share], tf.data.Dataset],
+    global_batch_size: int,
+    parts: int = 1,
 ):
     """What a training loop iterates over: each replica's batches, on their way to its device ahead of time.
 
@@ -106,12 +186,14 @@ def dataset_of(
         strategy: of the run.
         make_dataset: the batches of a host's share: one replica's after another's.
         global_batch_size: images of a step over all replicas.
+        parts: that a step's images are taken in.
     """
 
     def of_host(context):
-        replicas = context.num_replicas_in_sync // context.num_input_pipelines
-        batch_size = per_replica_batch_size(global_batch_size, context.num_replicas_in_sync)
-        return make_dataset(Share(batch_size, replicas, context.input_pipeline_id * replicas))
+        everyone = context.num_replicas_in_sync
+        replicas = everyone // context.num_input_pipelines
+        batch_size = per_replica_batch_size(global_batch_size, everyone, parts)
+        return make_dataset(Share(batch_size, replicas, context.input_pipeline_id * replicas, everyone, parts))
 
     if strategy is _DEFAULT:
         dataset = of_host(tf.distribute.InputContext())
@@ -121,19 +203,21 @@ def dataset_of(
     return strategy.distribute_datasets_from_function(of_host)
 
 
-def per_replica_batch_size(global_batch_size: int, replicas: int) -> int:
-    """Images that each replica takes of one global batch.
+def per_replica_batch_size(global_batch_size: int, replicas: int, parts: int = 1) -> int:
+    """Images that each replica takes at a time: its share of one of the parts of a global batch.
 
     Raises:
-        UsageError: if the replicas do not divide the batch: uneven shares would change the gradient.
+        UsageError: if replicas and parts do not divide the batch: uneven shares would change the gradient.
     """
-    if global_batch_size % replicas:
+    shares = replicas * parts
+    if global_batch_size % shares:
+        times = f" times --accumulate_steps ({parts})" if parts > 1 else ""
         raise UsageError(
-            f"--global_batch_size must be a multiple of the number of replicas ({replicas}). "
-            f"Received: {global_batch_size}; the nearest are {global_batch_size // replicas * replicas} "
-            f"and {(global_batch_size // replicas + 1) * replicas}."
+            f"--global_batch_size must be a multiple of the number of replicas ({replicas}){times}. "
+            f"Received: {global_batch_size}; the nearest are {global_batch_size // shares * shares} "
+            f"and {(global_batch_size // shares + 1) * shares}."
         )
-    return global_batch_size // replicas
+    return global_batch_size // shares
 
 
 @functools.cache
@@ -160,8 +244,28 @@ def compiled(strategy: tf.distribute.Strategy, function: Callable) -> Callable:
 
     Args:
         strategy: of the replica.
-        function: of tensors; without variables.
+        function: of tensors; with variables, only where there is one replica.
     """
     if isinstance(strategy, tf.distribute.TPUStrategy):
         return function
     return tf.function(function, jit_compile=True, autograph=False)
+
+
+def compiles_step(strategy: tf.distribute.Strategy, jit: str) -> bool:
+    """Whether the whole training step is to be compiled by XLA.
+
+    Args:
+        strategy: of the run.
+        jit: `on`, `off`, or `auto`: where it was measured to be faster. On a CPU it is slower
+            (docs/results/speed.md); a GPU has not been measured, so there it is left off too.
+
+    Raises:
+        UsageError: for `on` where TensorFlow cannot do it.
+    """
+    if jit != "on" or isinstance(strategy, tf.distribute.TPUStrategy):
+        return False
+    if strategy.num_replicas_in_sync > 1:
+        raise UsageError(f"--jit=on needs one replica, or a TPU. Received: {strategy.num_replicas_in_sync} replicas.")
+    if not has_accelerator(strategy) and not host_compiles():
+        raise UsageError("--jit=on needs XLA, which this build of TensorFlow lacks for the CPU. Received: --jit=on.")
+    return True

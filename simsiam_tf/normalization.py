@@ -2,8 +2,11 @@
 
 Keras' own layer differs from the reference in three ways that change the numbers (momentum 0.99,
 epsilon 1e-3, a biased moving variance) and in two that cost time (no fused kernel, three all-reduces
-per call), so this is a layer of our own.
+for each call), so this is a layer of our own.
 """
+
+import contextvars
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -13,13 +16,48 @@ from simsiam_tf import distribute
 BN_MOMENTUM = 0.9
 BN_EPSILON = 1e-5
 
+# How many views lie one after another in the batch that the networks are being applied to. Replicas are traced in
+# threads of their own, each of which has its own value.
+_VIEWS = contextvars.ContextVar("views", default=1)
+
+
+def each_view(network: keras.Model, views: Sequence[tf.Tensor], training: bool) -> tuple[tf.Tensor, ...]:
+    """Applies a network to each view; in training, batch norm's statistics are each view's own.
+
+    That is two passes, as in the reference, on one replica. On several both views go through in one pass, so that
+    each batch norm sends the statistics of both in one all-reduce; the numbers are the same.
+
+    Args:
+        network: from `[B, ...]` to `[B, ...]`.
+        views: tensors of one and the same shape.
+        training: run in training mode.
+
+    Returns:
+        The network's output for each view.
+    """
+    if not training or distribute.num_replicas() == 1 or not _knows_views(network):
+        return tuple(network(view, training=training) for view in views)
+    token = _VIEWS.set(len(views))
+    try:
+        return tuple(tf.split(network(tf.concat(views, axis=0), training=True), len(views)))
+    finally:
+        _VIEWS.reset(token)
+
+
+def _knows_views(network):
+    """Whether nothing in a network mixes the images of a batch except our batch norm: somebody's own layer might."""
+    layers = network._flatten_layers()
+    ours = (type(layer).__module__.startswith(("keras.", "simsiam_tf.")) for layer in layers)
+    return all(ours) and not any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers)
+
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
 class BatchNormalization(keras.layers.Layer):
     """Batch normalisation over all axes but the last, with statistics of the whole global batch.
 
-    Each call is one view: its batch statistics are its own, and the moving statistics are updated by
-    view 1, then by view 2, as in the reference (paper Sec. 4.4; batch norm is synchronised in Sec. 4.1).
+    Each view's batch statistics are its own, and the moving statistics are updated by view 1, then by view 2,
+    as in the reference (paper Sec. 4.4; batch norm is synchronised in Sec. 4.1). A call is one view, or all of
+    them inside `each_view`.
 
     Args:
         affine: whether there are a trainable scale (gamma) and offset (beta).
@@ -74,7 +112,7 @@ class BatchNormalization(keras.layers.Layer):
         # FusedBatchNormV3 has no float64 and cannot see the other replicas.
         if distribute.num_replicas() == 1 and x.dtype != tf.float64:
             return self._fused(x)
-        return self._synchronized(x)
+        return self._synchronized(x, _VIEWS.get())
 
     def _fused(self, x):
         channels = x.shape[-1]
@@ -88,25 +126,28 @@ class BatchNormalization(keras.layers.Layer):
             epsilon=self.epsilon,
             is_training=True,
         )
-        self._update_moving(mean, variance)  # the kernel returns the unbiased variance already
+        self._update_moving([mean], [variance])  # the kernel returns the unbiased variance already
         return y if x.shape.rank == 4 else tf.reshape(y, tf.shape(x))
 
-    def _synchronized(self, x):
-        axes = list(range(x.shape.rank - 1))
-        wide = tf.cast(x, self.variable_dtype)
-        mean, variance = tf.nn.moments(wide, axes)  # [C], [C]
-        count = tf.cast(tf.size(x) // x.shape[-1], self.variable_dtype) * distribute.num_replicas()
+    def _synchronized(self, x, views):
+        wide = tf.reshape(tf.cast(x, self.variable_dtype), [views, -1, x.shape[-1]])  # [V, n, C]
+        mean, variance = tf.nn.moments(wide, [1])  # [V, C]
+        count = tf.cast(tf.shape(wide)[1] * distribute.num_replicas(), self.variable_dtype)
         if distribute.num_replicas() > 1:
             # One packed all-reduce: the global variance is the mean of the local ones plus that of the means.
             packed = distribute.all_reduce_mean(tf.stack([mean, variance + tf.square(mean)]))
             mean, variance = packed[0], tf.maximum(packed[1] - tf.square(packed[0]), 0.0)
-        self._update_moving(mean, variance * count / tf.maximum(count - 1.0, 1.0))
-        return self._normalize(x, mean, variance)
+        self._update_moving(tf.unstack(mean), tf.unstack(variance * count / tf.maximum(count - 1.0, 1.0)))
+        y = self._normalize(wide, mean[:, tf.newaxis], variance[:, tf.newaxis])
+        return tf.reshape(y, tf.shape(x))
 
-    def _update_moving(self, mean, unbiased_variance):
-        keep = self.bn_momentum
-        self.moving_mean.assign(keep * self.moving_mean + (1.0 - keep) * mean)
-        self.moving_variance.assign(keep * self.moving_variance + (1.0 - keep) * unbiased_variance)
+    def _update_moving(self, means, unbiased_variances):
+        """Moves the moving statistics towards those of each view in turn."""
+        for moving, views in ((self.moving_mean, means), (self.moving_variance, unbiased_variances)):
+            value = tf.convert_to_tensor(moving)
+            for statistics in views:
+                value = self.bn_momentum * value + (1.0 - self.bn_momentum) * statistics
+            moving.assign(value)
 
     def _normalize(self, x, mean, variance):
         scale = tf.math.rsqrt(tf.convert_to_tensor(variance) + self.epsilon)

@@ -2,20 +2,23 @@
 
 import dataclasses
 import functools
+import pathlib
 
 import keras
+import tensorflow as tf
 
 from simsiam_tf import build, distribute, loop
 from simsiam_tf.augment import policies
 from simsiam_tf.callbacks.knn_monitor import KNNMonitor
 from simsiam_tf.callbacks.logging import HealthCheck, MetricsLog
-from simsiam_tf.checkpoints import Checkpoints, SaveCheckpoints
+from simsiam_tf.checkpoints import Checkpoints, Saver, weights_sha256
 from simsiam_tf.config import Config, resolve_stem
 from simsiam_tf.data.pipeline import Order, pretraining_dataset, with_views
 from simsiam_tf.data.sources import Source, listing_bad_images, open_eval_source, open_source
 from simsiam_tf.evaluation.knn import KNNProtocol
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.optim import scaled_learning_rate
+from simsiam_tf.settings import UsageError, expand
 from simsiam_tf.workdir import Workdir, record
 
 
@@ -27,48 +30,96 @@ def pretrain(config: Config) -> None:
 
     Raises:
         UsageError: if the request cannot be met; nothing is overwritten then.
+        Stopped: after SIGTERM or Ctrl-C, once the step is saved.
     """
-    strategy = distribute.make_strategy(config.run.strategy, config.run.cpu_devices, config.run.tpu)
-    build.set_precision(config.run.precision)
+    devices = config.devices
+    strategy = distribute.make_strategy(devices)
+    is_chief = distribute.is_chief(strategy)
+    build.set_precision(devices.precision)
+    if devices.deterministic:
+        tf.config.experimental.enable_op_determinism()
     batch = config.data.global_batch_size
-    distribute.per_replica_batch_size(batch, strategy.num_replicas_in_sync)  # says so at once if it is uneven
+    # These say at once what cannot be done.
+    distribute.per_replica_batch_size(batch, strategy.num_replicas_in_sync, devices.accumulate_steps)
+    distribute.compiles_step(strategy, devices.jit)
     views = policies.resolve(config.augment)
     labelled = open_source(config.data, config.data.train_split)
     source = labelled.first(config.data.max_examples)
     order = Order(source.num_examples, batch, config.run.seed)
-    knn = _knn_protocol(config, labelled)
-    workdir = Workdir.of_new_run(config)
-    if workdir.is_finished():
-        print(f"This run is finished; its results are in {workdir.summary_path}. Nothing was changed.")
+    knn = _knn_protocol(config, labelled) if is_chief else None
+    workdir = _open_workdir(config, strategy)
+    if workdir is None:
         return
+    # Only the chief writes: another worker's bad images are in what it prints.
+    skipped = workdir.skipped_path if is_chief else None
+    with listing_bad_images([source, *([knn.bank, knn.queries] if knn else [])], skipped):
+        digest = _train(config, strategy, source, order, views, knn, workdir)
+    if is_chief:
+        workdir.add_to_summary({**_summary(config, workdir, knn), "weights_sha256": digest})
+        print(f"Done: results in {workdir.summary_path}, checkpoints in {workdir.checkpoints}.")
+    else:
+        print(f"Done: the chief wrote the results, in its {workdir.root}.")
 
-    with listing_bad_images([source, *([knn.bank, knn.queries] if knn else [])], workdir.skipped_path):
-        _train(config, strategy, source, order, views, knn, workdir)
-    workdir.add_to_summary(_summary(config, workdir, knn))
-    print(f"Done: results in {workdir.summary_path}, checkpoints in {workdir.checkpoints}.")
+
+_GO, _FINISHED, _REFUSED = range(3)
+
+
+def _open_workdir(config, strategy):
+    """The workdir, which the chief looks at and locks, for all workers; `None` if its run is finished."""
+    workdir, verdict, problem = Workdir(pathlib.Path(expand(config.run.workdir))), _GO, None
+    if distribute.is_chief(strategy):
+        try:
+            workdir = Workdir.of_new_run(config)
+            verdict = _FINISHED if workdir.is_finished() else _GO
+        except UsageError as error:
+            verdict, problem = _REFUSED, error
+    verdict = distribute.chief_says(strategy, verdict)
+    if verdict == _REFUSED:
+        raise problem or UsageError("The chief refused the run; it says why.")
+    if verdict == _FINISHED:
+        print(f"This run is finished; its results are in {workdir.summary_path}. Nothing was changed.")
+        return None
+    return workdir
 
 
 def _train(config, strategy, source, order, views, knn, workdir):
-    batch, epochs, steps = order.global_batch_size, config.run.epochs, order.steps_per_epoch
-    keras.utils.set_random_seed(config.run.seed)
+    """Trains to the end; the fingerprint of the weights."""
+    run, steps, replicas = config.run, order.steps_per_epoch, strategy.num_replicas_in_sync
+    keras.utils.set_random_seed(run.seed)
     with strategy.scope():
-        model = build.make_model(config)
-        optimizer = build.make_optimizer(config.optimizer, model, batch, epochs, steps)
-        model.compile(optimizer, jit_compile=False)
-        optimizer.build(model.trainable_variables)
-    checkpoints = Checkpoints(model, workdir.checkpoints, config.run.keep_checkpoints)
+        model = build.make_trainer(config, steps)
+    checkpoints = Checkpoints(model, strategy, workdir.checkpoints, run.keep_checkpoints)
     step = checkpoints.restore_latest()
-    _announce(config, order, strategy.num_replicas_in_sync, step)
-    workdir.record_resolved(_resolved(config, model, order, strategy.num_replicas_in_sync))
-    workdir.keep_metrics_up_to(step)
-    log = MetricsLog(workdir, steps)
-    if step == 0:
-        log.write(0, {"knn_top1": knn.accuracy(model.backbone, verbose=True)} if knn else {})
+    callbacks, on_record = [HealthCheck()], step // steps
+    if distribute.is_chief(strategy):
+        _announce(config, order, replicas, step)
+        workdir.record_resolved(_resolved(config, model, order, replicas))
+        workdir.keep_metrics_up_to(step)
+        log = MetricsLog(workdir, steps)
+        if step == 0:
+            log.write(0, {"knn_top1": knn.accuracy(model.backbone, verbose=True)} if knn else {})
+        lines = workdir.metrics()
+        # An epoch's last step may be saved and its line not yet written.
+        on_record = min(max(lines[-1]["epoch"], (step - 1) // steps), on_record) if lines else on_record
+        callbacks += [*([KNNMonitor(knn, run.knn_every_epochs, run.epochs)] if knn else []), log]
+    on_record = distribute.chief_says(strategy, on_record)
     make_dataset, prepare = _input(config, strategy, source, order, views, step)
-    monitors = [KNNMonitor(knn, config.run.knn_every_epochs, epochs)] if knn else []
-    saver = SaveCheckpoints(checkpoints, config.run.save_every_steps, config.run.save_every_minutes)
-    callbacks = [HealthCheck(), *monitors, log, saver]
-    loop.run_epochs(model, strategy, make_dataset, prepare, callbacks, epochs, steps, batch)
+    saver = Saver(checkpoints, run.save_every_steps, run.save_every_minutes)
+    loop.run_epochs(
+        model,
+        strategy,
+        make_dataset,
+        prepare,
+        callbacks,
+        saver,
+        config.devices,
+        (on_record, run.epochs),
+        steps,
+        order.global_batch_size,
+    )
+    return record(
+        weights_sha256(model), of="every model and optimizer variable, ordered by path", step=checkpoints.step
+    )
 
 
 def _input(config, strategy, source, order, views, start_step):
@@ -116,7 +167,7 @@ def _announce(config, order, replicas, step):
     print(
         f"{doing}: {config.model.method}, {config.model.arch}, {order.num_examples} images of {config.data.dataset}, "
         f"{config.run.epochs} epochs of {order.steps_per_epoch} steps, batch {order.global_batch_size} on {replicas} "
-        f"replica{'s' if replicas > 1 else ''}, {config.run.precision}."
+        f"replica{'s' if replicas > 1 else ''}, {config.devices.precision}."
     )
 
 
@@ -137,13 +188,13 @@ def _summary(config: Config, workdir: Workdir, knn: KNNProtocol | None) -> dict:
         "loss": record(last["loss"], **of_last_epoch),
         "z_std_scaled": record(last["z_std_scaled"], **of_last_epoch),
         "images_per_second": record(
-            last["images_per_second"], unit="source images, two views each", epoch=last["epoch"]
+            last.get("images_per_second"), unit="source images, two views each", epoch=last["epoch"]
         ),
         "wall_seconds": record(
             last["wall_seconds"], over="epochs and kNN monitor; not what an interrupted epoch had done"
         ),
         "input_wait_fraction": record(
-            last["input_wait_fraction"], over="the last epoch's time, its first step left out", epoch=last["epoch"]
+            last.get("input_wait_fraction"), over="the last epoch's time, its first step left out", epoch=last["epoch"]
         ),
         "skipped_images": record(len(workdir.skipped()), reason="unreadable", listed_in=workdir.skipped_path.name),
         "epochs": record(config.run.epochs),

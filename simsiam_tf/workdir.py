@@ -9,8 +9,17 @@ import subprocess
 import sys
 from typing import Any
 
+try:
+    import fcntl
+except ImportError:  # Windows: no lock there
+    fcntl = None  # type: ignore[assignment]
+
 import simsiam_tf
-from simsiam_tf.config import Config, UsageError, expand
+from simsiam_tf.config import Config
+from simsiam_tf.settings import UsageError, expand
+
+# Open until the process ends: the system then lets go of the locks, after a kill too.
+_LOCKS: list = []
 
 
 def record(value: Any, **produced_by: Any) -> dict[str, Any]:
@@ -41,10 +50,11 @@ class Workdir:
 
         Raises:
             UsageError: if it cannot be written, holds another configuration's run, or holds a run that
-                `--noresume` forbids to continue.
+                `--noresume` forbids to continue, or is in use by another process.
         """
         workdir = cls(pathlib.Path(expand(config.run.workdir)))
         workdir.check_writable()
+        workdir._lock()
         if workdir._has_results():
             if not workdir.config_path.exists():
                 raise UsageError(
@@ -86,6 +96,26 @@ class Workdir:
             raise UsageError(
                 f"--workdir must be a folder that can be written ({error.strerror}). Received: {self.root}."
             ) from error
+
+    def _lock(self):
+        """Keeps other training processes out until this one ends, however it ends."""
+        if fcntl is None:
+            return
+        file = (self.root / ".lock").open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise UsageError(
+                f"--workdir is being trained in by another process ({file.read().strip() or 'unknown'}); wait for it "
+                f"or give another folder. Received: {self.root}."
+            ) from error
+        except OSError:  # a file system without locks
+            return
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}\n")
+        file.flush()
+        _LOCKS.append(file)
 
     @property
     def config_path(self) -> pathlib.Path:

@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf.checkpoints import Checkpoints, SaveCheckpoints, restore_model
-from simsiam_tf.config import UsageError
 from simsiam_tf.methods import METHODS
+from simsiam_tf.settings import UsageError
 from tests.methods.test_methods import make, make_views
 
 

@@ -3,12 +3,15 @@ import json
 
 import pytest
 
+from simsiam_tf.augment.config import AugmentConfig
 from simsiam_tf.augment.policies import POLICIES
-from simsiam_tf.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimizerConfig, RunConfig, UsageError
+from simsiam_tf.config import Config, DataConfig, DeviceConfig, ModelConfig, OptimizerConfig, RunConfig
+from simsiam_tf.settings import UsageError
 
 
 def make_config(**run):
-    return Config(ModelConfig(), OptimizerConfig(), DataConfig(), AugmentConfig(), RunConfig(workdir="w", **run))
+    groups = ModelConfig(), OptimizerConfig(), DataConfig(), AugmentConfig(), DeviceConfig()
+    return Config(*groups, RunConfig(workdir="w", **run))
 
 
 @pytest.mark.parametrize(

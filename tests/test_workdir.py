@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from simsiam_tf.config import UsageError
+from simsiam_tf.settings import UsageError
 from simsiam_tf.workdir import Workdir, record
 from tests.test_config import make_config
 

@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 from flags import definitions
-from simsiam_tf.config import UsageError, expand
+from simsiam_tf.settings import UsageError, expand
 
 _GAP = 2  # white pixels between images
 _EPOCH_GAP = 8

@@ -17,10 +17,10 @@ import tensorflow as tf
 from simsiam_tf.augment import policies
 from simsiam_tf.augment.policies import Policy
 from simsiam_tf.augment.random import view_keys
-from simsiam_tf.config import UsageError
 from simsiam_tf.data import decoding
 from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute import Share, compiled_on_host, host_compiles
+from simsiam_tf.settings import UsageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,15 +50,22 @@ class Order:
         return self.num_examples // self.global_batch_size
 
     def steps(self, share: Share, start_step: int, stop_step: int | None) -> tf.data.Dataset:
-        """The positions `[B] int64` of a host's batches, step by step and replica by replica."""
-        stop = tf.int64.max // share.replicas if stop_step is None else stop_step
+        """The positions `[B] int64` of a host's batches: step by step, part by part, replica by replica."""
+        of_step = share.replicas * share.parts
 
         def positions(number):
-            step, replica = number // share.replicas, share.first_replica + number % share.replicas
-            start = step * self.global_batch_size + replica * share.batch_size
+            step, within = number // of_step, number % of_step
+            part, replica = within // share.replicas, share.first_replica + within % share.replicas
+            share_of_batch = part * share.all_replicas + replica
+            start = step * self.global_batch_size + share_of_batch * share.batch_size
             return start + tf.range(share.batch_size, dtype=tf.int64)
 
-        return tf.data.Dataset.range(start_step * share.replicas, stop * share.replicas).map(positions)
+        if stop_step is None:
+            # Said to be infinite, or several workers would ask each other at each step whether there is more.
+            numbers = tf.data.Dataset.range(start_step * of_step, tf.int64.max).repeat()
+        else:
+            numbers = tf.data.Dataset.range(start_step * of_step, stop_step * of_step)
+        return numbers.map(positions)
 
     def examples(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The epoch (scalar) and the examples `[B] int64` at positions `[B]` of one and the same step."""
@@ -213,7 +220,8 @@ class _Reader:
             # Two at a time, so that no core waits for the last image of a batch; the threads are within.
             read = functools.partial(self._from_files, replace)
             dataset = chosen.map(read, num_parallel_calls=2, deterministic=True)
-            dataset = dataset.filter(lambda batch: tf.size(batch["index"]) > 0)
+            if not replace:
+                dataset = dataset.filter(lambda batch: tf.size(batch["index"]) > 0)
         return dataset.prefetch(tf.data.AUTOTUNE)
 
     def _parameters(self, epoch, index):

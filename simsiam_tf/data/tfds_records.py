@@ -6,7 +6,8 @@ import struct
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.config import DataConfig, UsageError, expand
+from simsiam_tf.config import DataConfig
+from simsiam_tf.settings import UsageError, expand
 
 # A TFRecord is: length (8 bytes), checksum of it (4), data, checksum of that (4).
 _HEADER, _FOOTER = 12, 4

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from simsiam_tf.config import Validated, check, option
+from simsiam_tf.settings import Validated, check, option
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,13 +6,14 @@ from typing import Any
 
 from simsiam_tf import build
 from simsiam_tf.checkpoints import restore_model
-from simsiam_tf.config import Config, DataConfig, UsageError, expand
+from simsiam_tf.config import Config, DataConfig
 from simsiam_tf.data.sources import Source, listing_bad_images, open_eval_source, open_source
 from simsiam_tf.evaluation.config import EvaluationConfig
 from simsiam_tf.evaluation.knn import KNNProtocol
 from simsiam_tf.evaluation.linear import LinearProtocol
 from simsiam_tf.export import export
 from simsiam_tf.methods import SSLModel
+from simsiam_tf.settings import UsageError, expand
 from simsiam_tf.workdir import Workdir, record
 
 
@@ -53,7 +54,7 @@ def evaluate(path: str, options: EvaluationConfig, data_overrides: dict[str, Any
     data = dataclasses.replace(run.data, **data_overrides)
     workdir.check_writable()
     # Mixed precision keeps float32 weights: judge and export those in float32.
-    build.set_precision("float64" if run.run.precision == "float64" else "float32")
+    build.set_precision("float64" if run.devices.precision == "float64" else "float32")
     model = build.make_model(run)
     checkpoint = restore_model(model, workdir.checkpoints, options.checkpoint)
     subject = Subject(workdir, run, data, _suffix(data, run.data), model, pathlib.Path(checkpoint).name)

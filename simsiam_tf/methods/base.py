@@ -25,7 +25,9 @@ class SSLModel(keras.Model):
     def __init__(self, backbone: keras.Model, **kwargs):
         super().__init__(**kwargs)
         self.backbone = backbone
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in ("loss", *self.log_names)}
+        self.trackers = {name: RunningMean(name=name) for name in ("loss", *self.log_names)}
+        self.accumulate_steps = 1
+        self.accumulators: list[tf.Variable] = []
 
     @property
     def feature_dim(self) -> int:
@@ -61,18 +63,65 @@ class SSLModel(keras.Model):
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         """One update (paper Alg. 1): views in, loss, gradient, SGD."""
-        batch = as_batch(data)
         learning_rate = tf.convert_to_tensor(self.optimizer.learning_rate)
-        with tf.GradientTape() as tape:
-            loss, logs = self.compute_ssl_loss(batch, training=True)
-            # Keras sums gradients over the replicas; the paper's loss is the mean over the global batch.
-            scaled_loss = self.optimizer.scale_loss(loss / distribute.num_replicas())
-        gradients = tape.gradient(scaled_loss, self.trainable_variables)
+        gradients = self.loss_gradients(data)
+        for i, earlier in enumerate(self.accumulators):  # gradients of the batch's other parts, if it has any
+            gradients[i] += earlier
+            earlier.assign(tf.zeros_like(earlier))
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         self.after_step()
-        for name, value in {"loss": loss, **logs}.items():
-            self.trackers[name].update_state(value)
         return {name: tracker.result() for name, tracker in self.trackers.items()} | {"learning_rate": learning_rate}
+
+    def loss_gradients(self, data) -> list[tf.Tensor]:
+        """This replica's part of the gradient of the loss over the global batch."""
+        with tf.GradientTape() as tape:
+            loss, logs = self.compute_ssl_loss(as_batch(data), training=True)
+            # Keras sums gradients over the replicas; the paper's loss is the mean over the global batch.
+            share = loss / (distribute.num_replicas() * self.accumulate_steps)
+            share = self.optimizer.scale_loss(share)
+        logs = {"loss": loss, **logs}
+        for name, value in zip(
+            logs, tf.unstack(distribute.all_reduce_mean(tf.stack(list(logs.values())))), strict=True
+        ):
+            self.trackers[name].update_state(value)
+        return tape.gradient(share, self.trainable_variables)
+
+    def accumulate_over(self, parts: int) -> None:
+        """Takes each global batch in parts: `accumulate_step` on each but the last, then `train_step`.
+
+        For the gradient that is the same. For batch norm it is not: its statistics are those of a part, and the
+        moving statistics move once for each part.
+
+        Args:
+            parts: of a batch; call it where the model was made, under its strategy.
+        """
+        self.accumulate_steps = parts
+        if parts > 1:
+            # Each replica sums its own; they meet in the optimizer. Zero between steps, so in no checkpoint.
+            kind = {"synchronization": tf.VariableSynchronization.ON_READ, "trainable": False}
+            kind["aggregation"] = tf.VariableAggregation.SUM
+            self.accumulators = [tf.Variable(tf.zeros(v.shape, v.dtype), **kind) for v in self.trainable_variables]
+
+    def accumulate_step(self, data) -> None:
+        """Adds the gradient of one part of a batch to what the next `train_step` applies."""
+        for total, gradient in zip(self.accumulators, self.loss_gradients(data), strict=True):
+            total.assign_add(gradient)
+
+
+class RunningMean(keras.metrics.Metric):
+    """Mean of what it was given, the same on every replica; Keras' own is another on each until it is read."""
+
+    def __init__(self, name: str):
+        super().__init__(name=name)
+        own = {"shape": (), "initializer": "zeros", "aggregation": "only_first_replica"}
+        self.total, self.count = (self.add_variable(name=part, **own) for part in ("total", "count"))
+
+    def update_state(self, value) -> None:
+        self.total.assign_add(tf.cast(value, self.total.dtype))
+        self.count.assign_add(1.0)
+
+    def result(self) -> tf.Tensor:
+        return tf.math.divide_no_nan(tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.count))
 
 
 def as_batch(data) -> dict:

@@ -8,6 +8,7 @@ from simsiam_tf.evaluation.metrics import scaled_std
 from simsiam_tf.heads import make_predictor, make_projector
 from simsiam_tf.losses.simsiam import simsiam_loss
 from simsiam_tf.methods.base import SSLModel
+from simsiam_tf.normalization import each_view
 
 
 class SimSiam(SSLModel):
@@ -45,12 +46,11 @@ class SimSiam(SSLModel):
         self.build()
 
     def compute_ssl_loss(self, batch, training):
-        x1, x2 = batch["views"]
-        z1, z2 = self.encode(x1, training), self.encode(x2, training)  # [B, d]
-        p1, p2 = self.predictor(z1, training=training), self.predictor(z2, training=training)  # [B, d]
+        z1, z2 = self.encode(batch["views"], training)  # [B, d]
+        p1, p2 = each_view(self.predictor, (z1, z2), training)  # [B, d]
         loss = tf.reduce_mean(simsiam_loss(p1, p2, z1, z2, self.stop_gradient))
         return loss, {"z_std_scaled": (scaled_std(z1) + scaled_std(z2)) / 2}
 
-    def encode(self, images, training=False):
-        """z = f(x): the projector after the backbone, `[B, H, W, 3]` to `[B, d]`."""
-        return self.projector(self.backbone(images, training=training), training=training)
+    def encode(self, views, training=False):
+        """z = f(x) of each view x, the projector after the backbone: `[B, H, W, 3]` to `[B, d]` each."""
+        return each_view(self.projector, each_view(self.backbone, views, training), training)

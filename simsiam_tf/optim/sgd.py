@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from simsiam_tf import distribute
+
 
 class SGD(keras.optimizers.Optimizer):
     """SGD with momentum as the paper and PyTorch mean it (paper Sec. 3).
@@ -19,7 +21,12 @@ class SGD(keras.optimizers.Optimizer):
         weight_decay: coupled L2 on every variable, batch norm's and biases included.
         overrides: pairs of (variables, learning rate or schedule) for variables with a rate of their own,
             such as the predictor's (Sec. 4.2).
+        scale_loss: for float16: multiply the loss by a power of two that keeps small gradients from vanishing. It
+            halves, and the step is skipped, where a gradient overflows on any replica; after 2000 good steps it
+            doubles. (Keras' wrapper looks at one replica only.) A skipped step counts as a step of the schedule.
     """
+
+    _FIRST_SCALE, _GROW_EVERY = 2.0**15, 2000
 
     def __init__(
         self,
@@ -27,6 +34,7 @@ class SGD(keras.optimizers.Optimizer):
         sgd_momentum: float = 0.9,
         weight_decay: float = 1e-4,
         overrides: Sequence[tuple[Sequence[keras.Variable], object]] = (),
+        scale_loss: bool = False,
         name: str = "sgd",
         **kwargs,
     ):
@@ -34,6 +42,7 @@ class SGD(keras.optimizers.Optimizer):
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.sgd_momentum = sgd_momentum
         self.l2 = weight_decay
+        self.scales_loss = scale_loss
         self._overrides = {id(v): rate for variables, rate in overrides for v in variables}
 
     def build(self, variables) -> None:
@@ -42,15 +51,51 @@ class SGD(keras.optimizers.Optimizer):
         super().build(variables)
         self.velocities = self.add_optimizer_variables(variables, "velocity")
         self._own_rate = [self._overrides.get(id(v)) for v in variables]
+        if self.scales_loss:
+            own = {"shape": (), "dtype": "float32", "aggregation": "only_first_replica"}
+            self.loss_scale = self.add_variable(initializer=_constant(self._FIRST_SCALE), name="loss_scale", **own)
+            self.good_steps = self.add_variable(initializer="zeros", name="good_steps", **own)
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of update number `step`, counted from 0."""
+        rate = self._learning_rate
+        return float(rate(step) if callable(rate) else tf.convert_to_tensor(rate))
+
+    def scale_loss(self, loss: tf.Tensor) -> tf.Tensor:
+        """What the gradient is taken of."""
+        return loss * tf.cast(self.loss_scale, loss.dtype) if self.scales_loss else super().scale_loss(loss)
+
+    def apply(self, grads, trainable_variables=None) -> None:
+        if self.scales_loss:
+            grads = self._unscaled(grads)
+        super().apply(grads, trainable_variables)
+
+    def _unscaled(self, gradients):
+        """The gradients as they would be without scaling; all of them NaN if any is not finite on any replica."""
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
+        good = distribute.all_reduce_mean(tf.cast(finite, tf.float32)) == 1.0
+        by = tf.where(good, 1.0 / self.loss_scale, float("nan"))
+        steps = tf.where(good, self.good_steps + 1.0, 0.0)
+        grow = steps >= self._GROW_EVERY
+        self.loss_scale.assign(tf.where(good, tf.where(grow, 2.0, 1.0), 0.5) * self.loss_scale)
+        self.good_steps.assign(tf.where(grow, 0.0, steps))
+        return [g * tf.cast(by, g.dtype) for g in gradients]
 
     def update_step(self, gradient, variable, learning_rate) -> None:
         index = self._get_variable_index(variable)
         own_rate = self._own_rate[index]
         if own_rate is not None:
             learning_rate = own_rate(self.iterations) if callable(own_rate) else own_rate
-        velocity = self.velocities[index]
-        self.accumulate(velocity, tf.cast(gradient, variable.dtype), variable)
-        self.assign_sub(variable, tf.cast(learning_rate, variable.dtype) * velocity)
+        velocity, gradient = self.velocities[index], tf.cast(gradient, variable.dtype)
+        if self.scales_loss:
+            skip = tf.reduce_any(tf.math.is_nan(gradient))
+            before = tf.convert_to_tensor(velocity)
+        self.accumulate(velocity, gradient, variable)
+        step = tf.cast(learning_rate, variable.dtype) * velocity
+        if self.scales_loss:
+            self.assign(velocity, tf.where(skip, before, velocity))
+            step = tf.where(skip, tf.zeros_like(step), step)
+        self.assign_sub(variable, step)
 
     def accumulate(self, velocity, gradient, variable) -> None:
         """v = sgd_momentum * v + (gradient + weight_decay * w)."""
@@ -60,4 +105,9 @@ class SGD(keras.optimizers.Optimizer):
         self.assign_add(velocity, gradient)
 
     def get_config(self):
-        return {**super().get_config(), "sgd_momentum": self.sgd_momentum, "weight_decay": self.l2}
+        own = {"sgd_momentum": self.sgd_momentum, "weight_decay": self.l2, "scale_loss": self.scales_loss}
+        return {**super().get_config(), **own}
+
+
+def _constant(value):
+    return keras.initializers.Constant(value)

@@ -3,8 +3,8 @@ import threading
 
 import pytest
 
-from simsiam_tf.config import UsageError
 from simsiam_tf.data.bad_images import BadImages, Report
+from simsiam_tf.settings import UsageError
 
 
 def test_each_image_is_said_and_listed_once_even_after_a_restart(tmp_path, capsys):

@@ -11,7 +11,7 @@ from tests.methods.test_methods import make, make_views
 def test_the_loss_is_equation_4_on_the_heads_outputs(rng):
     model, (x1, x2) = make("simsiam"), make_views(rng)
     loss, logs = model.compute_ssl_loss({"views": (x1, x2)}, training=True)
-    z1, z2 = model.encode(x1, True), model.encode(x2, True)
+    z1, z2 = model.encode((x1, x2), True)
     p1, p2 = model.predictor(z1, training=True), model.predictor(z2, training=True)
     np.testing.assert_allclose(loss, tf.reduce_mean(simsiam_loss(p1, p2, z1, z2)), atol=1e-6)
     assert 0 < float(logs["z_std_scaled"]) < 1.2

@@ -58,7 +58,7 @@ def run_reference_steps(fixture: dict) -> dict:
         # Moving statistics move here too; they are put back before the real steps.
         with tf.GradientTape() as tape:
             loss, _ = model.compute_ssl_loss({"views": (x1, x2)}, training=True)
-        return tape.gradient(loss, model.trainable_variables), scaled_std(model.encode(x1, True))
+        return tape.gradient(loss, model.trainable_variables), scaled_std(model.encode((x1,), True)[0])
 
     gradients, z1_std = first_gradients()
     trainable = {id(v): name for name, v in named.items()}
