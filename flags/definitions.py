@@ -133,7 +133,7 @@ def run(define: Callable[[], None], main: Callable[[], None]) -> None:
     """Parses the command line, calls `main`, and exits.
 
     The exit code is 0, or 2 with one sentence for a request that cannot be met, 1 with one for a run that
-    diverged, 128 and the signal's number after one that stopped it.
+    diverged or lost a worker, 128 and the signal's number after one that stopped it.
 
     Args:
         define: defines the script's flags.
@@ -162,7 +162,7 @@ def _code_of(main):
         return 0
     except (flags.Error, UsageError, PermissionError) as error:
         return _say(2, str(error))
-    except FloatingPointError as error:
+    except (FloatingPointError, ConnectionError) as error:
         return _say(1, str(error))
     except Stopped as stopped:
         print(stopped)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf import distribute
+from simsiam_tf import workers
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.settings import UsageError
 
@@ -46,7 +46,7 @@ class Checkpoints:
             averages=_trackable(model.metrics_variables),
         )
         self._saved_step = -1
-        self._is_chief = distribute.is_chief(strategy)
+        self._is_chief = workers.is_chief(strategy)
         if self._is_chief:
             self._manager = tf.train.CheckpointManager(
                 self._checkpoint, str(directory), max_to_keep=keep, step_counter=None, checkpoint_name="step"
@@ -69,12 +69,22 @@ class Checkpoints:
         self._saved_step = self.step
 
     def restore_latest(self) -> int:
-        """Restores the latest checkpoint that can be read, on every worker; returns the step to go on from."""
-        found = self._is_chief and any(self._restores(path) for path in saved_checkpoints(self._directory))
-        if distribute.chief_says(self._strategy, int(found)):
+        """Restores the latest checkpoint that can be read, on every worker; returns the step to go on from.
+
+        Raises:
+            UsageError: if there are checkpoints and none can be read.
+        """
+        there = saved_checkpoints(self._directory) if self._is_chief else []
+        found = any(self._restores(path) for path in there)
+        if there and not found:
+            raise UsageError(
+                "None of the run's checkpoints can be read; move them away to start anew, or give another --workdir. "
+                f"Received: {self._directory}."
+            )
+        if workers.chief_says(self._strategy, int(found)):
             model = self._model
             state = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
-            distribute.copy_from_chief(self._strategy, [v.value for v in state])
+            workers.copy_from_chief(self._strategy, [v.value for v in state])
             self._saved_step = self.step
         return self.step
 
@@ -82,9 +92,9 @@ class Checkpoints:
         try:
             self._checkpoint.restore(path).assert_existing_objects_matched()
             return True
-        except (tf.errors.OpError, ValueError) as error:  # cut short, or damaged
-            reason = str(error).splitlines()[0]
-            print(f"warning: {path} cannot be read ({reason}); going on from the one before.", file=sys.stderr)
+        except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:  # cut short, or damaged
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            print(f"warning: {path} cannot be read ({reason}); trying the one before.", file=sys.stderr)
             return False
 
 

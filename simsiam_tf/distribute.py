@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -105,47 +105,6 @@ def _tpu_strategy(tpu):
             f"Received: {tpu!r} with {strategy.extended.num_hosts} hosts."
         )
     return strategy
-
-
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes; of several workers the first."""
-    resolver = strategy.cluster_resolver
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or resolver is None:
-        return True
-    return resolver.task_type == "chief" or (resolver.task_id == 0 and "chief" not in resolver.cluster_spec().as_dict())
-
-
-def copy_from_chief(strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable]) -> None:
-    """Gives every worker the chief's values, so that only the chief needs to see the checkpoints.
-
-    Args:
-        strategy: of the run.
-        variables: made under it, the same on every worker.
-    """
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return
-
-    def of_first_replica(values):
-        context = tf.distribute.get_replica_context()
-        is_first = context.replica_id_in_sync_group == 0
-        mine = [tf.where(is_first, value, tf.zeros_like(value)) for value in values]
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
-
-    @tf.function(autograph=False)
-    def copies(values):
-        return strategy.run(of_first_replica, args=(values,))
-
-    by_replica = copies([tf.convert_to_tensor(v) for v in variables])
-    for variable, copy in zip(variables, by_replica, strict=True):
-        variable.assign(strategy.experimental_local_results(copy)[0])
-
-
-def chief_says(strategy: tf.distribute.Strategy, number: int) -> int:
-    """The chief's number, on every worker."""
-    with strategy.scope():
-        told = tf.Variable(number, trainable=False)
-    copy_from_chief(strategy, [told])
-    return int(told.numpy())
 
 
 def has_accelerator(strategy: tf.distribute.Strategy) -> bool:

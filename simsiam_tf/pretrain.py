@@ -7,7 +7,7 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from simsiam_tf import build, distribute, loop
+from simsiam_tf import build, distribute, loop, workers
 from simsiam_tf.augment import policies
 from simsiam_tf.callbacks.knn_monitor import KNNMonitor
 from simsiam_tf.callbacks.logging import HealthCheck, MetricsLog
@@ -34,7 +34,7 @@ def pretrain(config: Config) -> None:
     """
     devices = config.devices
     strategy = distribute.make_strategy(devices)
-    is_chief = distribute.is_chief(strategy)
+    is_chief = workers.is_chief(strategy)
     build.set_precision(devices.precision)
     if devices.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -52,7 +52,8 @@ def pretrain(config: Config) -> None:
         return
     # Only the chief writes: another worker's bad images are in what it prints.
     skipped = workdir.skipped_path if is_chief else None
-    with listing_bad_images([source, *([knn.bank, knn.queries] if knn else [])], skipped):
+    sources = [source, *([knn.bank, knn.queries] if knn else [])]
+    with listing_bad_images(sources, skipped), workers.naming_lost_workers(strategy):
         digest = _train(config, strategy, source, order, views, knn, workdir)
     if is_chief:
         workdir.add_to_summary({**_summary(config, workdir, knn), "weights_sha256": digest})
@@ -67,13 +68,13 @@ _GO, _FINISHED, _REFUSED = range(3)
 def _open_workdir(config, strategy):
     """The workdir, which the chief looks at and locks, for all workers; `None` if its run is finished."""
     workdir, verdict, problem = Workdir(pathlib.Path(expand(config.run.workdir))), _GO, None
-    if distribute.is_chief(strategy):
+    if workers.is_chief(strategy):
         try:
             workdir = Workdir.of_new_run(config)
             verdict = _FINISHED if workdir.is_finished() else _GO
         except UsageError as error:
             verdict, problem = _REFUSED, error
-    verdict = distribute.chief_says(strategy, verdict)
+    verdict = workers.chief_says(strategy, verdict)
     if verdict == _REFUSED:
         raise problem or UsageError("The chief refused the run; it says why.")
     if verdict == _FINISHED:
@@ -91,7 +92,7 @@ def _train(config, strategy, source, order, views, knn, workdir):
     checkpoints = Checkpoints(model, strategy, workdir.checkpoints, run.keep_checkpoints)
     step = checkpoints.restore_latest()
     callbacks, on_record = [HealthCheck()], step // steps
-    if distribute.is_chief(strategy):
+    if workers.is_chief(strategy):
         _announce(config, order, replicas, step)
         workdir.record_resolved(_resolved(config, model, order, replicas))
         workdir.keep_metrics_up_to(step)
@@ -102,7 +103,7 @@ def _train(config, strategy, source, order, views, knn, workdir):
         # An epoch's last step may be saved and its line not yet written.
         on_record = min(max(lines[-1]["epoch"], (step - 1) // steps), on_record) if lines else on_record
         callbacks += [*([KNNMonitor(knn, run.knn_every_epochs, run.epochs)] if knn else []), log]
-    on_record = distribute.chief_says(strategy, on_record)
+    on_record = workers.chief_says(strategy, on_record)
     make_dataset, prepare = _input(config, strategy, source, order, views, step)
     saver = Saver(checkpoints, run.save_every_steps, run.save_every_minutes)
     loop.run_epochs(

@@ -19,7 +19,7 @@ from simsiam_tf.config import Config
 from simsiam_tf.settings import UsageError, expand
 
 # Open until the process ends: the system then lets go of the locks, after a kill too.
-_LOCKS: list = []
+_LOCKS: dict[pathlib.Path, Any] = {}
 
 
 def record(value: Any, **produced_by: Any) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class Workdir:
 
     def _lock(self):
         """Keeps other training processes out until this one ends, however it ends."""
-        if fcntl is None:
+        if fcntl is None or self.root in _LOCKS:
             return
         file = (self.root / ".lock").open("a+")
         try:
@@ -115,7 +115,7 @@ class Workdir:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}\n")
         file.flush()
-        _LOCKS.append(file)
+        _LOCKS[self.root] = file
 
     @property
     def config_path(self) -> pathlib.Path:

@@ -1,11 +1,17 @@
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.checkpoints import Checkpoints, SaveCheckpoints, restore_model
+from simsiam_tf.checkpoints import Checkpoints, Saver, restore_model, weights_sha256
 from simsiam_tf.methods import METHODS
 from simsiam_tf.settings import UsageError
 from tests.methods.test_methods import make, make_views
+
+
+def open_checkpoints(model, folder, keep=2):
+    return Checkpoints(model, tf.distribute.get_strategy(), folder, keep)
 
 
 def everything(model):
@@ -16,11 +22,11 @@ def everything(model):
 def test_every_variable_comes_back(tmp_path, rng, method):
     model, views = make(method), make_views(rng)
     model.train_step(views)
-    Checkpoints(model, tmp_path, keep=2).save()
+    open_checkpoints(model, tmp_path).save()
     other = make(method)
     for variable in everything(other):
         variable.assign(tf.ones_like(variable.value) * tf.cast(7, variable.dtype))
-    assert Checkpoints(other, tmp_path, keep=2).restore_latest() == 1
+    assert open_checkpoints(other, tmp_path).restore_latest() == 1
     for ours, theirs in zip(everything(model), everything(other), strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=ours.path)
 
@@ -28,7 +34,7 @@ def test_every_variable_comes_back(tmp_path, rng, method):
 def test_evaluation_restores_the_weights_alone(tmp_path, rng):
     model = make("simsiam")
     model.train_step(make_views(rng))
-    Checkpoints(model, tmp_path, keep=2).save()
+    open_checkpoints(model, tmp_path).save()
     other = make("simsiam")
     assert restore_model(other, tmp_path).endswith("step-1")
     for ours, theirs in zip(model.variables, other.variables, strict=True):
@@ -37,7 +43,7 @@ def test_evaluation_restores_the_weights_alone(tmp_path, rng):
 
 def test_keeps_the_latest_few(tmp_path, rng):
     model, views = make("simsiam"), make_views(rng)
-    checkpoints = Checkpoints(model, tmp_path, keep=2)
+    checkpoints = open_checkpoints(model, tmp_path)
     for _ in range(3):
         model.train_step(views)
         checkpoints.save()
@@ -52,17 +58,86 @@ def test_a_missing_checkpoint_is_said(tmp_path):
         restore_model(make("simsiam"), tmp_path, str(tmp_path / "nothing"))
 
 
-def test_saves_by_step_but_leaves_the_epoch_s_last_step_to_its_end(tmp_path, rng):
-    """A kill between the two would otherwise resume after an epoch that was never put on record."""
+def test_saves_by_step_and_by_time(tmp_path, rng, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    checkpoints = open_checkpoints(make("simsiam"), tmp_path)
+    saver = Saver(checkpoints, every_steps=4, every_minutes=2)
+    # An execution may jump over the multiple.
+    assert [step for step in (1, 3, 5, 9) if saver.is_due_at(step)] == [5, 9]
+    assert not saver.is_due
+    clock[0] = 121.0
+    assert saver.is_due
+    saver.save()
+    assert not saver.is_due
+    assert checkpoints.saved_step == 0
+    off = Saver(checkpoints, every_steps=0, every_minutes=0)
+    clock[0] = 1e9
+    assert not off.is_due
+    assert not off.is_due_at(1000)
+
+
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.999])
+def test_a_save_cut_short_is_never_picked_up(tmp_path, rng, capsys, part, share):
     model, views = make("simsiam"), make_views(rng)
-    checkpoints = Checkpoints(model, tmp_path, keep=5)
-    saver = SaveCheckpoints(checkpoints, every_steps=1, every_minutes=0)
-    saver.set_params({"steps": 2})
-    saved = []
-    for batch in range(2):
+    checkpoints = open_checkpoints(model, tmp_path)
+    model.train_step(views)
+    checkpoints.save()
+    before = [v.numpy() for v in everything(model)]
+    model.train_step(views)
+    checkpoints.save()
+    file = tmp_path / f"step-2.{part}"
+    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+    other = make("simsiam")
+    again = open_checkpoints(other, tmp_path)
+    assert again.restore_latest() == 1
+    for ours, theirs in zip(before, everything(other), strict=True):
+        np.testing.assert_array_equal(ours, theirs.numpy(), err_msg=theirs.path)
+    assert "step-2 cannot be read" in capsys.readouterr().err
+    other.train_step(views)
+    again.save()  # over the broken one
+    assert open_checkpoints(make("simsiam"), tmp_path).restore_latest() == 2
+
+
+def test_a_run_of_broken_checkpoints_is_not_started_anew(tmp_path, rng):
+    checkpoints = open_checkpoints(make("simsiam"), tmp_path)
+    checkpoints.save()
+    (tmp_path / "step-0.index").write_bytes(b"")
+    with pytest.raises(UsageError, match="None of the run's checkpoints can be read"):
+        open_checkpoints(make("simsiam"), tmp_path).restore_latest()
+
+
+def test_data_without_its_index_is_no_checkpoint(tmp_path, rng):
+    """What a kill leaves between the two files."""
+    model, views = make("simsiam"), make_views(rng)
+    checkpoints = open_checkpoints(model, tmp_path)
+    for _ in range(2):
         model.train_step(views)
-        saver.on_train_batch_end(batch, {})
-        saved.append(checkpoints.saved_step)
-    assert saved == [1, 1]
-    saver.on_epoch_end(0, {})
-    assert checkpoints.saved_step == 2
+        checkpoints.save()
+    (tmp_path / "step-2.index").unlink()
+    assert open_checkpoints(make("simsiam"), tmp_path).restore_latest() == 1
+
+
+def test_a_lost_list_of_checkpoints_loses_none(tmp_path, rng):
+    model = make("simsiam")
+    model.train_step(make_views(rng))
+    open_checkpoints(model, tmp_path).save()
+    (tmp_path / "checkpoint").unlink()
+    assert open_checkpoints(make("simsiam"), tmp_path).restore_latest() == 1
+    assert restore_model(make("simsiam"), tmp_path).endswith("step-1")
+
+
+def test_the_fingerprint_is_of_every_variable(rng):
+    model = make("simsiam")
+    model.train_step(make_views(rng))
+    seen = {weights_sha256(model)}
+    for variable in [*model.variables, *model.optimizer.variables]:
+        before = variable.numpy()
+        flat = before.reshape(-1).copy()
+        flat[-1] = flat[-1] + 1
+        variable.assign(flat.reshape(before.shape))
+        seen.add(weights_sha256(model))
+        variable.assign(before)
+    assert len(seen) == 1 + len(model.variables) + len(model.optimizer.variables)
+    assert weights_sha256(model) in seen

@@ -1,6 +1,11 @@
+import numpy as np
+import pytest
 import tensorflow as tf
 
 from simsiam_tf import distribute
+from simsiam_tf.config import DeviceConfig
+from simsiam_tf.data.pipeline import Order
+from simsiam_tf.settings import UsageError
 
 
 class TwoHosts:
@@ -13,9 +18,53 @@ class TwoHosts:
 
 def test_each_host_reads_the_shares_of_its_own_replicas():
     shares = distribute.dataset_of(TwoHosts(), lambda share: share, 32)
-    assert shares == [distribute.Share(8, 2, 0), distribute.Share(8, 2, 2)]
+    assert shares == [distribute.Share(8, 2, 0, 4), distribute.Share(8, 2, 2, 4)]
 
 
 def test_one_device_has_the_whole_batch():
     share = distribute.dataset_of(tf.distribute.get_strategy(), lambda share: share, 32)
-    assert share == distribute.Share(32, 1, 0)
+    assert share == distribute.Share(32, 1, 0, 1)
+
+
+def test_hosts_and_parts_share_the_batch_without_overlap_or_loss():
+    order = Order(96, 32, seed=0)
+
+    def of_host(share):
+        return list(order.steps(share, 1, 3).as_numpy_iterator())
+
+    hosts = distribute.dataset_of(TwoHosts(), of_host, 32, parts=2)
+    for step in (1, 2):
+        for part in range(2):
+            # Each host's next two batches of 4, one for each of its replicas: 16 images a part.
+            first = 4 * (step - 1) + 2 * part
+            found = np.sort(np.concatenate([batch for host in hosts for batch in host[first : first + 2]]))
+            np.testing.assert_array_equal(found, 32 * step + 16 * part + np.arange(16))
+
+
+def test_uneven_shares_are_refused():
+    with pytest.raises(UsageError, match=r"replicas \(2\) times --accumulate_steps \(3\). Received: 32; .* 30 and 36"):
+        distribute.per_replica_batch_size(32, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("devices", "cluster", "message"),
+    [
+        ({"strategy": "multiworker"}, None, "needs TF_CONFIG .* Received: no TF_CONFIG"),
+        ({"strategy": "multiworker"}, '{"cluster": {"worker": ["a:1"]}}', "at least two workers"),
+        ({"strategy": "auto"}, "{worker: a}", "TF_CONFIG must be JSON"),
+        ({"cpu_devices": 2}, '{"cluster": {"worker": ["a:1", "b:1"]}}', "Several workers take no --cpu_devices"),
+    ],
+)
+def test_a_cluster_that_is_none_is_refused(monkeypatch, devices, cluster, message):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if cluster is not None:
+        monkeypatch.setenv("TF_CONFIG", cluster)
+    with pytest.raises(UsageError, match=message):
+        distribute.make_strategy(DeviceConfig(**devices))
+
+
+def test_the_step_is_compiled_only_where_that_works(two_replicas):
+    assert not distribute.compiles_step(tf.distribute.get_strategy(), "auto")
+    assert not distribute.compiles_step(two_replicas, "off")
+    with pytest.raises(UsageError, match=r"--jit=on needs one replica, or a TPU. Received: 2 replicas"):
+        distribute.compiles_step(two_replicas, "on")

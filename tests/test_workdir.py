@@ -1,10 +1,13 @@
 import dataclasses
 import json
+import subprocess
+import sys
 
 import pytest
 
 from simsiam_tf.settings import UsageError
 from simsiam_tf.workdir import Workdir, record
+from tests.conftest import ROOT
 from tests.test_config import make_config
 
 
@@ -35,6 +38,31 @@ def test_checkpoints_of_another_configuration_are_not_touched(config):
     workdir.config_path.unlink()
     with pytest.raises(UsageError, match=r"checkpoints but no config\.json"):
         Workdir.of_new_run(config)
+
+
+HOLD = """
+import sys, time
+from simsiam_tf.workdir import Workdir
+from tests.conftest import ROOT
+from tests.test_config import make_config
+import dataclasses
+config = make_config()
+Workdir.of_new_run(dataclasses.replace(config, run=dataclasses.replace(config.run, workdir=sys.argv[1])))
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_workdir_is_one_process_s_until_that_ends_however_it_ends(config):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, config.run.workdir], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(UsageError, match=rf"trained in by another process \(process {holder.pid} on "):
+        Workdir.of_new_run(config)
+    holder.kill()
+    holder.wait()
+    Workdir.of_new_run(config)
 
 
 def test_records_are_added_one_beside_the_other(config):

@@ -1,0 +1,93 @@
+"""A run that was killed ends as one that was not, to the bit."""
+
+import json
+import random
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.conftest import TINY_FLAGS, run_script
+
+STEPS, EPOCHS = 4, 10
+FLAGS = [*TINY_FLAGS, f"--epochs={EPOCHS}", "--save_every_steps=3", "--knn_every_epochs=5"]
+
+
+def summary(workdir):
+    return json.loads((workdir / "summary.json").read_text())
+
+
+def record_of(workdir):
+    """What metrics.jsonl holds, but for the times."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    names = ("epoch", "step", "loss", "z_std_scaled", "learning_rate", "knn_top1")
+    return [{name: line[name] for name in names if name in line} for line in lines]
+
+
+def curve_of(workdir):
+    """TensorBoard's points of the loss: step to values; an epoch that was taken again has two, which are equal."""
+    events = EventAccumulator(str(workdir / "tensorboard"), size_guidance={"tensors": 0}).Reload()
+    points = {}
+    for event in events.Tensors("loss"):
+        points.setdefault(event.step, set()).add(event.tensor_proto.tensor_content or event.tensor_proto.float_val[0])
+    return points
+
+
+def finish(workdir, flags):
+    done = run_script("train.py", *flags, f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def assert_same_run(ours, theirs):
+    assert summary(ours)["weights_sha256"] == summary(theirs)["weights_sha256"]
+    assert record_of(ours) == record_of(theirs)
+    assert [line["epoch"] for line in record_of(ours)] == list(range(EPOCHS + 1))
+    assert curve_of(ours) == curve_of(theirs)
+    assert set(curve_of(ours)) == {STEPS * (i + 1) for i in range(EPOCHS)}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    workdirs = {}
+
+    def of(flags):
+        if flags not in workdirs:
+            workdirs[flags] = tmp_path_factory.mktemp("uninterrupted") / "run"
+            finish(workdirs[flags], [*FLAGS, *flags])
+        return workdirs[flags]
+
+    return of
+
+
+def test_sigterm_saves_the_step_and_the_same_command_goes_on(uninterrupted, tmp_path):
+    workdir = tmp_path / "run"
+    stopped = run_script("tests/e2e/killed.py", "SIGTERM", 17, *FLAGS, f"--workdir={workdir}")
+    assert stopped.returncode == 143, stopped.stderr
+    last = stopped.stdout.splitlines()[-1]
+    assert last.startswith("Stopped by SIGTERM; saved at step "), last
+    step = int(last.partition("step ")[2].partition(".")[0])
+    assert step >= 17
+    assert f"Continuing at step {step}:" in finish(workdir, FLAGS).stdout
+    assert_same_run(workdir, uninterrupted(()))
+
+
+def test_steps_of_one_execution_are_steps_one_by_one(uninterrupted, tmp_path):
+    """Also killed at an epoch's last step, which is saved before the epoch is on record."""
+    workdir, flags = tmp_path / "run", [*FLAGS, "--steps_per_execution=3", "--save_every_steps=1"]
+    killed = run_script("tests/e2e/killed.py", "SIGKILL", 20, *flags, f"--workdir={workdir}")
+    assert killed.returncode == -9
+    finish(workdir, flags)
+    assert_same_run(workdir, uninterrupted(()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [(), ("--cpu_devices=2",)], ids=["one", "two"])
+def test_ten_kills_at_random_steps_change_nothing(uninterrupted, tmp_path, devices):
+    workdir, flags = tmp_path / "run", [*FLAGS, *devices]
+    for step in sorted(random.Random(len(devices)).sample(range(1, STEPS * EPOCHS - 1), 10)):
+        killed = run_script("tests/e2e/killed.py", "SIGKILL", step, *flags, f"--workdir={workdir}")
+        assert killed.returncode == -9, killed.stderr
+    stopped = run_script("tests/e2e/killed.py", "SIGTERM", STEPS * EPOCHS - 1, *flags, f"--workdir={workdir}")
+    assert stopped.returncode == 143, stopped.stderr
+    finish(workdir, flags)
+    assert_same_run(workdir, uninterrupted(devices))
