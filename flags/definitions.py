@@ -74,8 +74,19 @@ def define_training_flags() -> None:
 
 def training_config() -> Config:
     """The run that the parsed flags ask for."""
+    return _config(sys.argv)
+
+
+def _config(arguments):
     groups = {name: group(**_values(group)) for name, group in CONFIG_GROUPS.items()}
-    return Config(**groups, recipe=recipe_name(sys.argv))
+    return Config(**groups, recipe=recipe_name(arguments))
+
+
+def training_config_of(arguments: Sequence[str]) -> Config:
+    """The run that train.py's flags, given as a list, ask for; for scripts with flags of another kind besides."""
+    define_training_flags()
+    flags.FLAGS(["", *arguments])
+    return _config(arguments)
 
 
 def recipe_name(arguments: Sequence[str]) -> str:

@@ -1,0 +1,270 @@
+"""Runs the TensorFlow training step, augmentation included, through JAX's runtime: on devices without TensorFlow.
+
+python benchmarks/pjrt_run.py export --workdir=W --flagfile=... [--steps=N] [--check_steps=20]     # with TensorFlow
+python benchmarks/pjrt_run.py run    --workdir=W [--steps=N] [--json=FILE]                         # with JAX
+python benchmarks/pjrt_run.py load   --workdir=W                                                   # with TensorFlow
+
+`export` takes train.py's flags and writes W/pjrt: the compiled step as StableHLO, the variables, the images (of a data
+set that is held in memory), and which example and which crop comes when, exactly as train.py would have it. `run`
+trains on the first device that JAX finds, saves the state after each epoch, and goes on from there when called again.
+`load` puts the state into W as a checkpoint, for evaluate.py.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+import time
+
+import numpy as np
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1])]
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def export(options: argparse.Namespace, arguments: list[str]) -> None:
+    """Writes everything that `run` needs."""
+    import keras
+    import stablehlo
+    import tensorflow as tf
+
+    from flags import definitions
+    from simsiam_tf.augment import policies
+    from simsiam_tf.data.pipeline import Order
+    from simsiam_tf.data.sources import open_source
+    from simsiam_tf.workdir import Workdir, write_json
+
+    config = definitions.training_config_of([f"--workdir={options.workdir}", *arguments])
+    source = open_source(config.data, config.data.train_split).first(config.data.max_examples)
+    if source.images is None or source.files is not None:
+        sys.exit(f"error: the data set must be one that is held in memory. Received: {source.name}.")
+    Workdir.of_new_run(config)
+    folder = pathlib.Path(options.workdir) / "pjrt"
+    folder.mkdir(exist_ok=True)
+    views, size, seed = policies.resolve(config.augment), config.data.image_size, config.run.seed
+    order = Order(source.num_examples, config.data.global_batch_size, seed)
+    batch, of_epoch = order.global_batch_size, order.steps_per_epoch
+    total = config.run.epochs * of_epoch
+    model, variables = stablehlo.make_trainer(config, of_epoch)
+
+    def step(images, epoch, index, boxes):
+        parameters = policies.sample_views(views, seed, epoch, index)
+        boxes = tf.cast(boxes, tf.float32)
+        parameters = tuple({**p, "box": boxes[:, i]} for i, p in enumerate(parameters))
+        whole = {"images": tf.gather(images, index)[:, tf.newaxis], "parameters": parameters, "index": index}
+        return model.train_step(policies.make_views(views, size, whole))
+
+    index, boxes = write_plan(folder, source, order, views, size, min(options.steps or total, total))
+    images = np.asarray(source.images)
+    np.save(folder / "images.npy", images)
+    spec = tf.TensorSpec
+    inputs = [
+        spec(images.shape, tf.uint8),
+        spec([], tf.int64),
+        spec([batch], tf.int64),
+        spec([batch, len(views), 4], boxes.dtype),
+    ]
+    program = stablehlo.lower(step, inputs, variables)
+    (folder / "step.stablehlo").write_text(program.text)
+    np.savez(folder / "initial.npz", **{f"{i:05d}:{name}": value for i, (name, value) in enumerate(program.state)})
+    meta = {
+        "results": sorted(["loss", "learning_rate", *model.log_names]),
+        "updated": program.updated,
+        "steps_per_epoch": of_epoch,
+        "epochs": config.run.epochs,
+        "batch_size": batch,
+        "precision": config.devices.precision,
+        "operations_per_step": 3 * len(views) * forward_operations(model, size) * batch,
+        "recipe": config.recipe,
+        "arch": config.model.arch,
+        "image_size": size,
+    }
+    if options.check_steps:
+        compiled = tf.function(step, jit_compile=True, autograph=False)
+        held = tf.constant(images)
+        losses = []
+        for i in range(options.check_steps):
+            if i % of_epoch == 0:
+                model.reset_metrics()
+            epoch = tf.constant(i // of_epoch, tf.int64)
+            losses.append(float(compiled(held, epoch, tf.constant(index[i], tf.int64), tf.constant(boxes[i]))["loss"]))
+        np.savez(folder / "expected.npz", losses=losses, **{name: v.numpy() for name, v in variables.items()})
+    write_json(folder / "meta.json", meta)
+    print(
+        f"Wrote {folder}: {len(index)} steps of {keras.config.floatx()}, {len(program.text) / 1e6:.1f} MB of StableHLO."
+    )
+
+
+def write_plan(folder, source, order, views, size, steps):
+    """Which examples and which crops each step takes, `[steps, B]` and `[steps, B, V, 4]`, as train.py has them."""
+    from simsiam_tf.data.pipeline import pretraining_dataset
+    from simsiam_tf.distribute import Share
+
+    dataset = pretraining_dataset(source, order, views, size, Share(order.global_batch_size), 0, steps)
+    shape = (steps, order.global_batch_size)
+    index, boxes = np.empty(shape, np.int32), np.empty((*shape, len(views), 4), np.float32)
+    for i, batch in enumerate(dataset):
+        index[i] = batch["index"]
+        boxes[i] = np.stack([p["box"] for p in batch["parameters"]], axis=1)
+    if np.array_equal(boxes, boxes.astype(np.uint8)):
+        boxes = boxes.astype(np.uint8)  # whole pixels of small images
+    np.save(folder / "index.npy", index)
+    np.save(folder / "boxes.npy", boxes)
+    return index, boxes
+
+
+def forward_operations(model, size) -> int:
+    """Operations of convolutions and dense layers for one view of one image, forward; backward takes twice as many."""
+    import tensorflow as tf
+
+    def forward(x):
+        return [model.predictor(z) for z in model.encode((x,))]
+
+    graph = (
+        tf.function(forward).get_concrete_function(tf.TensorSpec([1, size, size, 3], tf.keras.config.floatx())).graph
+    )
+    profiler = tf.compat.v1.profiler
+    wanted = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
+    wanted = wanted.with_node_names(show_name_regexes=[".*Conv2D.*", ".*MatMul.*"]).with_empty_output().build()
+    return profiler.profile(graph, options=wanted).total_float_ops
+
+
+def run(options: argparse.Namespace) -> None:
+    """Trains; needs JAX and NumPy alone."""
+    import jax
+    import pjrt
+
+    folder = pathlib.Path(options.workdir) / "pjrt"
+    meta = json.loads((folder / "meta.json").read_text())
+    device = jax.devices()[0]
+    executable, seconds = pjrt.compile_program((folder / "step.stablehlo").read_text(), [device])
+    names, values, done = load_state(folder)
+    step = pjrt.Step(executable, device, values, meta["updated"], len(meta["results"]))
+    index, boxes = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("index", "boxes"))
+    images, of_epoch = step.put(np.load(folder / "images.npy")), meta["steps_per_epoch"]
+    until = min(options.steps or len(index), len(index))
+    averages = [i for i, name in enumerate(names) if name.startswith("averages/")]
+    print(f"Compiled in {seconds:.0f} s for {device.device_kind}; steps {done} to {until}", flush=True)
+    losses, times = [], []
+    for i in range(done, until):
+        if i % of_epoch == 0:
+            for k in averages:
+                step.state[k] = step.put(np.zeros_like(values[k]))
+        start = time.perf_counter()
+        results = step(
+            images, step.put(np.int64(i // of_epoch)), step.put(index[i].astype(np.int64)), step.put(boxes[i])
+        )
+        losses.append(results[meta["results"].index("loss")])
+        if i % 8 == 7 or i + 1 == until:  # let a few steps queue up, not hundreds
+            losses[-1].block_until_ready()
+        times.append(time.perf_counter() - start)
+        if (i + 1) % of_epoch == 0 or i + 1 == until:
+            epoch = dict(zip(meta["results"], (float(r) for r in results), strict=True))
+            rate = len(times) * meta["batch_size"] / sum(times)
+            epoch = {"epoch": i // of_epoch + 1, "step": i + 1, **epoch, "images_per_second": rate}
+            print(json.dumps(epoch), flush=True)
+            save_state(folder, names, step.state, epoch)
+            if i + 1 < until:
+                times = []
+    result = {"losses": [float(loss) for loss in losses], **measure(meta, executable, device, times, pjrt)}
+    result |= compare(folder, names, step.state, result["losses"]) if done == 0 else {}
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(result) + "\n")
+    print(json.dumps({name: value for name, value in result.items() if name != "losses"}))
+    print(f"Done: the state of step {until} is in {folder / 'state.npz'}.")
+
+
+def measure(meta, executable, device, times, pjrt) -> dict:
+    """Speed and memory of the last epoch's steps; the first two are left out where there are more."""
+    times = times[2:] or times
+    seconds = sum(times) / len(times) if times else float("nan")
+    dtype = {"bfloat16": "bfloat16", "float16": "float16"}.get(meta["precision"], "float32")
+    rate, memory = pjrt.matrix_rate(dtype, device), executable.get_compiled_memory_stats()
+    return {
+        "what": "the TensorFlow training step, compiled by XLA, run through JAX's runtime",
+        "device": device.device_kind,
+        **{name: meta[name] for name in ("recipe", "arch", "image_size", "batch_size", "precision")},
+        "step_seconds": seconds,
+        "images_per_second": meta["batch_size"] / seconds,
+        "matrix_operations_per_second": rate,
+        "share_of_matrix_rate": meta["operations_per_step"] / seconds / rate,
+        "temporary_gib": memory.temp_size_in_bytes / 2**30,
+        "argument_gib": memory.argument_size_in_bytes / 2**30,
+    }
+
+
+def compare(folder, names, state, losses) -> dict:
+    """How far losses and state are from TensorFlow's, where `export` took these steps too."""
+    if not (folder / "expected.npz").exists():
+        return {}
+    expected = np.load(folder / "expected.npz")
+    if len(expected["losses"]) != len(losses):
+        return {}
+    apart = {n: np.abs(np.asarray(v, np.float64) - expected[n]).max() for n, v in zip(names, state, strict=True)}
+    return {
+        "compared_steps": len(losses),
+        "loss_apart": float(np.abs(expected["losses"] - np.array(losses)).max()),
+        "state_apart": float(max(apart.values())),
+    }
+
+
+def load_state(folder):
+    """Names and values of the state, and the step it is of."""
+    path = folder / "state.npz" if (folder / "state.npz").exists() else folder / "initial.npz"
+    with np.load(path) as file:
+        keys = sorted(name for name in file.files if ":" in name)
+        step = int(file["step"]) if "step" in file.files else 0
+        return [key.partition(":")[2] for key in keys], [file[key] for key in keys], step
+
+
+def save_state(folder, names, state, epoch) -> None:
+    """Writes the whole state or nothing of it, and the epoch's line."""
+    draft = folder / "draft.npz"
+    values = {f"{i:05d}:{name}": np.asarray(v) for i, (name, v) in enumerate(zip(names, state, strict=True))}
+    np.savez(draft, step=epoch["step"], **values)
+    draft.replace(folder / "state.npz")
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(epoch) + "\n")
+
+
+def load(options: argparse.Namespace) -> None:
+    """Puts the state into the run's folder as one of its checkpoints."""
+    import stablehlo
+    import tensorflow as tf
+
+    from simsiam_tf.checkpoints import Checkpoints
+    from simsiam_tf.workdir import Workdir
+
+    workdir = Workdir.of_old_run(options.workdir)
+    folder, config = workdir.root / "pjrt", workdir.config()
+    meta = json.loads((folder / "meta.json").read_text())
+    model, variables = stablehlo.make_trainer(config, meta["steps_per_epoch"])
+    names, values, step = load_state(folder)
+    for name, value in zip(names, values, strict=True):
+        if name in variables:
+            variables[name].assign(value)
+    Checkpoints(model, tf.distribute.get_strategy(), workdir.checkpoints, config.run.keep_checkpoints).save()
+    print(f"Done: step {step} is a checkpoint in {workdir.checkpoints}, for evaluate.py --workdir={workdir.root}.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("do", choices=("export", "run", "load"))
+    parser.add_argument("--workdir", required=True, help="folder of the run")
+    parser.add_argument("--steps", type=int, default=0, help="steps to plan for, or to stop after; 0: all")
+    parser.add_argument(
+        "--check_steps", type=int, default=0, help="export: steps that TensorFlow takes to compare with"
+    )
+    parser.add_argument("--json", help="run: write the result to this file")
+    options, rest = parser.parse_known_args()
+    if rest and options.do != "export":
+        parser.error(f"only export takes train.py's flags; received {' '.join(rest)}")
+    if options.do == "export":
+        export(options, rest)
+    else:
+        {"run": run, "load": load}[options.do](options)
+
+
+if __name__ == "__main__":
+    main()

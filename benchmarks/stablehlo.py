@@ -1,0 +1,147 @@
+"""The training step as a StableHLO program: what XLA would compile, for devices that have no TensorFlow.
+
+Used by tpu_compile.py, pjrt_run.py and scaling.py.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from unittest import mock
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.compiler.tf2xla.ops import gen_xla_ops
+from tensorflow.python.framework import auto_control_deps_utils as acd_utils
+
+from simsiam_tf import build
+from simsiam_tf.augment import policies
+from simsiam_tf.augment.policies import Policy
+from simsiam_tf.config import Config
+
+
+class _Replica:
+    """What our code and Keras use of a replica of a TPUStrategy."""
+
+    def __init__(self, count: int):
+        self.num_replicas_in_sync = count
+        self._everyone = [list(range(count))]
+
+    def all_reduce(self, _, value):
+        @tf.custom_gradient
+        def summed(x):
+            def once(t):
+                return gen_xla_ops.xla_all_reduce(t, self._everyone, reduce_op="Add", mode="CrossReplica")
+
+            return once(x), once
+
+        return tf.nest.map_structure(summed, value)
+
+
+@contextlib.contextmanager
+def as_one_of(replicas: int) -> Iterator[None]:
+    """Has what is traced inside believe that it runs on one of so many TPU cores."""
+    replica = _Replica(replicas)
+    with (
+        mock.patch.object(tf.distribute, "get_replica_context", lambda: replica),
+        mock.patch("simsiam_tf.distribute.num_replicas", lambda: replicas),
+    ):
+        yield
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A compiled step without its variables: they go in and come out.
+
+    Attributes:
+        text: StableHLO. Arguments are the inputs and then the state; results are the function's own, in the order of
+            their names, and then the new values of what the step assigns.
+        state: name and value of each argument after the inputs.
+        updated: for each result after the function's own, which state it is the new value of.
+        results: number of the function's own.
+    """
+
+    text: str
+    state: list[tuple[str, np.ndarray]]
+    updated: list[int]
+    results: int
+
+
+def lower(function: Callable, inputs: Sequence[Any], variables: dict[str, tf.Variable], replicas: int = 1) -> Program:
+    """Lowers a function of tensors that uses variables.
+
+    Args:
+        function: returns a dictionary of tensors.
+        inputs: `tf.TensorSpec`s, nested as the function takes them.
+        variables: by name.
+        replicas: that take part.
+    """
+    flat = tf.nest.flatten(list(inputs))
+
+    def of_flat(*arguments):
+        return function(*tf.nest.pack_sequence_as(list(inputs), list(arguments)))
+
+    compiled = tf.function(of_flat, jit_compile=True, autograph=False)
+    with as_one_of(replicas) if replicas > 1 else contextlib.nullcontext():
+        concrete = compiled.get_concrete_function(*flat)
+        text = compiled.experimental_get_compiler_ir(*flat)(stage="stablehlo")
+    names = {id(variable.handle): name for name, variable in variables.items()}
+    by_handle = {id(variable.handle): variable for variable in concrete.variables}
+    state, assigned = [], []
+    for i, captured in enumerate(concrete.captured_inputs):
+        variable = by_handle.get(id(captured))
+        value = captured.numpy() if variable is None else variable.numpy()
+        if variable is not None:
+            assigned.append(i)
+        state.append((names.get(id(captured), f"constant{i}"), value))
+    # What is only read does not come out.
+    only_read = acd_utils.get_read_only_resource_input_indices_graph(concrete.graph)
+    updated = [i for i in range(len(state)) if len(flat) + i not in only_read and i in assigned]
+    results = len(tf.nest.flatten(concrete.structured_outputs))
+    # jaxlib does not know this one operation of TensorFlow's, which changes nothing.
+    found = len(re.findall("tensor<", _signature(text).partition("->")[2]))
+    if found != results + len(updated):
+        raise RuntimeError(f"The program has {found} results, {results} of its own, and assigns {len(updated)} states.")
+    text = re.sub(r"mhlo\.copy (%\S+) : (tensor<[^>]*>)", r"stablehlo.reshape \1 : (\2) -> \2", text)
+    return Program(text, state, updated, results)
+
+
+def _signature(text):
+    return next(line for line in text.splitlines() if "func.func" in line and "@main" in line)
+
+
+def step_inputs(views: tuple[Policy, ...], batch_size: int, size: int, in_memory: bool) -> dict[str, Any]:
+    """What a replica gets of a batch before its views are made.
+
+    Args:
+        views: a policy for each view.
+        batch_size: images of one replica.
+        size: side of the views, pixels.
+        in_memory: whether whole images of that size arrive, not one crop for each view.
+
+    Returns:
+        Nested `tf.TensorSpec`s.
+    """
+    sample = tf.function(lambda epoch, index: policies.sample_views(views, 0, epoch, index))
+    index = tf.TensorSpec([batch_size], tf.int64)
+    outputs = sample.get_concrete_function(tf.TensorSpec([], tf.int64), index).structured_outputs
+    parameters = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), outputs)
+    if in_memory:
+        parameters = tuple({**p, "box": tf.TensorSpec([batch_size, 4], tf.float32)} for p in parameters)
+    each = 1 if in_memory else len(views)
+    images = tf.TensorSpec([batch_size, each, size, size, 3], tf.uint8)
+    return {"images": images, "parameters": parameters, "index": index}
+
+
+def make_trainer(config: Config, steps_per_epoch: int):
+    """The run's model with its optimizer, and all its variables by name."""
+    build.set_precision(config.devices.precision)
+    tf.keras.utils.set_random_seed(config.run.seed)
+    model = build.make_trainer(config, steps_per_epoch)
+    held = {"model": model.variables, "optimizer": model.optimizer.variables, "averages": model.metrics_variables}
+    return model, {f"{kind}/{v.path}": v.value for kind, group in held.items() for v in group}

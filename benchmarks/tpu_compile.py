@@ -1,0 +1,131 @@
+"""Compiles a recipe's training step ahead of time for a TPU that is not there: does it compile, and does it fit?
+
+python benchmarks/tpu_compile.py --flagfile=flags/recipes/imagenet.flags --topology=v5e:2x2 [--replicas=4]
+    [--precision=bfloat16] [--global_batch_size=256] [--json=FILE]
+
+Flags besides --topology, --replicas and --json are train.py's. Needs the environment of requirements-tpu-check.txt
+(`make test-tpu` makes it). What is compiled is the whole step of one core among so many: the views of uint8 images,
+both passes, the all-reduces, the update. TPUStrategy itself is not in it.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1])]
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# Images of up to this side are held in memory and cropped in the step; larger ones arrive cropped by the host.
+IN_MEMORY_SIDE = 64
+
+
+def lower(arguments: list[str], replicas: int):
+    """The step of one replica among several, as StableHLO, from train.py's flags."""
+    import stablehlo
+
+    from flags import definitions
+    from simsiam_tf.augment import policies
+    from simsiam_tf.distribute import per_replica_batch_size
+
+    config = definitions.training_config_of(["--workdir=unused", *arguments])
+    size, views = config.data.image_size, policies.resolve(config.augment)
+    parts = config.devices.accumulate_steps
+    batch = per_replica_batch_size(config.data.global_batch_size, replicas, parts)
+    model, variables = stablehlo.make_trainer(config, steps_per_epoch=1000)
+    inputs = stablehlo.step_inputs(views, batch, size, in_memory=size <= IN_MEMORY_SIDE)
+
+    def step(*batches):
+        *earlier, last = (policies.make_views(views, size, batch) for batch in batches)
+        for part in earlier:
+            model.accumulate_step(part)
+        return model.train_step(last)
+
+    return config, batch, stablehlo.lower(step, [inputs] * parts, variables, replicas)
+
+
+def compile_file(path: str, topology: str, replicas: int) -> dict:
+    """What the TPU's compiler says of a program; runs without TensorFlow."""
+    import pjrt
+
+    pjrt.use_tpu_compiler()
+    devices = pjrt.tpu_topology(topology)[:replicas]
+    if len(devices) < replicas:
+        return {"fits": False, "problem": f"{topology} has {len(devices)} cores, fewer than {replicas}."}
+    try:
+        executable, seconds = pjrt.compile_program(pathlib.Path(path).read_text(), devices)
+    except Exception as error:  # the compiler's own class is private
+        reason = re.sub(r"\s+", " ", str(error))
+        if "RESOURCE_EXHAUSTED" not in reason:
+            raise
+        return {"fits": False, "problem": reason[:300]}
+    memory = executable.get_compiled_memory_stats()
+    text = executable.hlo_modules()[0].to_string()
+    needed = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+    needed -= memory.alias_size_in_bytes
+    return {
+        "fits": True,
+        "compile_seconds": round(seconds, 1),
+        "argument_gib": memory.argument_size_in_bytes / 2**30,
+        "output_gib": memory.output_size_in_bytes / 2**30,
+        "temporary_gib": memory.temp_size_in_bytes / 2**30,
+        "needed_gib": needed / 2**30,
+        "all_reduces_compiled": len(re.findall(r"= [^=]* all-reduce(?:-start)?\(", text)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--topology", default="v5e:2x2", help="kind and shape, as v5e:2x2, v4:2x2x1, v6e:2x2")
+    parser.add_argument("--replicas", type=int, default=4, help="cores that take part")
+    parser.add_argument("--json", help="write the result to this file")
+    parser.add_argument("--program", help=argparse.SUPPRESS)  # the second process, which has JAX and no TensorFlow
+    options, rest = parser.parse_known_args()
+    if options.program:
+        print(json.dumps(compile_file(options.program, options.topology, options.replicas)))
+        return
+    print(f"Lowering the step of one of {options.replicas} cores", flush=True)
+    config, batch, program = lower(rest, options.replicas)
+    all_reduces = program.text.count("stablehlo.all_reduce")
+    print(f"Compiling {len(program.text) / 1e6:.1f} MB of StableHLO for {options.topology}: minutes", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "step.stablehlo"
+        path.write_text(program.text)
+        command = [
+            os.environ.get("XPY", sys.executable),
+            __file__,
+            f"--program={path}",
+            f"--topology={options.topology}",
+        ]
+        done = subprocess.run([*command, f"--replicas={options.replicas}"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"error: the program does not compile for {options.topology}.\n{done.stderr[-3000:]}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    result = {
+        "topology": options.topology,
+        "replicas": options.replicas,
+        "arch": config.model.arch,
+        "image_size": config.data.image_size,
+        "images_per_core": batch,
+        "precision": config.devices.precision,
+        "all_reduces": all_reduces,
+        **found,
+    }
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result))
+    if not found["fits"]:
+        sys.exit(f"error: it does not fit. {found['problem']}")
+    print(
+        f"Fits: {config.model.arch} at {config.data.image_size}, {batch} images a core in {config.devices.precision}, "
+        f"on {options.replicas} cores of {options.topology}: {found['needed_gib']:.2f} GiB "
+        f"a core, {all_reduces} all-reduces ({found['all_reduces_compiled']} after the compiler joined some)."
+    )
+
+
+if __name__ == "__main__":
+    main()
