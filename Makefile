@@ -2,13 +2,18 @@
 VENV := .venv
 RUN := PYTHONPATH=. TF_CPP_MIN_LOG_LEVEL=2 $(VENV)/bin/python
 DEMO := runs/demo
+REQUIREMENTS := requirements.txt
+CORE_TESTS := tests/losses tests/methods tests/optim tests/backbones tests/augment tests/data tests/parity \
+	tests/test_normalization.py tests/test_distribute.py tests/test_checkpoints.py tests/e2e/test_replicas.py
 
-.PHONY: help demo test test-all lint format clean
+.PHONY: help demo test test-all test-tpu test-tpu-build tpu-check tpu-build lint format clean
 
 help:
 	@echo "make demo      install, pre-train on the built-in images, evaluate, export: about 10 minutes"
 	@echo "make test      install, and run the tests: under 20 minutes on 2 cores"
 	@echo "make test-all  the slow tests too"
+	@echo "make test-tpu  compile a tiny step for a TPU, and run it through JAX: in an environment of its own, .venv-tpu-check"
+	@echo "make test-tpu-build  the core tests under tensorflow-tpu, on the CPU: in .venv-tpu-build"
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff rewrite the code's layout"
 	@echo "make clean     remove .venv and what Python cached; runs/ stays"
@@ -23,9 +28,9 @@ $(VENV)/bin/python:
 	@python=$$($(FIND_PYTHON)) || { echo "error: Python 3.11, 3.12 or 3.13 with venv is needed; tried $(PYTHONS)."; exit 2; }; \
 	echo "Creating $(VENV) with $$("$$python" --version)"; "$$python" -m venv $(VENV)
 
-$(VENV)/.installed: requirements.txt $(VENV)/bin/python
-	@echo "Installing requirements.txt into $(VENV)"
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+$(VENV)/.installed: $(REQUIREMENTS) $(VENV)/bin/python
+	@echo "Installing $(REQUIREMENTS) into $(VENV)"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
@@ -42,10 +47,24 @@ demo: $(VENV)/.installed
 	@$(RUN) -m simsiam_tf.cli.show --workdir=$(DEMO)
 
 test: $(VENV)/.installed-dev
-	$(RUN) -m pytest -q --durations=10 -m "not slow"
+	$(RUN) -m pytest -q --durations=10 -m "not slow and not tpu_compile"
 
 test-all: $(VENV)/.installed-dev
-	$(RUN) -m pytest -q --durations=10
+	$(RUN) -m pytest -q --durations=10 -m "not tpu_compile"
+
+# Each in an environment of its own, made by this very file under another name.
+test-tpu:
+	@$(MAKE) --no-print-directory VENV=.venv-tpu-check REQUIREMENTS=requirements-tpu-check.txt tpu-check
+
+test-tpu-build:
+	@$(MAKE) --no-print-directory VENV=.venv-tpu-build REQUIREMENTS=requirements-tpu.txt tpu-build
+
+tpu-check: $(VENV)/.installed
+	$(RUN) -m pytest -q -m tpu_compile
+
+tpu-build: $(VENV)/.installed
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pytest
+	TPU_SKIP_MDS_QUERY=1 $(RUN) -m pytest -q -m "not slow and not tpu_compile" $(CORE_TESTS)
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

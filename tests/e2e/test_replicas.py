@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -99,3 +101,39 @@ def test_float32_stays_close(alone, tmp_path, devices):
     ours, theirs = (lines(run) for run in (train(tmp_path, devices, "--precision=float32"), alone("float32")))
     assert ours[1]["loss"] == pytest.approx(theirs[1]["loss"], abs=1e-5)
     assert ours[-1]["loss"] == pytest.approx(theirs[-1]["loss"], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_worker_stops_both_and_the_other_needs_no_checkpoint(tmp_path):
+    uninterrupted = train(tmp_path / "whole", "workers", "--precision=float64")
+    folder, flags = tmp_path / "run", ["--precision=float64", "--epochs=2000", "--knn_every_epochs=0"]
+    processes = start_workers(folder, *flags)
+    while not (folder / "0" / "checkpoints").exists():
+        assert all(process.poll() is None for process in processes), (folder / "0.log").read_text()
+        time.sleep(0.2)
+    processes[1].send_signal(signal.SIGTERM)
+    for i, process in enumerate(processes):
+        assert process.wait(timeout=60) == 143
+        assert "Stopped by SIGTERM; saved at step " in (folder / f"{i}.log").read_text()
+    assert not (folder / "1").exists()
+    processes = start_workers(folder, *flags)
+    while "Continuing at step" not in (folder / "0.log").read_text():
+        assert all(process.poll() is None for process in processes), (folder / "0.log").read_text()
+        time.sleep(0.2)
+    time.sleep(8)
+    processes[1].kill()
+    assert processes[0].wait(timeout=60) == 1
+    assert "error: Another worker has gone" in (folder / "0.log").read_text()
+    # Until there the run is the uninterrupted one's, whose schedule is another from then on.
+    assert lines(folder / "0")[1]["loss"] == pytest.approx(lines(uninterrupted)[1]["loss"], abs=1e-9)
+    epochs = [line["epoch"] for line in lines(folder / "0")]
+    assert epochs == list(range(len(epochs)))
+
+
+def test_what_the_chief_refuses_the_others_do_not_start(tmp_path):
+    (tmp_path / "0" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "0" / "checkpoints" / "step-1.index").touch()
+    for i, process in enumerate(start_workers(tmp_path)):
+        assert process.wait(timeout=120) == 2
+        said = "checkpoints but no config.json" if i == 0 else "The chief refused the run; it says why."
+        assert f"error: {'--workdir holds ' if i == 0 else ''}{said}" in (tmp_path / f"{i}.log").read_text()

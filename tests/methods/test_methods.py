@@ -70,6 +70,40 @@ def test_one_replica_equals_two(method, rng, two_replicas, float64):
         np.testing.assert_allclose(two[name], one[name], atol=1e-10, err_msg=name)
 
 
+def test_parts_of_a_batch_add_up_on_one_replica_and_on_two(method, rng, two_replicas, float64):
+    """The update is that of the parts' mean gradient, each part with batch statistics of its own."""
+    halves = [tuple(view[8 * i :][:8] for view in make_views(rng)) for i in range(2)]
+    by_hand = make(method)
+    before = [v.numpy() for v in by_hand.trainable_variables]
+    parts = [by_hand.loss_gradients(half) for half in halves]
+    moved = [v.numpy() for v in by_hand.non_trainable_variables]
+
+    def train(strategy, replicas):
+        with strategy.scope():
+            model = make(method)
+            model.accumulate_over(2)
+
+        def share(view):
+            n = len(view) // replicas
+            return strategy.experimental_distribute_values_from_function(
+                lambda c: view[n * c.replica_id_in_sync_group :][:n]
+            )
+
+        for function, half in zip((model.accumulate_step, model.train_step), halves, strict=True):
+            data = tuple(map(share, half))
+            tf.function(lambda f=function, d=data: strategy.run(f, args=(d,)), autograph=False)()
+        assert all(np.all(v.numpy() == 0) for total in model.accumulators for v in getattr(total, "values", [total]))
+        return model
+
+    for model in (train(tf.distribute.OneDeviceStrategy("/cpu:0"), 1), train(two_replicas, 2)):
+        rate, decay = 0.05, model.optimizer.l2
+        for variable, start, first, second in zip(model.trainable_variables, before, *parts, strict=True):
+            expected = start - rate * ((first + second) / 2 + decay * start)
+            np.testing.assert_allclose(variable.numpy(), expected, atol=1e-12, err_msg=variable.path)
+        for variable, value in zip(model.non_trainable_variables, moved, strict=True):
+            np.testing.assert_allclose(variable.numpy(), value, atol=1e-12, err_msg=variable.path)
+
+
 def test_mixed_precision_keeps_float32_weights_and_loss(method, rng):
     views = make_views(rng)
     exact = float(make(method).train_step(views)["loss"])

@@ -74,3 +74,45 @@ def test_updates_do_not_depend_on_the_timing_of_threads(rng):
         first = first or result
         for variable, ours, theirs in zip(variables, first, result, strict=True):
             np.testing.assert_array_equal(ours, theirs, err_msg=variable.path)
+
+
+def scaled_steps(strategy, gradients):
+    """Steps with loss scaling, one gradient for each replica; weights, velocity and scale after each."""
+    with strategy.scope():
+        variable, optimizer = keras.Variable(np.ones(3, np.float32)), SGD(0.5, 0.9, 0.0, scale_loss=True)
+        optimizer.build([variable])
+    states = []
+    for step in gradients:
+        scale = optimizer.loss_scale.numpy()
+        share = strategy.experimental_distribute_values_from_function(
+            lambda c, step=step, scale=scale: tf.constant(np.float32(scale) * step[c.replica_id_in_sync_group])
+        )
+        run = tf.function(lambda g: strategy.run(lambda g: optimizer.apply_gradients([(g, variable)]), args=(g,)))
+        run(share)
+        states.append((variable.numpy(), optimizer.velocities[0].numpy(), float(optimizer.loss_scale.numpy())))
+    assert int(optimizer.iterations.numpy()) == len(gradients)  # a skipped step counts
+    return states
+
+
+def test_an_overflow_on_any_replica_skips_the_step_on_all(two_replicas):
+    good, bad = np.float32([[1, 2, 3], [0, 0, 1]]), np.float32([[1, 2, 3], [0, np.inf, 1]])
+    first, second, third = scaled_steps(two_replicas, [good, bad, good])
+    np.testing.assert_allclose(first[0], 1 - 0.5 * np.float32([1, 2, 4]))
+    np.testing.assert_array_equal(second[0], first[0])
+    np.testing.assert_array_equal(second[1], first[1])
+    assert (first[2], second[2], third[2]) == (2.0**15, 2.0**14, 2.0**14)
+    np.testing.assert_allclose(third[1], np.float32([1, 2, 4]) * 1.9)
+
+
+def test_the_loss_scale_grows_after_many_good_steps(monkeypatch):
+    monkeypatch.setattr(SGD, "_GROW_EVERY", 3)
+    good = np.float32([[1, 2, 3]])
+    scales = [s[2] for s in scaled_steps(tf.distribute.OneDeviceStrategy("/cpu:0"), [good] * 7)]
+    assert scales == [2.0**15, 2.0**15, 2.0**16, 2.0**16, 2.0**16, 2.0**17, 2.0**17]
+
+
+def test_scaling_multiplies_the_loss(float64):
+    optimizer = SGD(0.1, scale_loss=True)
+    optimizer.build([keras.Variable(1.0)])
+    assert float(optimizer.scale_loss(tf.constant(2.0))) == 2.0**16
+    assert float(SGD(0.1).scale_loss(tf.constant(2.0))) == 2.0

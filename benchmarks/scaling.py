@@ -1,0 +1,112 @@
+"""What more replicas cost: step time, all-reduces, and bytes exchanged against the least possible, at 1, 2, 4 replicas.
+
+python benchmarks/scaling.py [--arch=resnet18 --image_size=32 --global_batch_size=64] [--replicas=1,2,4] [--json=FILE]
+
+Replicas are logical devices of one CPU, which share its cores: at the same global batch the work is the same, so that
+more time is what dividing it costs. All-reduces and bytes are those of the step as lowered for a TPU. The least
+possible is one float32 for each trainable weight, and for each batch-norm channel and view two statistics forward and
+two gradients backward.
+"""
+
+import argparse
+import json
+import math
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1])]
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+STEPS = 9
+
+
+def make_flags(options, replicas: int) -> list[str]:
+    flags = [f"--{name}={getattr(options, name)}" for name in ("arch", "image_size", "global_batch_size", "precision")]
+    layers = 2 if options.image_size <= 64 else 3
+    return [*flags, f"--projector_layers={layers}", f"--cpu_devices={replicas}", "--workdir=unused"]
+
+
+def measure(options, replicas: int) -> dict:
+    """Step time and exchange at one number of replicas; in a process of its own."""
+    import stablehlo
+    import tensorflow as tf
+
+    from flags import definitions
+    from simsiam_tf import build, distribute
+    from simsiam_tf.normalization import BatchNormalization
+
+    config = definitions.training_config_of(make_flags(options, replicas))
+    strategy = distribute.make_strategy(config.devices)
+    build.set_precision(config.devices.precision)
+    with strategy.scope():
+        model = build.make_trainer(config, 1000)
+    batch = distribute.per_replica_batch_size(options.global_batch_size, replicas)
+    shape = (batch, options.image_size, options.image_size, 3)
+    views = [strategy.experimental_distribute_values_from_function(lambda _: tf.random.normal(shape)) for _ in "12"]
+    step = tf.function(lambda *views: strategy.run(model.train_step, args=(views,)), autograph=False)
+    seconds = []
+    for _ in range(2 + STEPS):
+        start = time.perf_counter()
+        logs = step(*views)
+        float(strategy.experimental_local_results(logs["loss"])[0])
+        seconds.append(time.perf_counter() - start)
+
+    with tf.distribute.OneDeviceStrategy("/cpu:0").scope():
+        alone, variables = stablehlo.make_trainer(config, 1000)
+    inputs = [tuple(tf.TensorSpec(shape) for _ in "12")]
+    text = stablehlo.lower(alone.train_step, inputs, variables, replicas).text
+    # Each is an operation with a region: its type stands behind that.
+    found = re.findall(r'"stablehlo\.all_reduce".*?\}\) : \(tensor<([^>]*)>', text, re.DOTALL)
+    bits = {"f32": 32, "f64": 64, "bf16": 16, "f16": 16}
+    sizes = [math.prod(int(n) for n in kind.split("x")[:-1]) * bits[kind.split("x")[-1]] // 8 for kind in found]
+    norms = [layer for layer in alone._flatten_layers() if isinstance(layer, BatchNormalization)]
+    channels = sum(layer.moving_mean.shape[0] for layer in norms)
+    least = 4 * (sum(math.prod(v.shape) for v in alone.trainable_variables) + 2 * 2 * 2 * channels)
+    return {
+        "replicas": replicas,
+        "step_seconds": statistics.median(seconds[2:]),
+        "all_reduces": len(sizes),
+        "batch_norm_layers": len(norms),
+        "bytes": sum(sizes),
+        "least_bytes": least if replicas > 1 else 0,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arch", default="resnet18")
+    parser.add_argument("--image_size", type=int, default=32)
+    parser.add_argument("--global_batch_size", type=int, default=64)
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--replicas", default="1,2,4")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # in the process of one measurement
+    parser.add_argument("--json", help="write the results to this file")
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options, int(options.replicas))))
+        return
+    results = []
+    given = [f"--{name}={value}" for name, value in vars(options).items() if name not in ("one", "json", "replicas")]
+    for replicas in options.replicas.split(","):
+        command = [sys.executable, __file__, *given, "--one", f"--replicas={replicas}"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        one = json.loads(done.stdout.splitlines()[-1])
+        results.append(one)
+        times = f", {one['bytes'] / one['least_bytes']:.4f} times the least" if one["least_bytes"] else ""
+        slower = one["step_seconds"] / results[0]["step_seconds"]
+        print(
+            f"{replicas} replicas: {one['step_seconds']:.3f} s a step ({slower:.2f} times the first's), "
+            f"{one['all_reduces']} all-reduces of {one['bytes'] / 1e6:.2f} MB{times}",
+            flush=True,
+        )
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

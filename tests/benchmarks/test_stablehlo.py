@@ -1,0 +1,56 @@
+"""What the step is as a program for a TPU, lowered by TensorFlow alone."""
+
+import sys
+
+import pytest
+import tensorflow as tf
+
+from simsiam_tf.augment.config import AugmentConfig
+from simsiam_tf.config import Config, DataConfig, DeviceConfig, ModelConfig, OptimizerConfig, RunConfig
+from simsiam_tf.normalization import BatchNormalization
+from tests.conftest import ROOT, run_script
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import json
+
+import stablehlo
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    model = ModelConfig(arch="resnet18", width=0.0625, projector_layers=2, projector_dim=16, predictor_dim=8)
+    rest = OptimizerConfig(), DataConfig(image_size=16), AugmentConfig(), DeviceConfig(), RunConfig(workdir="w")
+    return stablehlo.make_trainer(Config(model, *rest), 10)
+
+
+VIEWS = [tuple(tf.TensorSpec([4, 16, 16, 3]) for _ in range(2))]
+
+
+def test_a_batch_norm_layer_costs_one_all_reduce_forward_and_one_backward(trainer):
+    model, variables = trainer
+    text = stablehlo.lower(model.train_step, VIEWS, variables, replicas=4).text
+    layers = sum(isinstance(layer, BatchNormalization) for layer in model._flatten_layers())
+    # Besides: one for each gradient, one for the logs, and the two views' z_std_scaled.
+    assert text.count("stablehlo.all_reduce") == 2 * layers + len(model.trainable_variables) + 3
+
+
+def test_every_variable_goes_in_and_what_changes_comes_out(trainer):
+    model, variables = trainer
+    program = stablehlo.lower(model.train_step, VIEWS, variables)
+    names = [name for name, _ in program.state]
+    assert "stablehlo.all_reduce" not in program.text
+    assert sorted(n for n in names if not n.startswith("constant")) == sorted(variables)
+    frozen = {"model/projector/dense2/bias"}
+    assert {names[i] for i in program.updated} == set(variables) - frozen
+
+
+def test_the_scaling_benchmark_counts_what_is_exchanged(tmp_path):
+    path = tmp_path / "scaling.json"
+    flags = ["--image_size=16", "--global_batch_size=8", "--replicas=1,2", f"--json={path}"]
+    done = run_script("benchmarks/scaling.py", *flags)
+    assert done.returncode == 0, done.stderr
+    one, two = json.loads(path.read_text())
+    assert (one["all_reduces"], one["bytes"]) == (0, 0)
+    assert two["step_seconds"] > 0
+    # Gradients, statistics, and a few numbers for the logs.
+    assert two["least_bytes"] <= two["bytes"] <= 1.001 * two["least_bytes"]
