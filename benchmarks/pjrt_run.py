@@ -25,7 +25,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 def export(options: argparse.Namespace, arguments: list[str]) -> None:
     """Writes everything that `run` needs."""
-    import keras
     import stablehlo
     import tensorflow as tf
 
@@ -37,42 +36,27 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
 
     config = definitions.training_config_of([f"--workdir={options.workdir}", *arguments])
     source = open_source(config.data, config.data.train_split).first(config.data.max_examples)
-    if source.images is None or source.files is not None:
-        sys.exit(f"error: the data set must be one that is held in memory. Received: {source.name}.")
+    if source.images is None or config.devices.accumulate_steps > 1:
+        sys.exit("error: the data set must be one that is held in memory, and --accumulate_steps 1.")
     Workdir.of_new_run(config)
     folder = pathlib.Path(options.workdir) / "pjrt"
     folder.mkdir(exist_ok=True)
-    views, size, seed = policies.resolve(config.augment), config.data.image_size, config.run.seed
-    order = Order(source.num_examples, config.data.global_batch_size, seed)
-    batch, of_epoch = order.global_batch_size, order.steps_per_epoch
-    total = config.run.epochs * of_epoch
-    model, variables = stablehlo.make_trainer(config, of_epoch)
-
-    def step(images, epoch, index, boxes):
-        parameters = policies.sample_views(views, seed, epoch, index)
-        boxes = tf.cast(boxes, tf.float32)
-        parameters = tuple({**p, "box": boxes[:, i]} for i, p in enumerate(parameters))
-        whole = {"images": tf.gather(images, index)[:, tf.newaxis], "parameters": parameters, "index": index}
-        return model.train_step(policies.make_views(views, size, whole))
-
+    views, size = policies.resolve(config.augment), config.data.image_size
+    order = Order(source.num_examples, config.data.global_batch_size, config.run.seed)
+    batch, total = order.global_batch_size, config.run.epochs * order.steps_per_epoch
     index, boxes = write_plan(folder, source, order, views, size, min(options.steps or total, total))
     images = np.asarray(source.images)
     np.save(folder / "images.npy", images)
-    spec = tf.TensorSpec
-    inputs = [
-        spec(images.shape, tf.uint8),
-        spec([], tf.int64),
-        spec([batch], tf.int64),
-        spec([batch, len(views), 4], boxes.dtype),
-    ]
-    program = stablehlo.lower(step, inputs, variables)
+    model, variables = stablehlo.make_trainer(config, order.steps_per_epoch)
+    step = make_step(model, views, size, config.run.seed)
+    inputs = [(images.shape, tf.uint8), ([], tf.int64), ([batch], tf.int64), ([batch, len(views), 4], boxes.dtype)]
+    program = stablehlo.lower(step, [tf.TensorSpec(*kind) for kind in inputs], variables)
     (folder / "step.stablehlo").write_text(program.text)
     np.savez(folder / "initial.npz", **{f"{i:05d}:{name}": value for i, (name, value) in enumerate(program.state)})
     meta = {
         "results": sorted(["loss", "learning_rate", *model.log_names]),
         "updated": program.updated,
-        "steps_per_epoch": of_epoch,
-        "epochs": config.run.epochs,
+        "steps_per_epoch": order.steps_per_epoch,
         "batch_size": batch,
         "precision": config.devices.precision,
         "operations_per_step": 3 * len(views) * forward_operations(model, size) * batch,
@@ -81,19 +65,39 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
         "image_size": size,
     }
     if options.check_steps:
-        compiled = tf.function(step, jit_compile=True, autograph=False)
-        held = tf.constant(images)
-        losses = []
-        for i in range(options.check_steps):
-            if i % of_epoch == 0:
-                model.reset_metrics()
-            epoch = tf.constant(i // of_epoch, tf.int64)
-            losses.append(float(compiled(held, epoch, tf.constant(index[i], tf.int64), tf.constant(boxes[i]))["loss"]))
+        losses = take_steps(step, model, order.steps_per_epoch, images, index[: options.check_steps], boxes)
         np.savez(folder / "expected.npz", losses=losses, **{name: v.numpy() for name, v in variables.items()})
     write_json(folder / "meta.json", meta)
-    print(
-        f"Wrote {folder}: {len(index)} steps of {keras.config.floatx()}, {len(program.text) / 1e6:.1f} MB of StableHLO."
-    )
+    print(f"Done: {len(index)} steps are planned in {folder}, the program has {len(program.text) / 1e6:.1f} MB.")
+
+
+def make_step(model, views, size, seed):
+    """One update from images that are all on the device: what each shows is drawn there, but for its crop."""
+    import tensorflow as tf
+
+    from simsiam_tf.augment import policies
+
+    def step(images, epoch, index, boxes):
+        parameters = policies.sample_views(views, seed, epoch, index)
+        boxes = tf.cast(boxes, tf.float32)
+        parameters = tuple({**p, "box": boxes[:, i]} for i, p in enumerate(parameters))
+        whole = {"images": tf.gather(images, index)[:, tf.newaxis], "parameters": parameters, "index": index}
+        return model.train_step(policies.make_views(views, size, whole))
+
+    return step
+
+
+def take_steps(step, model, steps_per_epoch, images, index, boxes) -> list[float]:
+    """The first steps by TensorFlow itself, to compare with: their losses."""
+    import tensorflow as tf
+
+    compiled, held, losses = tf.function(step, jit_compile=True, autograph=False), tf.constant(images), []
+    for i, of_step in enumerate(index):
+        if i % steps_per_epoch == 0:
+            model.reset_metrics()
+        epoch = tf.constant(i // steps_per_epoch, tf.int64)
+        losses.append(float(compiled(held, epoch, tf.constant(of_step, tf.int64), tf.constant(boxes[i]))["loss"]))
+    return losses
 
 
 def write_plan(folder, source, order, views, size, steps):

@@ -112,10 +112,11 @@ class Workdir:
             ) from error
         except OSError:  # a file system without locks
             return
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}\n")
-        file.flush()
         _LOCKS[self.root] = file
+        if not self.is_finished():  # else nothing is going to happen
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}\n")
+            file.flush()
 
     @property
     def config_path(self) -> pathlib.Path:
