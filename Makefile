@@ -16,7 +16,7 @@ help:
 	@echo "make test-tpu-build  the core tests under tensorflow-tpu, on the CPU: in .venv-tpu-build"
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff rewrite the code's layout"
-	@echo "make clean     remove .venv and what Python cached; runs/ stays"
+	@echo "make clean     remove .venv, .venv-tpu-check, .venv-tpu-build and what Python cached; runs/ stays"
 
 # The first of these that is a Python 3.11 to 3.13 and can make environments.
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11 python
@@ -76,5 +76,5 @@ format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-tpu-check .venv-tpu-build .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

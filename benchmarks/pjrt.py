@@ -84,6 +84,46 @@ class Step:
         return arrays[: self._results]
 
 
+class Clock:
+    """The time of steps that are computed while the next ones are being sent; the first two are left out."""
+
+    WARM_UP = 2
+
+    def __init__(self, batch_size: int):
+        self._batch_size, self._steps, self._counted, self._seconds = batch_size, 0, 0, 0.0
+        self._begun = self._start = time.perf_counter()
+
+    def after_step(self, loss, last: bool) -> None:
+        """Waits for the device now and then, and at an epoch's end, which is not counted beyond that."""
+        self._steps += 1
+        if self._steps <= self.WARM_UP:
+            loss.block_until_ready()
+            self._start = time.perf_counter()
+            return
+        self._counted += 1
+        if last or self._counted % 8 == 0:  # let a few steps queue up, not hundreds
+            loss.block_until_ready()
+            now = time.perf_counter()
+            self._seconds += now - self._start
+            self._start = now
+
+    def resume(self) -> None:
+        """Goes on after what is no step."""
+        self._start = time.perf_counter()
+
+    @property
+    def wall_seconds(self) -> float:
+        return time.perf_counter() - self._begun
+
+    @property
+    def step_seconds(self) -> float | None:
+        return self._seconds / self._counted if self._counted else None
+
+    @property
+    def images_per_second(self) -> float | None:
+        return self._batch_size / self.step_seconds if self._counted else None
+
+
 def matrix_rate(dtype: str, device) -> float:
     """The fastest product of two square matrices on the device, in operations a second."""
     import jax

@@ -15,7 +15,6 @@ import json
 import os
 import pathlib
 import sys
-import time
 
 import numpy as np
 
@@ -36,11 +35,16 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
 
     config = definitions.training_config_of([f"--workdir={options.workdir}", *arguments])
     source = open_source(config.data, config.data.train_split).first(config.data.max_examples)
-    if source.images is None or config.devices.accumulate_steps > 1:
-        sys.exit("error: the data set must be one that is held in memory, and --accumulate_steps 1.")
+    if source.files is not None:
+        sys.exit(f"error: the data set must be one that is held in memory. Received: {source.name}, in files.")
+    if config.devices.accumulate_steps > 1:
+        sys.exit(f"error: --accumulate_steps must be 1 here. Received: {config.devices.accumulate_steps}.")
     Workdir.of_new_run(config)
     folder = pathlib.Path(options.workdir) / "pjrt"
+    if (folder / "state.npz").exists():
+        sys.exit(f"error: a run has begun in {folder}; move it away, or give another --workdir.")
     folder.mkdir(exist_ok=True)
+    (folder / "expected.npz").unlink(missing_ok=True)
     views, size = policies.resolve(config.augment), config.data.image_size
     order = Order(source.num_examples, config.data.global_batch_size, config.run.seed)
     batch, total = order.global_batch_size, config.run.epochs * order.steps_per_epoch
@@ -59,7 +63,7 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
         "steps_per_epoch": order.steps_per_epoch,
         "batch_size": batch,
         "precision": config.devices.precision,
-        "operations_per_step": 3 * len(views) * forward_operations(model, size) * batch,
+        "operations_per_step": 3 * len(views) * stablehlo.forward_operations(model, size) * batch,
         "recipe": config.recipe,
         "arch": config.model.arch,
         "image_size": size,
@@ -118,22 +122,6 @@ def write_plan(folder, source, order, views, size, steps):
     return index, boxes
 
 
-def forward_operations(model, size) -> int:
-    """Operations of convolutions and dense layers for one view of one image, forward; backward takes twice as many."""
-    import tensorflow as tf
-
-    def forward(x):
-        return [model.predictor(z) for z in model.encode((x,))]
-
-    graph = (
-        tf.function(forward).get_concrete_function(tf.TensorSpec([1, size, size, 3], tf.keras.config.floatx())).graph
-    )
-    profiler = tf.compat.v1.profiler
-    wanted = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
-    wanted = wanted.with_node_names(show_name_regexes=[".*Conv2D.*", ".*MatMul.*"]).with_empty_output().build()
-    return profiler.profile(graph, options=wanted).total_float_ops
-
-
 def run(options: argparse.Namespace) -> None:
     """Trains; needs JAX and NumPy alone."""
     import jax
@@ -150,28 +138,30 @@ def run(options: argparse.Namespace) -> None:
     until = min(options.steps or len(index), len(index))
     averages = [i for i, name in enumerate(names) if name.startswith("averages/")]
     print(f"Compiled in {seconds:.0f} s for {device.device_kind}; steps {done} to {until}", flush=True)
-    losses, times = [], []
+    losses, clock = [], pjrt.Clock(meta["batch_size"])
     for i in range(done, until):
         if i % of_epoch == 0:
             for k in averages:
                 step.state[k] = step.put(np.zeros_like(values[k]))
-        start = time.perf_counter()
         results = step(
             images, step.put(np.int64(i // of_epoch)), step.put(index[i].astype(np.int64)), step.put(boxes[i])
         )
         losses.append(results[meta["results"].index("loss")])
-        if i % 8 == 7 or i + 1 == until:  # let a few steps queue up, not hundreds
-            losses[-1].block_until_ready()
-        times.append(time.perf_counter() - start)
+        clock.after_step(losses[-1], last=(i + 1) % of_epoch == 0 or i + 1 == until)
         if (i + 1) % of_epoch == 0 or i + 1 == until:
-            epoch = dict(zip(meta["results"], (float(r) for r in results), strict=True))
-            rate = len(times) * meta["batch_size"] / sum(times)
-            epoch = {"epoch": i // of_epoch + 1, "step": i + 1, **epoch, "images_per_second": rate}
-            print(json.dumps(epoch), flush=True)
-            save_state(folder, names, step.state, epoch)
-            if i + 1 < until:
-                times = []
-    result = {"losses": [float(loss) for loss in losses], **measure(meta, executable, device, times, pjrt)}
+            line = {
+                "epoch": i // of_epoch + 1,
+                "step": i + 1,
+                **dict(zip(meta["results"], map(float, results), strict=True)),
+            }
+            line |= {"images_per_second": clock.images_per_second, "wall_seconds": clock.wall_seconds}
+            print(json.dumps(line), flush=True)
+            save_state(folder, names, step.state, line)
+            clock.resume()
+    if not losses:
+        print(f"Done before: the state of step {done} is in {folder / 'state.npz'}.")
+        return
+    result = {"losses": [float(loss) for loss in losses], **measure(meta, executable, device, clock, pjrt)}
     result |= compare(folder, names, step.state, result["losses"]) if done == 0 else {}
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(result) + "\n")
@@ -179,20 +169,19 @@ def run(options: argparse.Namespace) -> None:
     print(f"Done: the state of step {until} is in {folder / 'state.npz'}.")
 
 
-def measure(meta, executable, device, times, pjrt) -> dict:
-    """Speed and memory of the last epoch's steps; the first two are left out where there are more."""
-    times = times[2:] or times
-    seconds = sum(times) / len(times) if times else float("nan")
-    dtype = {"bfloat16": "bfloat16", "float16": "float16"}.get(meta["precision"], "float32")
+def measure(meta, executable, device, clock, pjrt) -> dict:
+    """Speed and memory."""
+    dtype = {"bfloat16": "bfloat16", "float16": "float16", "float64": "float64"}.get(meta["precision"], "float32")
     rate, memory = pjrt.matrix_rate(dtype, device), executable.get_compiled_memory_stats()
+    seconds = clock.step_seconds
     return {
         "what": "the TensorFlow training step, compiled by XLA, run through JAX's runtime",
         "device": device.device_kind,
         **{name: meta[name] for name in ("recipe", "arch", "image_size", "batch_size", "precision")},
         "step_seconds": seconds,
-        "images_per_second": meta["batch_size"] / seconds,
+        "images_per_second": clock.images_per_second,
         "matrix_operations_per_second": rate,
-        "share_of_matrix_rate": meta["operations_per_step"] / seconds / rate,
+        "share_of_matrix_rate": meta["operations_per_step"] / seconds / rate if seconds else None,
         "temporary_gib": memory.temp_size_in_bytes / 2**30,
         "argument_gib": memory.argument_size_in_bytes / 2**30,
     }
@@ -249,6 +238,10 @@ def load(options: argparse.Namespace) -> None:
         if name in variables:
             variables[name].assign(value)
     Checkpoints(model, tf.distribute.get_strategy(), workdir.checkpoints, config.run.keep_checkpoints).save()
+    if not workdir.metrics_path.exists():
+        for line in (folder / "metrics.jsonl").read_text().splitlines():
+            if json.loads(line)["step"] % meta["steps_per_epoch"] == 0:  # of whole epochs
+                workdir.append_metrics(json.loads(line))
     print(f"Done: step {step} is a checkpoint in {workdir.checkpoints}, for evaluate.py --workdir={workdir.root}.")
 
 

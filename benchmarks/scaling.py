@@ -4,7 +4,7 @@ python benchmarks/scaling.py [--arch=resnet18 --image_size=32 --global_batch_siz
 
 Replicas are logical devices of one CPU, which share its cores: at the same global batch the work is the same, so that
 more time is what dividing it costs. All-reduces and bytes are those of the step as lowered for a TPU. The least
-possible is one float32 for each trainable weight, and for each batch-norm channel and view two statistics forward and
+possible is one number for each trainable weight, and for each batch-norm channel and view two statistics forward and
 two gradients backward.
 """
 
@@ -66,7 +66,10 @@ def measure(options, replicas: int) -> dict:
     sizes = [math.prod(int(n) for n in kind.split("x")[:-1]) * bits[kind.split("x")[-1]] // 8 for kind in found]
     norms = [layer for layer in alone._flatten_layers() if isinstance(layer, BatchNormalization)]
     channels = sum(layer.moving_mean.shape[0] for layer in norms)
-    least = 4 * (sum(math.prod(v.shape) for v in alone.trainable_variables) + 2 * 2 * 2 * channels)
+    size = model.trainable_variables[0].dtype  # mixed precision keeps both in float32
+    least = (8 if size == "float64" else 4) * (
+        sum(math.prod(v.shape) for v in alone.trainable_variables) + 2 * 2 * 2 * channels
+    )
     return {
         "replicas": replicas,
         "step_seconds": statistics.median(seconds[2:]),

@@ -145,3 +145,18 @@ def make_trainer(config: Config, steps_per_epoch: int):
     model = build.make_trainer(config, steps_per_epoch)
     held = {"model": model.variables, "optimizer": model.optimizer.variables, "averages": model.metrics_variables}
     return model, {f"{kind}/{v.path}": v.value for kind, group in held.items() for v in group}
+
+
+def forward_operations(model, size) -> int:
+    """Operations of convolutions and dense layers for one view of one image, forward; backward takes twice as many."""
+
+    def forward(x):
+        return [model.predictor(z) for z in model.encode((x,))]
+
+    graph = (
+        tf.function(forward).get_concrete_function(tf.TensorSpec([1, size, size, 3], tf.keras.config.floatx())).graph
+    )
+    profiler = tf.compat.v1.profiler
+    wanted = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
+    wanted = wanted.with_node_names(show_name_regexes=[".*Conv2D.*", ".*MatMul.*"]).with_empty_output().build()
+    return profiler.profile(graph, options=wanted).total_float_ops

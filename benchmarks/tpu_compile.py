@@ -96,7 +96,7 @@ def main() -> None:
         path = pathlib.Path(folder) / "step.stablehlo"
         path.write_text(program.text)
         command = [
-            os.environ.get("XPY", sys.executable),
+            sys.executable,
             __file__,
             f"--program={path}",
             f"--topology={options.topology}",

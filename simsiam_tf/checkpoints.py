@@ -1,7 +1,9 @@
 """Checkpoints: weights, optimiser, step and running averages, so that a run goes on where it stopped."""
 
 import hashlib
+import os
 import pathlib
+import shutil
 import sys
 import time
 
@@ -39,7 +41,7 @@ class Checkpoints:
     """
 
     def __init__(self, model: SSLModel, strategy: tf.distribute.Strategy, directory: pathlib.Path, keep: int):
-        self._model, self._strategy, self._directory = model, strategy, directory
+        self._model, self._strategy, self._directory, self._keep = model, strategy, directory, keep
         self._checkpoint = tf.train.Checkpoint(
             model=_trackable(model.variables),
             optimizer=_trackable(model.optimizer.variables),
@@ -47,10 +49,6 @@ class Checkpoints:
         )
         self._saved_step = -1
         self._is_chief = workers.is_chief(strategy)
-        if self._is_chief:
-            self._manager = tf.train.CheckpointManager(
-                self._checkpoint, str(directory), max_to_keep=keep, step_counter=None, checkpoint_name="step"
-            )
 
     @property
     def step(self) -> int:
@@ -63,9 +61,20 @@ class Checkpoints:
         return self._saved_step
 
     def save(self) -> None:
-        """Saves the present step, unless that is done already."""
+        """Saves the present step, unless that is done already, and drops what is more than to be kept."""
         if self._is_chief and self._saved_step != self.step:
-            self._manager.save(checkpoint_number=self.step)
+            draft = self._directory / "draft"
+            shutil.rmtree(draft, ignore_errors=True)  # what a kill left of an earlier save
+            written = pathlib.Path(self._checkpoint.write(str(draft / f"step-{self.step}")))
+            # The index comes last: without it there is no checkpoint.
+            for part in sorted(written.parent.glob(f"{written.name}.*"), key=lambda path: path.suffix == ".index"):
+                _flush(part)
+                part.replace(self._directory / part.name)
+            _flush(self._directory)
+            shutil.rmtree(draft)
+            for old in saved_checkpoints(self._directory)[self._keep :]:
+                for part in (pathlib.Path(f"{old}.index"), *self._directory.glob(f"{pathlib.Path(old).name}.data-*")):
+                    part.unlink(missing_ok=True)
         self._saved_step = self.step
 
     def restore_latest(self) -> int:
@@ -75,33 +84,74 @@ class Checkpoints:
             UsageError: if there are checkpoints and none can be read.
         """
         there = saved_checkpoints(self._directory) if self._is_chief else []
-        found = any(self._restores(path) for path in there)
+        found = _read_first(self._checkpoint, there)
         if there and not found:
             raise UsageError(
                 "None of the run's checkpoints can be read; move them away to start anew, or give another --workdir. "
                 f"Received: {self._directory}."
             )
-        if workers.chief_says(self._strategy, int(found)):
+        if workers.chief_says(self._strategy, int(bool(found))):
             model = self._model
             state = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
             workers.copy_from_chief(self._strategy, [v.value for v in state])
             self._saved_step = self.step
         return self.step
 
-    def _restores(self, path):
+
+def _flush(path):
+    """Has the system write a file or a folder to its disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:  # some file systems have no such thing for folders
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def _read_first(checkpoint, paths):
+    """Reads the first of the paths that can be read; which it was, or `None`."""
+    for path in paths:
         try:
-            self._checkpoint.restore(path).assert_existing_objects_matched()
-            return True
-        except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:  # cut short, or damaged
+            checkpoint.read(path).assert_existing_objects_matched().expect_partial()
+            return path
+        except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:  # damaged
             reason = (str(error) or type(error).__name__).splitlines()[0]
             print(f"warning: {path} cannot be read ({reason}); trying the one before.", file=sys.stderr)
-            return False
+    return None
 
 
 def saved_checkpoints(directory: pathlib.Path) -> list[str]:
     """The checkpoints of a run, the latest first; whether they can be read is not looked at."""
     paths = [str(path.with_suffix("")) for path in directory.glob("step-*.index")]
     return sorted(paths, key=lambda path: int(path.rpartition("-")[2]), reverse=True)
+
+
+def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = "") -> str:
+    """Restores a method's weights for evaluation.
+
+    Args:
+        model: the method.
+        directory: of the run's checkpoints.
+        checkpoint: a certain one; by default the latest that can be read.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    paths = [checkpoint.removesuffix(".index")] if checkpoint else saved_checkpoints(directory)
+    if not paths:
+        raise UsageError(f"The run has no checkpoint yet; looked in {directory}.")
+    try:
+        path = _read_first(tf.train.Checkpoint(model=_trackable(model.variables)), paths)
+    except AssertionError:  # of another model
+        path = None
+    if path is None:
+        wrong = f"--checkpoint must be a checkpoint of this run. Received: {checkpoint}."
+        raise UsageError(wrong if checkpoint else f"None of the run's checkpoints can be read; looked in {directory}.")
+    return path
 
 
 def weights_sha256(model: SSLModel) -> str:
@@ -111,31 +161,6 @@ def weights_sha256(model: SSLModel) -> str:
         digest.update(variable.path.encode())
         digest.update(np.ascontiguousarray(variable.value.numpy()).tobytes())
     return digest.hexdigest()
-
-
-def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = "") -> str:
-    """Restores a method's weights for evaluation.
-
-    Args:
-        model: the method.
-        directory: of the run's checkpoints.
-        checkpoint: a certain one; by default the latest.
-
-    Returns:
-        The checkpoint's path.
-
-    Raises:
-        UsageError: if there is none.
-    """
-    path = checkpoint.removesuffix(".index") or next(iter(saved_checkpoints(directory)), None)
-    if not path:
-        raise UsageError(f"The run has no checkpoint yet; looked in {directory}.")
-    try:
-        reader = tf.train.Checkpoint(model=_trackable(model.variables))
-        reader.restore(path).assert_existing_objects_matched().expect_partial()
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
-        raise UsageError(f"--checkpoint must be a checkpoint of this run. Received: {path}.") from error
-    return path
 
 
 class Saver:
@@ -152,6 +177,11 @@ class Saver:
         self._every_steps = every_steps
         self._every_seconds = every_minutes * 60
         self._last = time.monotonic()
+
+    @property
+    def step(self) -> int:
+        """Updates made so far."""
+        return self._checkpoints.step
 
     @property
     def is_due(self) -> bool:

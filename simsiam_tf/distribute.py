@@ -43,6 +43,7 @@ def make_strategy(devices: DeviceConfig) -> tf.distribute.Strategy:
     """
     strategy = devices.strategy
     if strategy == "tpu" or (strategy == "auto" and devices.tpu):
+        check(devices.cpu_devices == 1, "A TPU takes no --cpu_devices above 1.", devices.cpu_devices)
         return _tpu_strategy(devices.tpu or "local")
     if strategy == "multiworker" or (strategy == "auto" and len(_workers()) > 1):
         return _multi_worker_strategy(devices)
@@ -51,7 +52,7 @@ def make_strategy(devices: DeviceConfig) -> tf.distribute.Strategy:
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
-    if strategy == "mirrored" or (strategy == "auto" and len(gpus) > 1):
+    if strategy != "one" and len(gpus) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
 
@@ -70,9 +71,13 @@ def _workers():
     """The addresses of TF_CONFIG, the chief's first."""
     text = os.environ.get("TF_CONFIG") or "{}"
     try:
-        cluster = json.loads(text).get("cluster", {})
-        return [*cluster.get("chief", []), *cluster.get("worker", [])]
-    except (ValueError, AttributeError) as error:
+        config = json.loads(text)
+        cluster = config.get("cluster", {})
+        found = [*cluster.get("chief", []), *cluster.get("worker", [])]
+        if len(found) > 1:
+            cluster[config["task"]["type"]][config["task"]["index"]]  # this process' own address
+        return found
+    except (ValueError, AttributeError, KeyError, IndexError, TypeError) as error:
         raise UsageError(
             'TF_CONFIG must be JSON as {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", '
             f'"index": 0}}}}, with another index on each machine. Received: {text}.'

@@ -9,6 +9,7 @@ import tensorflow as tf
 from simsiam_tf import distribute, workers
 from simsiam_tf.checkpoints import Saver
 from simsiam_tf.config import DeviceConfig
+from simsiam_tf.data.pipeline import Order
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.progress import verbosity
 from simsiam_tf.stopping import StopSignals
@@ -22,11 +23,12 @@ def run_epochs(
     callbacks: list[keras.callbacks.Callback],
     saver: Saver,
     devices: DeviceConfig,
-    epochs: tuple[int, int],
-    steps_per_epoch: int,
-    global_batch_size: int,
+    order: Order,
+    epochs: range,
 ) -> None:
     """Trains from the optimizer's step on, wherever in an epoch that is.
+
+    Each epoch's last step is saved before its end is worked on. If only that is missing, it is all that is done.
 
     Args:
         model: a compiled method whose optimizer is built.
@@ -38,47 +40,51 @@ def run_epochs(
             `on_train_batch_end` comes once for each execution, with its last step.
         saver: saves when it is time.
         devices: steps of an execution, parts of a batch, XLA.
-        epochs: those on record, and those of the whole run.
-        steps_per_epoch: updates in an epoch.
-        global_batch_size: images of an update over all replicas.
+        order: of the images: steps of an epoch, images of a step.
+        epochs: those that are not on record yet, up to the run's end.
 
     Raises:
         Stopped: after SIGTERM or an interrupt, once the step that it came in is saved.
     """
-    iterator = iter(distribute.dataset_of(strategy, make_dataset, global_batch_size, devices.accumulate_steps))
-    execute = _executor(model, strategy, prepare, devices)
     list_of_callbacks = keras.callbacks.CallbackList(
         [keras.callbacks.ProgbarLogger(), *callbacks],
         model=model,
-        epochs=epochs[1],
-        steps=steps_per_epoch,
+        epochs=epochs.stop,
+        steps=order.steps_per_epoch,
         verbose=verbosity() if workers.is_chief(strategy) else 0,
     )
-    done = int(model.optimizer.iterations.numpy())
+    data = distribute.dataset_of(strategy, make_dataset, order.global_batch_size, devices.accumulate_steps)
     list_of_callbacks.on_train_begin()
     with StopSignals() as signals:
-        for epoch in range(*epochs):
-            at = done - epoch * steps_per_epoch  # all of the epoch's steps, if only its record is missing
-            if at == 0:
-                model.reset_metrics()  # else the averages of the epoch's first part came with the checkpoint
+        executor = _Executor(model, strategy, iter(data), prepare, devices, lambda: (saver.is_due, signals.received))
+        for epoch in epochs:
             list_of_callbacks.on_epoch_begin(epoch)
-            pace, logs = _Pace(global_batch_size), _restored_logs(model, done)
-            while at < steps_per_epoch:
-                count = min(devices.steps_per_execution, steps_per_epoch - at)
-                list_of_callbacks.on_train_batch_begin(at)
-                results = execute(iterator, count, saver.is_due, signals.received)
-                at, done = at + count, done + count
-                logs = {name: float(value) for name, value in results.items()}
-                logs |= pace.after(count, logs.pop("seconds_waited"))
-                save, stop = logs.pop("save") > 0, logs.pop("stop") > 0
-                list_of_callbacks.on_train_batch_end(at - 1, logs)
-                if save or stop or saver.is_due_at(done):
+            logs = _restored_logs(model, saver.step)
+            for at, newest in _steps(model, executor, list_of_callbacks, order, epoch, devices):
+                logs, (save, stop) = newest, executor.wishes
+                if save or stop or saver.is_due_at(saver.step) or at == order.steps_per_epoch:
                     saver.save()
                 if stop:
-                    raise signals.stopped(done)
+                    raise signals.stopped(saver.step)
             list_of_callbacks.on_epoch_end(epoch, logs)
-            saver.save()
     list_of_callbacks.on_train_end()
+
+
+def _steps(model, executor, callbacks, order, epoch, devices):
+    """Takes the steps that an epoch lacks; after each execution yields how many are done, and the logs."""
+    steps, done = order.steps_per_epoch, int(model.optimizer.iterations.numpy())
+    at = done - epoch * steps
+    if at == 0:
+        model.reset_metrics()  # else the averages of the epoch's first part came with the checkpoint
+    pace = _Pace(order.global_batch_size)
+    while at < steps:
+        count = min(devices.steps_per_execution, steps - at)
+        callbacks.on_train_batch_begin(at)
+        logs, seconds_waited = executor(count)
+        logs |= pace.after(count, None if devices.deterministic else seconds_waited)
+        at += count
+        callbacks.on_train_batch_end(at - 1, logs)
+        yield at, logs
 
 
 def _restored_logs(model, step):
@@ -89,48 +95,73 @@ def _restored_logs(model, step):
     return means | {"learning_rate": model.optimizer.learning_rate_at(step - 1)}
 
 
-def _executor(model, strategy, prepare, devices):
-    """Some updates of all replicas in one call, traced once."""
-    compiled = distribute.compiles_step(strategy, devices.jit)
-    train, accumulate = (
-        distribute.compiled(strategy, step) if compiled else step for step in (model.train_step, model.accumulate_step)
-    )
+class _Executor:
+    """Some updates of all replicas in one call, traced once.
 
-    def timed_next(iterator):
-        if devices.deterministic:  # which forbids to look at the clock
+    Args:
+        model: a compiled method.
+        strategy: that it was made under.
+        iterator: over distributed batches.
+        prepare: what each replica does to its batch first.
+        devices: parts of a batch, XLA.
+        wishes: what this process wishes at the moment: to save, to stop.
+
+    Attributes:
+        wishes: what all wish since the latest execution. Several workers must do the same after the same step, or
+            one would wait for ever for another that has stopped: there a wish has to be made before an execution.
+    """
+
+    def __init__(self, model, strategy, iterator, prepare, devices, wishes: Callable[[], tuple[bool, bool]]):
+        self._model, self._strategy, self._iterator, self._prepare = model, strategy, iterator, prepare
+        self._devices, self._wishes = devices, wishes
+        self._several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        compiled = distribute.compiles_step(strategy, devices.jit)
+        steps = model.train_step, model.accumulate_step
+        self._train, self._accumulate = (distribute.compiled(strategy, s) if compiled else s for s in steps)
+        self._execute = tf.function(self._many, autograph=False)
+        self._agree = tf.function(self._sum, autograph=False)
+        self.wishes = (False, False)
+
+    def __call__(self, count: int) -> tuple[dict[str, float], float]:
+        """Makes so many updates; the logs, and the seconds waited for input."""
+        save, stop = self._agree(tf.constant(self._wishes(), tf.float32)).numpy() if self._several else (0, 0)
+        logs, waited = self._execute(self._iterator, tf.constant(count))
+        logs = {name: float(value) for name, value in logs.items()}
+        self.wishes = (save > 0, stop > 0) if self._several else self._wishes()
+        return logs, float(waited)
+
+    def _sum(self, mine):
+        everyone = self._strategy.run(lambda: distribute.all_reduce_mean(tf.identity(mine)))
+        return self._strategy.experimental_local_results(everyone)[0]
+
+    def _many(self, iterator, count):
+        def body(i, _, waited):
+            logs, seconds = self._one(iterator)
+            return i + 1, logs, waited + seconds
+
+        nothing = {name: tf.zeros([], keras.config.floatx()) for name in self._model.step_log_names}
+        start = tf.constant(0), nothing, tf.zeros([], tf.float64)
+        return tf.while_loop(lambda i, *_: i < count, body, start)[1:]
+
+    def _one(self, iterator):
+        waited = tf.zeros([], tf.float64)
+        for _ in range(self._devices.accumulate_steps - 1):
+            batch, seconds = self._timed_next(iterator)
+            waited += seconds
+            self._strategy.run(lambda batch: self._accumulate(self._prepare(batch)), args=(batch,))
+        batch, seconds = self._timed_next(iterator)
+        logs = self._strategy.run(lambda batch: self._train(self._prepare(batch)), args=(batch,))
+        logs = {name: self._strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
+        return logs, waited + seconds
+
+    def _timed_next(self, iterator):
+        if self._devices.deterministic:  # which forbids to look at the clock
             return next(iterator), tf.zeros([], tf.float64)
         start = tf.timestamp()
         with tf.control_dependencies([start]):
             batch = next(iterator)
         with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
             return batch, tf.timestamp() - start
-
-    def one(iterator, waited):
-        for part in range(devices.accumulate_steps):
-            batch, seconds = timed_next(iterator)
-            waited += seconds
-            if part + 1 < devices.accumulate_steps:
-                strategy.run(lambda batch: accumulate(prepare(batch)), args=(batch,))
-        logs = strategy.run(lambda batch: train(prepare(batch)), args=(batch,))
-        logs = {name: strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
-        return {**logs, "seconds_waited": waited}
-
-    @tf.function(autograph=False)
-    def execute(iterator, count, save, stop):
-        # What any process wants, all do: else one would wait for ever for another that has stopped.
-        wanted = strategy.run(lambda: distribute.all_reduce_mean(tf.cast([save, stop], tf.float32)))
-        wanted = strategy.experimental_local_results(wanted)[0]
-        logs = {name: tf.zeros([], keras.config.floatx()) for name in (*model.trackers, "learning_rate")}
-        _, logs = tf.while_loop(
-            lambda i, _: i < count,
-            lambda i, logs: (i + 1, one(iterator, logs["seconds_waited"])),
-            (0, {**logs, "seconds_waited": tf.zeros([], tf.float64)}),
-        )
-        return {**logs, "save": wanted[0], "stop": wanted[1]}
-
-    return lambda iterator, count, save, stop: execute(
-        iterator, tf.constant(count), tf.constant(save), tf.constant(stop)
-    )
 
 
 class _Pace:
@@ -143,15 +174,14 @@ class _Pace:
         self._global_batch_size = global_batch_size
         self._start, self._waited, self._steps, self._is_first = time.perf_counter(), 0.0, 0, True
 
-    def after(self, steps: int, seconds_waited: float) -> dict[str, float]:
-        """The epoch so far, after an execution: `images_per_second` and `input_wait_fraction`."""
+    def after(self, steps: int, seconds_waited: float | None) -> dict[str, float]:
+        """The epoch so far, after an execution: `images_per_second` and, if measured, `input_wait_fraction`."""
         self._steps += steps
-        self._waited += seconds_waited
         now = time.perf_counter()
-        logs = {
-            "images_per_second": self._steps * self._global_batch_size / (now - self._start),
-            "input_wait_fraction": min(self._waited / (now - self._start), 1.0),
-        }
+        logs = {"images_per_second": self._steps * self._global_batch_size / (now - self._start)}
+        if seconds_waited is not None:
+            self._waited += seconds_waited
+            logs["input_wait_fraction"] = min(self._waited / (now - self._start), 1.0)
         if self._is_first:
             self._start, self._waited, self._steps, self._is_first = now, 0.0, 0, False
         return logs

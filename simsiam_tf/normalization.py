@@ -45,10 +45,14 @@ def each_view(network: keras.Model, views: Sequence[tf.Tensor], training: bool) 
 
 
 def _knows_views(network):
-    """Whether nothing in a network mixes the images of a batch except our batch norm: somebody's own layer might."""
-    layers = network._flatten_layers()
-    ours = (type(layer).__module__.startswith(("keras.", "simsiam_tf.")) for layer in layers)
-    return all(ours) and not any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers)
+    """Whether nothing in a network mixes the images of a batch except our batch norm: somebody's own layer might.
+
+    Functions of `keras.ops` in a functional model are not looked at; they are taken to keep images apart.
+    """
+    layers = list(network._flatten_layers())
+    known = all(type(layer).__module__.startswith(("keras.", "simsiam_tf.")) for layer in layers)
+    mixing = keras.layers.BatchNormalization, keras.layers.SpectralNormalization, keras.layers.Lambda
+    return known and not any(isinstance(layer, mixing) for layer in layers)
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
@@ -134,9 +138,11 @@ class BatchNormalization(keras.layers.Layer):
         mean, variance = tf.nn.moments(wide, [1])  # [V, C]
         count = tf.cast(tf.shape(wide)[1] * distribute.num_replicas(), self.variable_dtype)
         if distribute.num_replicas() > 1:
-            # One packed all-reduce: the global variance is the mean of the local ones plus that of the means.
-            packed = distribute.all_reduce_mean(tf.stack([mean, variance + tf.square(mean)]))
-            mean, variance = packed[0], tf.maximum(packed[1] - tf.square(packed[0]), 0.0)
+            # One packed all-reduce: the global variance is the mean of the local ones plus that of the means. Means
+            # are taken from the moving one, which all replicas share, so that a large mean costs no digits.
+            origin = tf.stop_gradient(tf.convert_to_tensor(self.moving_mean))
+            packed = distribute.all_reduce_mean(tf.stack([mean - origin, variance + tf.square(mean - origin)]))
+            mean, variance = packed[0] + origin, tf.maximum(packed[1] - tf.square(packed[0]), 0.0)
         self._update_moving(tf.unstack(mean), tf.unstack(variance * count / tf.maximum(count - 1.0, 1.0)))
         y = self._normalize(wide, mean[:, tf.newaxis], variance[:, tf.newaxis])
         return tf.reshape(y, tf.shape(x))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import pathlib
 
 import keras
@@ -32,13 +33,16 @@ def pretrain(config: Config) -> None:
         UsageError: if the request cannot be met; nothing is overwritten then.
         Stopped: after SIGTERM or Ctrl-C, once the step is saved.
     """
-    devices = config.devices
-    strategy = distribute.make_strategy(devices)
-    is_chief = workers.is_chief(strategy)
-    build.set_precision(devices.precision)
-    if devices.deterministic:
+    strategy = distribute.make_strategy(config.devices)
+    build.set_precision(config.devices.precision)
+    if config.devices.deterministic:
         tf.config.experimental.enable_op_determinism()
-    batch = config.data.global_batch_size
+    with workers.naming_lost_workers(strategy):
+        _pretrain(config, strategy)
+
+
+def _pretrain(config, strategy):
+    devices, is_chief, batch = config.devices, workers.is_chief(strategy), config.data.global_batch_size
     # These say at once what cannot be done.
     distribute.per_replica_batch_size(batch, strategy.num_replicas_in_sync, devices.accumulate_steps)
     distribute.compiles_step(strategy, devices.jit)
@@ -50,16 +54,17 @@ def pretrain(config: Config) -> None:
     workdir = _open_workdir(config, strategy)
     if workdir is None:
         return
+    alike = {**config.identity(), "steps_per_execution": devices.steps_per_execution, "images": source.num_examples}
+    workers.check_same_run(strategy, json.dumps(alike, default=str))
     # Only the chief writes: another worker's bad images are in what it prints.
     skipped = workdir.skipped_path if is_chief else None
-    sources = [source, *([knn.bank, knn.queries] if knn else [])]
-    with listing_bad_images(sources, skipped), workers.naming_lost_workers(strategy):
+    with listing_bad_images([source, *([knn.bank, knn.queries] if knn else [])], skipped):
         digest = _train(config, strategy, source, order, views, knn, workdir)
     if is_chief:
         workdir.add_to_summary({**_summary(config, workdir, knn), "weights_sha256": digest})
         print(f"Done: results in {workdir.summary_path}, checkpoints in {workdir.checkpoints}.")
     else:
-        print(f"Done: the chief wrote the results, in its {workdir.root}.")
+        print(f"Done: the chief wrote the results, in its {workdir.root}; weights {digest['value']}.")
 
 
 _GO, _FINISHED, _REFUSED = range(3)
@@ -72,7 +77,7 @@ def _open_workdir(config, strategy):
         try:
             workdir = Workdir.of_new_run(config)
             verdict = _FINISHED if workdir.is_finished() else _GO
-        except UsageError as error:
+        except Exception as error:  # whatever it is, the others must not wait
             verdict, problem = _REFUSED, error
     verdict = workers.chief_says(strategy, verdict)
     if verdict == _REFUSED:
@@ -84,7 +89,7 @@ def _open_workdir(config, strategy):
 
 
 def _train(config, strategy, source, order, views, knn, workdir):
-    """Trains to the end; the fingerprint of the weights."""
+    """Trains to the end; the record of the weights' fingerprint."""
     run, steps, replicas = config.run, order.steps_per_epoch, strategy.num_replicas_in_sync
     keras.utils.set_random_seed(run.seed)
     with strategy.scope():
@@ -96,27 +101,21 @@ def _train(config, strategy, source, order, views, knn, workdir):
         _announce(config, order, replicas, step)
         workdir.record_resolved(_resolved(config, model, order, replicas))
         workdir.keep_metrics_up_to(step)
-        log = MetricsLog(workdir, steps)
+        log, lines = MetricsLog(workdir, steps), workdir.metrics()
         if step == 0:
             log.write(0, {"knn_top1": knn.accuracy(model.backbone, verbose=True)} if knn else {})
-        lines = workdir.metrics()
-        # An epoch's last step may be saved and its line not yet written.
-        on_record = min(max(lines[-1]["epoch"], (step - 1) // steps), on_record) if lines else on_record
+        elif lines:  # an epoch's last step may be saved and its line not yet written
+            on_record = min(max(lines[-1]["epoch"], (step - 1) // steps), on_record)
         callbacks += [*([KNNMonitor(knn, run.knn_every_epochs, run.epochs)] if knn else []), log]
-    on_record = workers.chief_says(strategy, on_record)
-    make_dataset, prepare = _input(config, strategy, source, order, views, step)
-    saver = Saver(checkpoints, run.save_every_steps, run.save_every_minutes)
     loop.run_epochs(
         model,
         strategy,
-        make_dataset,
-        prepare,
+        *_input(config, strategy, source, order, views, step),
         callbacks,
-        saver,
+        Saver(checkpoints, run.save_every_steps, run.save_every_minutes),
         config.devices,
-        (on_record, run.epochs),
-        steps,
-        order.global_batch_size,
+        order,
+        range(workers.chief_says(strategy, on_record), run.epochs),
     )
     return record(
         weights_sha256(model), of="every model and optimizer variable, ordered by path", step=checkpoints.step

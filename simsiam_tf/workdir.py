@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import platform
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -64,6 +65,7 @@ class Workdir:
         else:  # nothing but what an attempt that ended before its first checkpoint wrote
             workdir.metrics_path.unlink(missing_ok=True)
             workdir.skipped_path.unlink(missing_ok=True)
+            shutil.rmtree(workdir.tensorboard, ignore_errors=True)
             write_json(workdir.config_path, {"config": _portable(config), **_environment()})
         return workdir
 
@@ -133,6 +135,10 @@ class Workdir:
     @property
     def skipped_path(self) -> pathlib.Path:
         return self.root / "skipped.txt"
+
+    @property
+    def tensorboard(self) -> pathlib.Path:
+        return self.root / "tensorboard"
 
     @property
     def checkpoints(self) -> pathlib.Path:

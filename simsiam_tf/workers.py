@@ -2,9 +2,12 @@
 
 import contextlib
 import functools
+import zlib
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
+
+from simsiam_tf.settings import UsageError
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -25,11 +28,12 @@ def copy_from_chief(strategy: tf.distribute.Strategy, variables: Sequence[tf.Var
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
 
-    for dtype in dict.fromkeys(v.dtype for v in variables):  # an all-reduce is of one kind of number
+    for dtype in dict.fromkeys(v.dtype for v in variables):
         alike = [v for v in variables if v.dtype == dtype]
-        by_replica = _copier(strategy)([tf.convert_to_tensor(v) for v in alike])
+        integers = {4: tf.int32, 8: tf.int64}[dtype.size]  # so that adding zeros changes no bit, -0.0's included
+        by_replica = _copier(strategy)([tf.bitcast(tf.convert_to_tensor(v), integers) for v in alike])
         for variable, copy in zip(alike, by_replica, strict=True):
-            variable.assign(strategy.experimental_local_results(copy)[0])
+            variable.assign(tf.bitcast(strategy.experimental_local_results(copy)[0], dtype))
 
 
 @functools.cache
@@ -68,3 +72,20 @@ def chief_says(strategy: tf.distribute.Strategy, number: int) -> int:
         told = tf.Variable(number, trainable=False)
     copy_from_chief(strategy, [told])
     return int(told.numpy())
+
+
+def check_same_run(strategy: tf.distribute.Strategy, settings: str) -> None:
+    """Sees to it that every worker is about to do what the chief does; else they would wait for each other for ever.
+
+    Args:
+        strategy: of the run.
+        settings: all that the number and kind of steps depend on.
+
+    Raises:
+        UsageError: on a worker that was started otherwise.
+    """
+    mine = zlib.crc32(settings.encode()) >> 1
+    if chief_says(strategy, mine) != mine:
+        raise UsageError(
+            "All workers must have the chief's flags and its images; this one has others. Received: " + settings + "."
+        )

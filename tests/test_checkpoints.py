@@ -108,24 +108,36 @@ def test_a_run_of_broken_checkpoints_is_not_started_anew(tmp_path, rng):
         open_checkpoints(make("simsiam"), tmp_path).restore_latest()
 
 
-def test_data_without_its_index_is_no_checkpoint(tmp_path, rng):
-    """What a kill leaves between the two files."""
+def test_what_a_kill_leaves_of_a_save_is_no_checkpoint_and_goes(tmp_path, rng):
+    """Data without its index, and the draft."""
     model, views = make("simsiam"), make_views(rng)
     checkpoints = open_checkpoints(model, tmp_path)
     for _ in range(2):
         model.train_step(views)
         checkpoints.save()
-    (tmp_path / "step-2.index").unlink()
-    assert open_checkpoints(make("simsiam"), tmp_path).restore_latest() == 1
+    (tmp_path / "draft").mkdir()
+    (tmp_path / "step-2.index").rename(tmp_path / "draft" / "step-2.index")
+    other = make("simsiam")
+    again = open_checkpoints(other, tmp_path)
+    assert again.restore_latest() == 1
+    other.train_step(views)
+    again.save()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"step-{step}.{part}" for step in (1, 2) for part in ("data-00000-of-00001", "index")
+    ]
 
 
-def test_a_lost_list_of_checkpoints_loses_none(tmp_path, rng):
-    model = make("simsiam")
-    model.train_step(make_views(rng))
-    open_checkpoints(model, tmp_path).save()
-    (tmp_path / "checkpoint").unlink()
-    assert open_checkpoints(make("simsiam"), tmp_path).restore_latest() == 1
+def test_evaluation_passes_over_a_broken_checkpoint(tmp_path, rng, capsys):
+    model, views = make("simsiam"), make_views(rng)
+    checkpoints = open_checkpoints(model, tmp_path)
+    for _ in range(2):
+        model.train_step(views)
+        checkpoints.save()
+    (tmp_path / "step-2.data-00000-of-00001").write_bytes(b"")
     assert restore_model(make("simsiam"), tmp_path).endswith("step-1")
+    assert "step-2 cannot be read" in capsys.readouterr().err
+    with pytest.raises(UsageError, match=r"must be a checkpoint of this run. Received: .*step-2"):
+        restore_model(make("simsiam"), tmp_path, str(tmp_path / "step-2.index"))
 
 
 def test_the_fingerprint_is_of_every_variable(rng):

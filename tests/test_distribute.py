@@ -46,13 +46,19 @@ def test_uneven_shares_are_refused():
         distribute.per_replica_batch_size(32, 2, 3)
 
 
+TWO_WORKERS = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": %d}}'
+
+
 @pytest.mark.parametrize(
     ("devices", "cluster", "message"),
     [
         ({"strategy": "multiworker"}, None, "needs TF_CONFIG .* Received: no TF_CONFIG"),
         ({"strategy": "multiworker"}, '{"cluster": {"worker": ["a:1"]}}', "at least two workers"),
         ({"strategy": "auto"}, "{worker: a}", "TF_CONFIG must be JSON"),
-        ({"cpu_devices": 2}, '{"cluster": {"worker": ["a:1", "b:1"]}}', "Several workers take no --cpu_devices"),
+        ({}, '{"cluster": {"worker": ["a:1", "b:1"]}}', "TF_CONFIG must be JSON .* another index on each machine"),
+        ({}, TWO_WORKERS % 2, "TF_CONFIG must be JSON .* another index on each machine"),
+        ({"cpu_devices": 2}, TWO_WORKERS % 0, "Several workers take no --cpu_devices above 1. Received: 2"),
+        ({"cpu_devices": 2, "tpu": "local"}, None, "A TPU takes no --cpu_devices above 1. Received: 2"),
     ],
 )
 def test_a_cluster_that_is_none_is_refused(monkeypatch, devices, cluster, message):

@@ -122,3 +122,15 @@ def test_a_stranger_s_batch_norm_sees_one_view_at_a_time(rng, two_replicas, floa
     x1, x2 = rng.standard_normal((8, 3)), 5 + rng.standard_normal((8, 3))
     run_on_both(two_replicas, lambda a, b: each_view(network, (a, b), training=True), x1, x2)
     np.testing.assert_allclose(network.layers[1].moving_mean.numpy(), x2.mean(0), atol=1e-12)
+
+
+def test_a_mean_far_from_zero_costs_no_digits_of_the_variance(rng, two_replicas):
+    """Float32, mean 1000 and deviation 1: as E[x^2] - E[x]^2 it would be off by several percent."""
+    x = (1000 + rng.standard_normal((64, 3))).astype(np.float32)
+    with two_replicas.scope():
+        layer = BatchNormalization()
+        layer.build((None, 3))
+    layer.moving_mean.assign(np.full(3, 1000.5, np.float32))
+    (halves,) = run_on_both(two_replicas, lambda part: layer(part, training=True), x)
+    expected = (x - x.mean(0, dtype=np.float64)) / np.sqrt(x.var(0, dtype=np.float64) + 1e-5)
+    np.testing.assert_allclose(np.concatenate(halves), expected, atol=2e-3)

@@ -6,6 +6,7 @@ import time
 import keras
 import tensorflow as tf
 
+from simsiam_tf.optim import SGD
 from simsiam_tf.workdir import Workdir
 
 
@@ -16,7 +17,7 @@ class MetricsLog(keras.callbacks.Callback):
         super().__init__()
         self._workdir = workdir
         self._steps_per_epoch = steps_per_epoch
-        self._writer = tf.summary.create_file_writer(str(workdir.root / "tensorboard"))
+        self._writer = tf.summary.create_file_writer(str(workdir.tensorboard))
         earlier = workdir.metrics()
         self._start = time.monotonic() - (earlier[-1]["wall_seconds"] if earlier else 0.0)
 
@@ -46,6 +47,12 @@ class HealthCheck(keras.callbacks.Callback):
             raise FloatingPointError(
                 f"The loss became {logs['loss']} at step {batch + 1} of an epoch; "
                 "lower --base_learning_rate or use --warmup_epochs."
+            )
+
+        if logs.get("loss_scale") == SGD.LEAST_SCALE:
+            raise FloatingPointError(
+                "In float16 gradients overflow even when the loss is not scaled, so every step is skipped; "
+                "use --precision=bfloat16, or lower --base_learning_rate."
             )
 
     def on_epoch_end(self, epoch, logs=None):

@@ -41,6 +41,10 @@ class SSLModel(keras.Model):
     def build(self, input_shape=None) -> None:
         self.built = True
 
+    def compile(self, *args, jit_compile=False, **kwargs) -> None:
+        """Keras' `compile`, but without XLA unless asked for: on a CPU it is slower, under tensorflow-tpu it fails."""
+        super().compile(*args, jit_compile=jit_compile, **kwargs)
+
     def call(self, images, training=False):
         """The features of normalised images: `[B, H, W, 3]` to `[B, D]`."""
         return self.backbone(images, training=training)
@@ -65,12 +69,25 @@ class SSLModel(keras.Model):
         """One update (paper Alg. 1): views in, loss, gradient, SGD."""
         learning_rate = tf.convert_to_tensor(self.optimizer.learning_rate)
         gradients = self.loss_gradients(data)
-        for i, earlier in enumerate(self.accumulators):  # gradients of the batch's other parts, if it has any
-            gradients[i] += earlier
-            earlier.assign(tf.zeros_like(earlier))
+        for i, total in enumerate(self.accumulators):  # the gradients of the batch's other parts, if it has any
+            # By assignment, not as a sum: docs/decisions/0005-updates-in-two-assignments.md.
+            total.assign_add(gradients[i])
+            gradients[i] = tf.convert_to_tensor(total)
+            total.assign(tf.zeros_like(total))
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         self.after_step()
-        return {name: tracker.result() for name, tracker in self.trackers.items()} | {"learning_rate": learning_rate}
+        logs = {name: tracker.result() for name, tracker in self.trackers.items()} | {"learning_rate": learning_rate}
+        return logs | ({"loss_scale": tf.convert_to_tensor(self.optimizer.loss_scale)} if self.scales_loss else {})
+
+    @property
+    def scales_loss(self) -> bool:
+        """Whether the optimizer scales the loss, for float16."""
+        return getattr(self.optimizer, "scales_loss", False)
+
+    @property
+    def step_log_names(self) -> tuple[str, ...]:
+        """What `train_step` returns."""
+        return (*self.trackers, "learning_rate", *(("loss_scale",) if self.scales_loss else ()))
 
     def loss_gradients(self, data) -> list[tf.Tensor]:
         """This replica's part of the gradient of the loss over the global batch."""

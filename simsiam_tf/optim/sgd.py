@@ -26,7 +26,7 @@ class SGD(keras.optimizers.Optimizer):
             doubles. (Keras' wrapper looks at one replica only.) A skipped step counts as a step of the schedule.
     """
 
-    _FIRST_SCALE, _GROW_EVERY = 2.0**15, 2000
+    LEAST_SCALE, _FIRST_SCALE, _GROW_EVERY = 1.0, 2.0**15, 2000
 
     def __init__(
         self,
@@ -77,7 +77,8 @@ class SGD(keras.optimizers.Optimizer):
         by = tf.where(good, 1.0 / self.loss_scale, float("nan"))
         steps = tf.where(good, self.good_steps + 1.0, 0.0)
         grow = steps >= self._GROW_EVERY
-        self.loss_scale.assign(tf.where(good, tf.where(grow, 2.0, 1.0), 0.5) * self.loss_scale)
+        changed = tf.where(good, tf.where(grow, 2.0, 1.0), 0.5) * self.loss_scale
+        self.loss_scale.assign(tf.maximum(changed, self.LEAST_SCALE))
         self.good_steps.assign(tf.where(grow, 0.0, steps))
         return [g * tf.cast(by, g.dtype) for g in gradients]
 

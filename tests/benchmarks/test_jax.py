@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import TINY_FLAGS, run_script
 
 pytestmark = pytest.mark.tpu_compile
+pytest.importorskip("jax")
 
 
 def test_a_tiny_step_compiles_for_a_tpu(tmp_path):

@@ -21,6 +21,12 @@ def test_a_divergence_ends_the_run_with_advice():
         HealthCheck().on_train_batch_end(4, {"loss": float("nan")})
 
 
+def test_a_float16_run_that_only_skips_ends_with_advice():
+    HealthCheck().on_train_batch_end(0, {"loss": 0.1, "loss_scale": 2.0})
+    with pytest.raises(FloatingPointError, match=r"every step is skipped; use --precision=bfloat16"):
+        HealthCheck().on_train_batch_end(0, {"loss": 0.1, "loss_scale": 1.0})
+
+
 def test_metrics_go_on_after_a_restart_without_gap_or_repeat(tmp_path):
     workdir = Workdir(tmp_path)
     log = MetricsLog(workdir, steps_per_epoch=10)

@@ -1,4 +1,7 @@
-"""Runs train.py, and sends its process a signal soon after a certain step: killed.py SIGNAL STEP FLAGS..."""
+"""Runs train.py, and sends its process a signal: killed.py SIGNAL STEP|end-of-EPOCH FLAGS...
+
+SIGTERM comes right after a step; SIGKILL within 50 ms after it, or at the beginning of an epoch's end.
+"""
 
 import os
 import pathlib
@@ -11,24 +14,33 @@ import time
 
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
-number, at = signal.Signals[sys.argv[1]], int(sys.argv[2])
+number, where = signal.Signals[sys.argv[1]], sys.argv[2]
 sys.argv = [str(ROOT / "train.py"), *sys.argv[3:]]
 
+from simsiam_tf.callbacks.logging import HealthCheck
 from simsiam_tf.checkpoints import Saver
 
-is_due_at = Saver.is_due_at
+is_due_at, sent = Saver.is_due_at, []
 
 
-def kill():
-    time.sleep(random.Random(at).uniform(0, 0.05))  # in a save, in the next step, or in the epoch's end
+def send(delay=0.0):
+    time.sleep(delay)
     os.kill(os.getpid(), number)
 
 
-def is_due_at_and_kill(self, step):
-    if step == at:
-        threading.Thread(target=kill).start()
+def is_due_at_and_send(self, step):
+    """What the loop asks after each execution."""
+    if step >= int(where) and not sent:
+        sent.append(step)
+        if number == signal.SIGKILL:
+            threading.Thread(target=send, args=(random.Random(step).uniform(0, 0.05),)).start()
+        else:
+            send()
     return is_due_at(self, step)
 
 
-Saver.is_due_at = is_due_at_and_kill  # what the loop asks after each execution
+if where.isdecimal():
+    Saver.is_due_at = is_due_at_and_send
+else:
+    HealthCheck.on_epoch_end = lambda self, epoch, logs: epoch + 1 == int(where.rpartition("-")[2]) and send()
 runpy.run_path(sys.argv[0], run_name="__main__")

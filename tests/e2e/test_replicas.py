@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from simsiam_tf.checkpoints import saved_checkpoints
 from tests.conftest import ROOT, TINY_FLAGS
 
 STEPS = 20
@@ -41,7 +42,8 @@ def train(folder, name, *flags):
     return folder / "0"
 
 
-def start_workers(folder, *flags):
+def start_workers(folder, *flags, others=()):
+    """Two workers; `others` are flags of the second alone."""
     sockets = [socket.socket() for _ in range(2)]
     for s in sockets:
         s.bind(("127.0.0.1", 0))
@@ -52,6 +54,7 @@ def start_workers(folder, *flags):
         start(
             folder / str(i),
             *flags,
+            *(others if i else ()),
             TF_CONFIG=json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": i}}),
         )
         for i in range(2)
@@ -60,7 +63,7 @@ def start_workers(folder, *flags):
 
 def state(workdir):
     """Every number that a run ends with: weights, moving statistics, optimiser, averages."""
-    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(workdir / "checkpoints")))
+    reader = tf.train.load_checkpoint(saved_checkpoints(workdir / "checkpoints")[0])
     names = [n for n in reader.get_variable_to_shape_map() if n.startswith(("model/", "optimizer/", "averages/"))]
     return {name: reader.get_tensor(name) for name in names}
 
@@ -103,37 +106,57 @@ def test_float32_stays_close(alone, tmp_path, devices):
     assert ours[-1]["loss"] == pytest.approx(theirs[-1]["loss"], abs=1e-3)
 
 
-@pytest.mark.slow
-def test_a_signal_to_one_worker_stops_both_and_the_other_needs_no_checkpoint(tmp_path):
-    uninterrupted = train(tmp_path / "whole", "workers", "--precision=float64")
-    folder, flags = tmp_path / "run", ["--precision=float64", "--epochs=2000", "--knn_every_epochs=0"]
-    processes = start_workers(folder, *flags)
-    while not (folder / "0" / "checkpoints").exists():
+def wait_for(processes, happened, folder):
+    while not happened():
         assert all(process.poll() is None for process in processes), (folder / "0.log").read_text()
-        time.sleep(0.2)
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_worker_stops_both_and_both_go_on_from_the_chief_s_checkpoint(tmp_path):
+    flags = ["--max_examples=64", "--epochs=60", "--knn_every_epochs=0"]  # four steps an epoch
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    train(whole, "workers", *flags)
+    processes = start_workers(folder, *flags)
+    wait_for(processes, lambda: (folder / "0" / "checkpoints" / "step-12.index").exists(), folder)
     processes[1].send_signal(signal.SIGTERM)
     for i, process in enumerate(processes):
         assert process.wait(timeout=60) == 143
         assert "Stopped by SIGTERM; saved at step " in (folder / f"{i}.log").read_text()
-    assert not (folder / "1").exists()
     processes = start_workers(folder, *flags)
-    while "Continuing at step" not in (folder / "0.log").read_text():
-        assert all(process.poll() is None for process in processes), (folder / "0.log").read_text()
-        time.sleep(0.2)
-    time.sleep(8)
+    step = int(saved_checkpoints(folder / "0" / "checkpoints")[0].rpartition("-")[2])
+    wait_for(processes, lambda: (folder / "0" / "checkpoints" / f"step-{step + 8}.index").exists(), folder)
     processes[1].kill()
     assert processes[0].wait(timeout=60) == 1
     assert "error: Another worker has gone" in (folder / "0.log").read_text()
-    # Until there the run is the uninterrupted one's, whose schedule is another from then on.
-    assert lines(folder / "0")[1]["loss"] == pytest.approx(lines(uninterrupted)[1]["loss"], abs=1e-9)
-    epochs = [line["epoch"] for line in lines(folder / "0")]
-    assert epochs == list(range(len(epochs)))
+    train(folder, "workers", *flags)
+    assert not (folder / "1").exists()  # it needs no checkpoint, and writes none
+    digests = [json.loads((f / "0" / "summary.json").read_text())["weights_sha256"]["value"] for f in (whole, folder)]
+    assert digests[0] == digests[1]
+    assert f"weights {digests[0]}." in (folder / "1.log").read_text()
+    for ours, theirs in zip(lines(folder / "0"), lines(whole / "0"), strict=True):
+        assert (ours["step"], ours.get("loss")) == (theirs["step"], theirs.get("loss"))
+
+
+def wait_for_errors(processes, folder):
+    codes = [process.wait(timeout=120) for process in processes]
+    logs = [(folder / f"{i}.log").read_text() for i in range(len(processes))]
+    assert not any("Traceback" in log for log in logs), logs
+    return codes, [next(line for line in log.splitlines() if line.startswith("error: ")) for log in logs]
 
 
 def test_what_the_chief_refuses_the_others_do_not_start(tmp_path):
     (tmp_path / "0" / "checkpoints").mkdir(parents=True)
     (tmp_path / "0" / "checkpoints" / "step-1.index").touch()
-    for i, process in enumerate(start_workers(tmp_path)):
-        assert process.wait(timeout=120) == 2
-        said = "checkpoints but no config.json" if i == 0 else "The chief refused the run; it says why."
-        assert f"error: {'--workdir holds ' if i == 0 else ''}{said}" in (tmp_path / f"{i}.log").read_text()
+    codes, (chief, other) = wait_for_errors(start_workers(tmp_path), tmp_path)
+    assert codes == [2, 2]
+    assert chief.startswith("error: --workdir holds checkpoints but no config.json")
+    assert other == "error: The chief refused the run; it says why."
+
+
+def test_a_worker_with_other_flags_is_refused(tmp_path):
+    codes, (chief, other) = wait_for_errors(start_workers(tmp_path, others=["--seed=1"]), tmp_path)
+    assert codes[1] == 2
+    assert other.startswith("error: All workers must have the chief's flags and its images; this one has others.")
+    assert codes[0] == 1
+    assert chief.startswith("error: Another worker has gone")

@@ -6,6 +6,7 @@ import random
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from simsiam_tf.checkpoints import saved_checkpoints
 from tests.conftest import TINY_FLAGS, run_script
 
 STEPS, EPOCHS = 4, 10
@@ -63,31 +64,57 @@ def test_sigterm_saves_the_step_and_the_same_command_goes_on(uninterrupted, tmp_
     workdir = tmp_path / "run"
     stopped = run_script("tests/e2e/killed.py", "SIGTERM", 17, *FLAGS, f"--workdir={workdir}")
     assert stopped.returncode == 143, stopped.stderr
-    last = stopped.stdout.splitlines()[-1]
-    assert last.startswith("Stopped by SIGTERM; saved at step "), last
-    step = int(last.partition("step ")[2].partition(".")[0])
-    assert step >= 17
-    assert f"Continuing at step {step}:" in finish(workdir, FLAGS).stdout
+    assert stopped.stdout.splitlines()[-1] == (
+        "Stopped by SIGTERM; saved at step 18. The same command goes on from there."
+    )
+    assert "Continuing at step 18:" in finish(workdir, FLAGS).stdout
     assert_same_run(workdir, uninterrupted(()))
 
 
-def test_steps_of_one_execution_are_steps_one_by_one(uninterrupted, tmp_path):
-    """Also killed at an epoch's last step, which is saved before the epoch is on record."""
-    workdir, flags = tmp_path / "run", [*FLAGS, "--steps_per_execution=3", "--save_every_steps=1"]
-    killed = run_script("tests/e2e/killed.py", "SIGKILL", 20, *flags, f"--workdir={workdir}")
+def test_an_epoch_that_lacks_only_its_record_gets_it(uninterrupted, tmp_path):
+    """Killed after an epoch's last step is saved and before the epoch is on record; three steps an execution."""
+    workdir, flags = tmp_path / "run", [*FLAGS, "--steps_per_execution=3"]
+    killed = run_script("tests/e2e/killed.py", "SIGKILL", "end-of-5", *flags, f"--workdir={workdir}")
     assert killed.returncode == -9
+    assert (workdir / "checkpoints" / "step-20.index").exists()
+    assert record_of(workdir)[-1]["epoch"] == 4
     finish(workdir, flags)
     assert_same_run(workdir, uninterrupted(()))
+
+
+def test_everything_at_once_resumes_to_the_bit(tmp_path):
+    flags = [*FLAGS, "--cpu_devices=2", "--steps_per_execution=3", "--accumulate_steps=2", "--precision=float16"]
+    flags += ["--save_every_minutes=0.001", "--save_every_steps=0"]
+    finish(tmp_path / "whole", flags)
+    killed = run_script("tests/e2e/killed.py", "SIGKILL", 15, *flags, f"--workdir={tmp_path / 'run'}")
+    assert killed.returncode == -9
+    step = int(saved_checkpoints(tmp_path / "run" / "checkpoints")[0].rpartition("-")[2])
+    assert step > 12  # saved by the clock, not at an epoch's end only
+    finish(tmp_path / "run", flags)
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flag", ["--jit=on", "--deterministic"])
+def test_other_ways_to_compute_the_step_resume_to_the_bit(uninterrupted, tmp_path, flag):
+    flags = [*FLAGS, flag]
+    killed = run_script("tests/e2e/killed.py", "SIGKILL", 15, *flags, f"--workdir={tmp_path / 'run'}")
+    assert killed.returncode == -9
+    finish(tmp_path / "run", flags)
+    assert_same_run(tmp_path / "run", uninterrupted((flag,)))
+    ours, theirs = (record_of(workdir)[1]["loss"] for workdir in (tmp_path / "run", uninterrupted(())))
+    assert ours == pytest.approx(theirs, abs=1e-5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", [(), ("--cpu_devices=2",)], ids=["one", "two"])
 def test_ten_kills_at_random_steps_change_nothing(uninterrupted, tmp_path, devices):
     workdir, flags = tmp_path / "run", [*FLAGS, *devices]
-    for step in sorted(random.Random(len(devices)).sample(range(1, STEPS * EPOCHS - 1), 10)):
+    for step in sorted(random.Random(len(devices)).sample(range(1, STEPS * EPOCHS - 3), 10)):
         killed = run_script("tests/e2e/killed.py", "SIGKILL", step, *flags, f"--workdir={workdir}")
         assert killed.returncode == -9, killed.stderr
     stopped = run_script("tests/e2e/killed.py", "SIGTERM", STEPS * EPOCHS - 1, *flags, f"--workdir={workdir}")
     assert stopped.returncode == 143, stopped.stderr
+    assert record_of(workdir)[-1]["epoch"] == EPOCHS - 1
     finish(workdir, flags)
     assert_same_run(workdir, uninterrupted(devices))

@@ -104,10 +104,11 @@ def test_parts_of_a_batch_add_up_on_one_replica_and_on_two(method, rng, two_repl
             np.testing.assert_allclose(variable.numpy(), value, atol=1e-12, err_msg=variable.path)
 
 
-def test_mixed_precision_keeps_float32_weights_and_loss(method, rng):
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_keeps_float32_weights_and_loss(method, rng, precision):
     views = make_views(rng)
     exact = float(make(method).train_step(views)["loss"])
-    keras.config.set_dtype_policy("mixed_bfloat16")
+    keras.config.set_dtype_policy(f"mixed_{precision}")
     try:
         model = make(method)
         loss, _ = model.compute_ssl_loss({"views": views}, training=True)
