@@ -62,7 +62,7 @@ def run_epochs(
             logs = _restored_logs(model, saver.step)
             for at, newest in _steps(model, executor, list_of_callbacks, order, epoch, devices):
                 logs, (save, stop) = newest, executor.wishes
-                if save or stop or saver.is_due_at(saver.step) or at == order.steps_per_epoch:
+                if saver.is_due_at(saver.step) or save or stop or at == order.steps_per_epoch:
                     saver.save()
                 if stop:
                     raise signals.stopped(saver.step)
