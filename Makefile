@@ -64,7 +64,7 @@ tpu-check: $(VENV)/.installed
 
 tpu-build: $(VENV)/.installed
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pytest
-	TPU_SKIP_MDS_QUERY=1 $(RUN) -m pytest -q -m "not slow and not tpu_compile" $(CORE_TESTS)
+	TPU_SKIP_MDS_QUERY=1 $(RUN) -m pytest -q -m "not slow and not tpu_compile and not host_xla" $(CORE_TESTS)
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

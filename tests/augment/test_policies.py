@@ -26,6 +26,7 @@ def made_batch(views, images, size, epoch=1):
     return {"images": tf.constant(images)[:, None], "parameters": parameters, "index": index}
 
 
+@pytest.mark.host_xla
 @pytest.mark.parametrize("name", [*AUGMENTATIONS, "everything"])
 def test_eager_host_and_xla_all_at_once_or_one_by_one_make_the_same_views(rng, name):
     views = POLICIES.get(name, (EVERYTHING, EVERYTHING))
@@ -47,6 +48,7 @@ def test_eager_host_and_xla_all_at_once_or_one_by_one_make_the_same_views(rng, n
             np.testing.assert_allclose(x, y, atol=LEVEL)
 
 
+@pytest.mark.host_xla
 def test_parameters_are_the_same_eager_in_tf_data_and_under_xla():
     views, index = (EVERYTHING, EVERYTHING), tf.range(4096)
     draw = functools.partial(policies.sample_views, views, 5)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from simsiam_tf.augment.random import fold_in, threefry, uniform, view_keys
@@ -35,6 +36,7 @@ def test_every_part_of_the_address_matters():
     assert draw() == draw()
 
 
+@pytest.mark.host_xla
 def test_eager_graph_and_xla_agree_to_the_bit():
     def draw(index):
         return uniform(fold_in(view_keys(7, tf.constant(2), index, 1), 3), 5)

@@ -92,6 +92,7 @@ def test_images_in_memory_and_in_files_are_shown_alike(source, files):
             assert np.abs(x - y).mean() < 0.02
 
 
+@pytest.mark.host_xla
 @pytest.mark.parametrize("kind", ["source", "files"])
 def test_views_made_on_the_device_are_those_made_on_the_host(kind, request):
     way, order = request.getfixturevalue(kind), Order(48, 16, seed=1)
