@@ -39,12 +39,13 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
         sys.exit(f"error: the data set must be one that is held in memory. Received: {source.name}, in files.")
     if config.devices.accumulate_steps > 1:
         sys.exit(f"error: --accumulate_steps must be 1 here. Received: {config.devices.accumulate_steps}.")
-    Workdir.of_new_run(config)
     folder = pathlib.Path(options.workdir) / "pjrt"
     if (folder / "state.npz").exists():
-        sys.exit(f"error: a run has begun in {folder}; move it away, or give another --workdir.")
+        sys.exit(f"error: a run has begun in {folder}; move that folder away, or give another --workdir.")
+    Workdir.of_new_run(config)
     folder.mkdir(exist_ok=True)
-    (folder / "expected.npz").unlink(missing_ok=True)
+    for name in ("expected.npz", "metrics.jsonl"):  # of an earlier export
+        (folder / name).unlink(missing_ok=True)
     views, size = policies.resolve(config.augment), config.data.image_size
     order = Order(source.num_examples, config.data.global_batch_size, config.run.seed)
     batch, total = order.global_batch_size, config.run.epochs * order.steps_per_epoch
@@ -58,7 +59,7 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
     (folder / "step.stablehlo").write_text(program.text)
     np.savez(folder / "initial.npz", **{f"{i:05d}:{name}": value for i, (name, value) in enumerate(program.state)})
     meta = {
-        "results": sorted(["loss", "learning_rate", *model.log_names]),
+        "results": sorted(model.step_log_names),
         "updated": program.updated,
         "steps_per_epoch": order.steps_per_epoch,
         "batch_size": batch,
@@ -139,6 +140,8 @@ def run(options: argparse.Namespace) -> None:
     averages = [i for i, name in enumerate(names) if name.startswith("averages/")]
     print(f"Compiled in {seconds:.0f} s for {device.device_kind}; steps {done} to {until}", flush=True)
     losses, clock = [], pjrt.Clock(meta["batch_size"])
+    record = folder / "metrics.jsonl"
+    before = json.loads(record.read_text().splitlines()[-1])["wall_seconds"] if record.exists() else 0.0
     for i in range(done, until):
         if i % of_epoch == 0:
             for k in averages:
@@ -154,7 +157,7 @@ def run(options: argparse.Namespace) -> None:
                 "step": i + 1,
                 **dict(zip(meta["results"], map(float, results), strict=True)),
             }
-            line |= {"images_per_second": clock.images_per_second, "wall_seconds": clock.wall_seconds}
+            line |= {"images_per_second": clock.images_per_second, "wall_seconds": before + clock.wall_seconds}
             print(json.dumps(line), flush=True)
             save_state(folder, names, step.state, line)
             clock.resume()
@@ -238,10 +241,10 @@ def load(options: argparse.Namespace) -> None:
         if name in variables:
             variables[name].assign(value)
     Checkpoints(model, tf.distribute.get_strategy(), workdir.checkpoints, config.run.keep_checkpoints).save()
-    if not workdir.metrics_path.exists():
-        for line in (folder / "metrics.jsonl").read_text().splitlines():
-            if json.loads(line)["step"] % meta["steps_per_epoch"] == 0:  # of whole epochs
-                workdir.append_metrics(json.loads(line))
+    recorded = max((line["step"] for line in workdir.metrics()), default=0)
+    for line in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines()):
+        if line["step"] > recorded and line["step"] % meta["steps_per_epoch"] == 0:  # of whole epochs
+            workdir.append_metrics(line)
     print(f"Done: step {step} is a checkpoint in {workdir.checkpoints}, for evaluate.py --workdir={workdir.root}.")
 
 

@@ -60,8 +60,7 @@ def make_trainer(config: Config, steps_per_epoch: int) -> SSLModel:
     model, batch = make_model(config), config.data.global_batch_size
     scale_loss = config.devices.precision == "float16"
     optimizer = make_optimizer(config.optimizer, model, batch, config.run.epochs, steps_per_epoch, scale_loss)
-    # Keras' own loss scaling looks at one replica only.
-    model.compile(optimizer, jit_compile=False, auto_scale_loss=False)
+    model.compile(optimizer)
     optimizer.build(model.trainable_variables)
     model.accumulate_over(config.devices.accumulate_steps)
     return model

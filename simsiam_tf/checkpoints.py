@@ -72,7 +72,9 @@ class Checkpoints:
                 part.replace(self._directory / part.name)
             _flush(self._directory)
             shutil.rmtree(draft)
-            for old in saved_checkpoints(self._directory)[self._keep :]:
+            saved = saved_checkpoints(self._directory)
+            damaged = [path for path in saved if _step(path) > self.step]  # or else this run would be there
+            for old in [*damaged, *saved[len(damaged) :][self._keep :]]:
                 for part in (pathlib.Path(f"{old}.index"), *self._directory.glob(f"{pathlib.Path(old).name}.data-*")):
                     part.unlink(missing_ok=True)
         self._saved_step = self.step
@@ -84,7 +86,13 @@ class Checkpoints:
             UsageError: if there are checkpoints and none can be read.
         """
         there = saved_checkpoints(self._directory) if self._is_chief else []
-        found = _read_first(self._checkpoint, there)
+        try:
+            found = _read_first(self._checkpoint, there)
+        except AssertionError as error:
+            raise UsageError(
+                "The run's checkpoints are of another model than this version makes of its settings; go on with the "
+                f"version that began it. Received: {self._directory}."
+            ) from error
         if there and not found:
             raise UsageError(
                 "None of the run's checkpoints can be read; move them away to start anew, or give another --workdir. "
@@ -121,10 +129,14 @@ def _read_first(checkpoint, paths):
     return None
 
 
+def _step(path):
+    return int(path.rpartition("-")[2])
+
+
 def saved_checkpoints(directory: pathlib.Path) -> list[str]:
     """The checkpoints of a run, the latest first; whether they can be read is not looked at."""
     paths = [str(path.with_suffix("")) for path in directory.glob("step-*.index")]
-    return sorted(paths, key=lambda path: int(path.rpartition("-")[2]), reverse=True)
+    return sorted(paths, key=_step, reverse=True)
 
 
 def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = "") -> str:

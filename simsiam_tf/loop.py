@@ -92,7 +92,8 @@ def _restored_logs(model, step):
     if step == 0:
         return {}
     means = {name: float(tracker.result()) for name, tracker in model.trackers.items()}
-    return means | {"learning_rate": model.optimizer.learning_rate_at(step - 1)}
+    scale = {"loss_scale": float(model.optimizer.loss_scale.numpy())} if model.scales_loss else {}
+    return means | {"learning_rate": model.optimizer.learning_rate_at(step - 1)} | scale
 
 
 class _Executor:

@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import platform
-import shutil
 import subprocess
 import sys
 from typing import Any
@@ -62,10 +61,14 @@ class Workdir:
                     f"--workdir holds checkpoints but no config.json; give another folder. Received: {workdir.root}."
                 )
             workdir._check_same_run(config)
-        else:  # nothing but what an attempt that ended before its first checkpoint wrote
-            workdir.metrics_path.unlink(missing_ok=True)
-            workdir.skipped_path.unlink(missing_ok=True)
-            shutil.rmtree(workdir.tensorboard, ignore_errors=True)
+        else:
+            if workdir.config_path.exists():  # an attempt ended before its first checkpoint, and this is what it wrote
+                for path in (workdir.metrics_path, workdir.skipped_path, *workdir.tensorboard.glob("events.out.*")):
+                    path.unlink(missing_ok=True)
+            elif workdir.metrics_path.exists():
+                raise UsageError(
+                    f"--workdir has metrics.jsonl but no config.json; give another folder. Received: {workdir.root}."
+                )
             write_json(workdir.config_path, {"config": _portable(config), **_environment()})
         return workdir
 

@@ -87,5 +87,7 @@ def check_same_run(strategy: tf.distribute.Strategy, settings: str) -> None:
     mine = zlib.crc32(settings.encode()) >> 1
     if chief_says(strategy, mine) != mine:
         raise UsageError(
-            "All workers must have the chief's flags and its images; this one has others. Received: " + settings + "."
+            "All workers must have the chief's flags and as many images; this one has others. Received: "
+            + settings
+            + "."
         )

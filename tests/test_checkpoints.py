@@ -127,6 +127,27 @@ def test_what_a_kill_leaves_of_a_save_is_no_checkpoint_and_goes(tmp_path, rng):
     ]
 
 
+def test_a_damaged_save_does_not_crowd_out_the_readable_ones(tmp_path, rng):
+    model, views = make("simsiam"), make_views(rng)
+    checkpoints = open_checkpoints(model, tmp_path)
+    for _ in range(2):
+        model.train_step(views)
+        checkpoints.save()
+    model.train_step(views)
+    (tmp_path / "step-9.index").write_bytes(b"")
+    again = open_checkpoints(make("simsiam"), tmp_path, keep=1)
+    assert again.restore_latest() == 2
+    again._model.train_step(views)
+    again.save()
+    assert [path.name for path in sorted(tmp_path.glob("*.index"))] == ["step-3.index"]
+
+
+def test_checkpoints_of_another_model_are_refused(tmp_path, rng):
+    open_checkpoints(make("simsiam"), tmp_path).save()
+    with pytest.raises(UsageError, match="of another model than this version makes"):
+        open_checkpoints(make("simsiam", bn_placement="all"), tmp_path).restore_latest()
+
+
 def test_evaluation_passes_over_a_broken_checkpoint(tmp_path, rng, capsys):
     model, views = make("simsiam"), make_views(rng)
     checkpoints = open_checkpoints(model, tmp_path)

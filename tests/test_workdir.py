@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -26,6 +27,25 @@ def test_an_attempt_without_a_checkpoint_may_be_corrected(config):
     workdir = Workdir.of_new_run(with_seed(config, 5))
     assert workdir.config().run.seed == 5
     assert workdir.metrics() == []
+
+
+def test_a_folder_with_files_of_somebody_else_keeps_them(config):
+    root = pathlib.Path(config.run.workdir)
+    for name in ("tensorboard/notes.txt", "tensorboard/events.out.theirs", "skipped.txt"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("theirs")
+    Workdir.of_new_run(config)
+    assert all((root / name).exists() for name in ("tensorboard/notes.txt", "tensorboard/events.out.theirs"))
+    assert (root / "skipped.txt").read_text() == "theirs"
+
+
+def test_somebody_else_s_metrics_are_not_mixed_with_ours(config):
+    root = pathlib.Path(config.run.workdir)
+    root.mkdir()
+    (root / "metrics.jsonl").write_text("theirs")
+    with pytest.raises(UsageError, match=r"has metrics.jsonl but no config.json"):
+        Workdir.of_new_run(config)
+    assert (root / "metrics.jsonl").read_text() == "theirs"
 
 
 def test_checkpoints_of_another_configuration_are_not_touched(config):

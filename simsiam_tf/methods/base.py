@@ -41,9 +41,13 @@ class SSLModel(keras.Model):
     def build(self, input_shape=None) -> None:
         self.built = True
 
-    def compile(self, *args, jit_compile=False, **kwargs) -> None:
-        """Keras' `compile`, but without XLA unless asked for: on a CPU it is slower, under tensorflow-tpu it fails."""
-        super().compile(*args, jit_compile=jit_compile, **kwargs)
+    def compile(self, optimizer="rmsprop", *args, jit_compile=False, auto_scale_loss=True, **kwargs) -> None:
+        """Keras' `compile`, but without XLA unless asked for: on a CPU it is slower, under tensorflow-tpu it fails.
+
+        An optimizer of ours that scales the loss is not wrapped in Keras' that does.
+        """
+        auto_scale_loss = auto_scale_loss and not getattr(optimizer, "scales_loss", False)
+        super().compile(optimizer, *args, jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, **kwargs)
 
     def call(self, images, training=False):
         """The features of normalised images: `[B, H, W, 3]` to `[B, D]`."""

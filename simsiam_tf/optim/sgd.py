@@ -26,7 +26,8 @@ class SGD(keras.optimizers.Optimizer):
             doubles. (Keras' wrapper looks at one replica only.) A skipped step counts as a step of the schedule.
     """
 
-    LEAST_SCALE, _FIRST_SCALE, _GROW_EVERY = 1.0, 2.0**15, 2000
+    # At the least of them, gradients overflowed without any scaling.
+    LEAST_SCALE, _FIRST_SCALE, _GROW_EVERY = 0.5, 2.0**15, 2000
 
     def __init__(
         self,

@@ -22,9 +22,9 @@ def test_a_divergence_ends_the_run_with_advice():
 
 
 def test_a_float16_run_that_only_skips_ends_with_advice():
-    HealthCheck().on_train_batch_end(0, {"loss": 0.1, "loss_scale": 2.0})
+    HealthCheck().on_train_batch_end(0, {"loss": 0.1, "loss_scale": 1.0})
     with pytest.raises(FloatingPointError, match=r"every step is skipped; use --precision=bfloat16"):
-        HealthCheck().on_train_batch_end(0, {"loss": 0.1, "loss_scale": 1.0})
+        HealthCheck().on_train_batch_end(0, {"loss": 0.1, "loss_scale": 0.5})
 
 
 def test_metrics_go_on_after_a_restart_without_gap_or_repeat(tmp_path):

@@ -157,6 +157,6 @@ def test_what_the_chief_refuses_the_others_do_not_start(tmp_path):
 def test_a_worker_with_other_flags_is_refused(tmp_path):
     codes, (chief, other) = wait_for_errors(start_workers(tmp_path, others=["--seed=1"]), tmp_path)
     assert codes[1] == 2
-    assert other.startswith("error: All workers must have the chief's flags and its images; this one has others.")
+    assert other.startswith("error: All workers must have the chief's flags and as many images; this one has others.")
     assert codes[0] == 1
     assert chief.startswith("error: Another worker has gone")

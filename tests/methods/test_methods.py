@@ -119,6 +119,17 @@ def test_mixed_precision_keeps_float32_weights_and_loss(method, rng, precision):
     assert float(loss) == pytest.approx(exact, abs=0.05)
 
 
+def test_our_loss_scaling_is_not_wrapped_in_keras_s(method):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = make(method)
+        assert type(model.optimizer) is not SGD  # Keras' wrapper, around an optimizer that does not scale
+        model.compile(SGD(0.05, scale_loss=True))
+        assert type(model.optimizer) is SGD
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
 def test_fit_takes_plain_pairs_and_our_dictionaries(method, rng):
     model, (x1, x2) = make(method), make_views(rng)
     pairs = tf.data.Dataset.from_tensors((x1, x2)).repeat(2)
