@@ -14,6 +14,16 @@ def open_checkpoints(model, folder, keep=2):
     return Checkpoints(model, tf.distribute.get_strategy(), folder, keep)
 
 
+def two_saved_steps(folder, rng):
+    """Saves a model after its first and its second step; the views that it was trained on."""
+    model, views = make("simsiam"), make_views(rng)
+    checkpoints = open_checkpoints(model, folder)
+    for _ in range(2):
+        model.train_step(views)
+        checkpoints.save()
+    return views
+
+
 def everything(model):
     return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
 
@@ -110,11 +120,7 @@ def test_a_run_of_broken_checkpoints_is_not_started_anew(tmp_path, rng):
 
 def test_what_a_kill_leaves_of_a_save_is_no_checkpoint_and_goes(tmp_path, rng):
     """Data without its index, and the draft."""
-    model, views = make("simsiam"), make_views(rng)
-    checkpoints = open_checkpoints(model, tmp_path)
-    for _ in range(2):
-        model.train_step(views)
-        checkpoints.save()
+    views = two_saved_steps(tmp_path, rng)
     (tmp_path / "draft").mkdir()
     (tmp_path / "step-2.index").rename(tmp_path / "draft" / "step-2.index")
     other = make("simsiam")
@@ -128,12 +134,7 @@ def test_what_a_kill_leaves_of_a_save_is_no_checkpoint_and_goes(tmp_path, rng):
 
 
 def test_a_damaged_save_does_not_crowd_out_the_readable_ones(tmp_path, rng):
-    model, views = make("simsiam"), make_views(rng)
-    checkpoints = open_checkpoints(model, tmp_path)
-    for _ in range(2):
-        model.train_step(views)
-        checkpoints.save()
-    model.train_step(views)
+    views = two_saved_steps(tmp_path, rng)
     (tmp_path / "step-9.index").write_bytes(b"")
     again = open_checkpoints(make("simsiam"), tmp_path, keep=1)
     assert again.restore_latest() == 2
@@ -149,11 +150,7 @@ def test_checkpoints_of_another_model_are_refused(tmp_path, rng):
 
 
 def test_evaluation_passes_over_a_broken_checkpoint(tmp_path, rng, capsys):
-    model, views = make("simsiam"), make_views(rng)
-    checkpoints = open_checkpoints(model, tmp_path)
-    for _ in range(2):
-        model.train_step(views)
-        checkpoints.save()
+    two_saved_steps(tmp_path, rng)
     (tmp_path / "step-2.data-00000-of-00001").write_bytes(b"")
     assert restore_model(make("simsiam"), tmp_path).endswith("step-1")
     assert "step-2 cannot be read" in capsys.readouterr().err
