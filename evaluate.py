@@ -1,6 +1,6 @@
 """Judges a run of train.py, or exports its backbone.
 
-python evaluate.py --protocol=knn|linear|export --workdir=runs/cifar10 [--dataset=... --data_dir=...]
+python evaluate.py --protocol=knn|linear|finetune|diagnostics|report|embed|neighbours|export --workdir=runs/cifar10
 """
 
 import os
@@ -11,10 +11,10 @@ from flags import definitions
 
 
 def main() -> None:
-    workdir, options, data_overrides = definitions.evaluation_config()
+    workdirs, options, data_overrides, devices = definitions.evaluation_config()
     from simsiam_tf.evaluation.protocols import evaluate  # TensorFlow loads only once the flags are in order
 
-    evaluate(workdir, options, data_overrides)
+    evaluate(workdirs, options, data_overrides, devices)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 import dataclasses
 import gc
+import os
 import pathlib
+import platform
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -11,10 +13,15 @@ from typing import Any
 from absl import flags
 
 from simsiam_tf.augment.config import AugmentConfig, PerView
-from simsiam_tf.config import CONFIG_GROUPS, Config, DataConfig, PreviewConfig
-from simsiam_tf.evaluation.config import EvaluationConfig
-from simsiam_tf.settings import UsageError
+from simsiam_tf.config import CONFIG_GROUPS, Config, DataConfig, DeviceConfig, PreviewConfig
+from simsiam_tf.evaluation.config import EVALUATION_GROUPS, EvaluationConfig
+from simsiam_tf.settings import Integers, Names, Numbers, UsageError
 from simsiam_tf.stopping import Stopped
+
+# TensorFlow reads this when it loads. By itself it leaves oneDNN out where a CPU has no AVX-512, and trains at about
+# half the speed there (docs/results/speed.md).
+if platform.machine().lower() in ("x86_64", "amd64"):
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _OLD_RUN = "The run, and the data where it is not the run's own"
 
@@ -34,6 +41,40 @@ class _PerViewParser(flags.ArgumentParser):
         return numbers if len(numbers) == 2 else numbers[0]
 
 
+class _ListParser(flags.ArgumentParser):
+    """Values with commas between them.
+
+    Args:
+        kind: makes a value of its text.
+        what: the values, for messages.
+    """
+
+    def __init__(self, kind: Callable[[str], Any], what: str):
+        self._kind, self._what = kind, what
+        self.syntactic_help = f"{what} with commas between them"
+
+    def parse(self, argument: Any) -> tuple:
+        parts = argument if isinstance(argument, tuple) else [p for p in str(argument).split(",") if p.strip()]
+        try:
+            return tuple(self._kind(part) for part in parts)
+        except ValueError:
+            raise ValueError(f"it must be {self._what}, with commas between them.") from None
+
+
+class _CommaSerializer(flags.ArgumentSerializer):
+    """The inverse, for --help."""
+
+    def serialize(self, value: Any) -> str:
+        return ",".join(f"{part:g}" if isinstance(part, float) else str(part) for part in value)
+
+
+def _define_list(kind: Callable[[str], Any], what: str) -> Callable[..., None]:
+    def define(name: str, default: Any, text: str, **options: Any) -> None:
+        flags.DEFINE(_ListParser(kind, what), name, default, text, serializer=_CommaSerializer(), **options)
+
+    return define
+
+
 def _define_per_view(name: str, default: Any, text: str, **options: Any) -> None:
     flags.DEFINE(_PerViewParser(), name, default, text, serializer=flags.ArgumentSerializer(), **options)
 
@@ -43,6 +84,9 @@ _DEFINE: dict[str, Any] = {
     "int": flags.DEFINE_integer,
     "float": flags.DEFINE_float,
     str(PerView): _define_per_view,
+    str(Integers): _define_list(int, "whole numbers"),
+    str(Numbers): _define_list(float, "numbers"),
+    str(Names): _define_list(str.strip, "names"),
     "bool": flags.DEFINE_bool,
 }
 
@@ -55,8 +99,8 @@ def _define(group: type) -> None:
 
 
 def _define_field(field: Any, default: Any, text: str, heading: str) -> None:
-    kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
-    if field.metadata["choices"]:
+    kind = field.type.__name__ if type(field.type) is type else str(field.type)
+    if field.metadata["choices"] and kind == "str":
         flags.DEFINE_enum(field.name, default, field.metadata["choices"], text, module_name=heading)
     else:
         _DEFINE[kind](field.name, default, text, module_name=heading)
@@ -107,21 +151,33 @@ def workdir() -> str:
 
 
 _DATA_OF_ANOTHER_SET = ("dataset", "data_dir", "download", "train_split", "eval_split", "max_bad_fraction")
+_DEVICES_OF_AN_EVALUATION = ("strategy", "tpu", "cpu_devices")
 
 
 def define_evaluation_flags() -> None:
     """The flags of evaluate.py. What concerns the data is the run's own unless given."""
-    _define(EvaluationConfig)
-    define_workdir_flag()
+    for group in EVALUATION_GROUPS.values():
+        _define(group)
+    flags.DEFINE_multi_string(
+        "workdir",
+        [],
+        "Folder of the run; 'report' takes several, each as a --workdir of its own.",
+        module_name=_OLD_RUN,
+    )
     for field in dataclasses.fields(DataConfig):
         if field.name in _DATA_OF_ANOTHER_SET:
             _define_field(field, None, f"{field.metadata['help']} By default the run's own.", _OLD_RUN)
+    for field in dataclasses.fields(DeviceConfig):
+        if field.name in _DEVICES_OF_AN_EVALUATION:
+            _define_field(field, field.default, field.metadata["help"], "Devices that embed and fine-tune")
 
 
-def evaluation_config() -> tuple[str, EvaluationConfig, dict[str, Any]]:
-    """The workdir, the evaluation, and the data settings that differ from the run's."""
+def evaluation_config() -> tuple[list[str], EvaluationConfig, dict[str, Any], DeviceConfig]:
+    """The workdirs, the evaluation, the data settings that differ from the run's, and the devices."""
     given = {name: flags.FLAGS[name].value for name in _DATA_OF_ANOTHER_SET if flags.FLAGS[name].value is not None}
-    return workdir(), EvaluationConfig(**_values(EvaluationConfig)), given
+    devices = DeviceConfig(**{name: flags.FLAGS[name].value for name in _DEVICES_OF_AN_EVALUATION})
+    groups = {name: group(**_values(group)) for name, group in EVALUATION_GROUPS.items()}
+    return flags.FLAGS.workdir, EvaluationConfig(**groups), given, devices
 
 
 def define_preview_flags() -> None:

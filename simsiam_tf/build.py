@@ -16,8 +16,8 @@ def set_precision(precision: str) -> None:
     keras.config.set_dtype_policy(_POLICIES[precision])
 
 
-def make_model(config: Config) -> SSLModel:
-    """The method around its backbone, freshly initialised."""
+def make_model(config: Config, num_classes: int = 0) -> SSLModel:
+    """The method around its backbone, freshly initialised; with the online probe, if it has one and K is given."""
     model = config.model
     backbone = BACKBONES[model.arch](cifar_stem=resolve_stem(model, config.data.image_size), width=model.width)
     return METHODS[model.method](
@@ -28,6 +28,7 @@ def make_model(config: Config) -> SSLModel:
         predictor_dim=model.predictor_dim,
         bn_placement=model.bn_placement,
         stop_gradient=model.stop_gradient,
+        online_probe_classes=num_classes if model.online_probe else 0,
     )
 
 
@@ -55,9 +56,15 @@ def make_optimizer(
     )
 
 
-def make_trainer(config: Config, steps_per_epoch: int) -> SSLModel:
-    """A method with its optimizer, every variable made; call it under the run's strategy."""
-    model, batch = make_model(config), config.data.global_batch_size
+def make_trainer(config: Config, steps_per_epoch: int, num_classes: int = 0) -> SSLModel:
+    """A method with its optimizer, every variable made; call it under the run's strategy.
+
+    Args:
+        config: the run.
+        steps_per_epoch: of its schedules.
+        num_classes: of the images, for the online probe.
+    """
+    model, batch = make_model(config, num_classes), config.data.global_batch_size
     scale_loss = config.devices.precision == "float16"
     optimizer = make_optimizer(config.optimizer, model, batch, config.run.epochs, steps_per_epoch, scale_loss)
     model.compile(optimizer)

@@ -37,6 +37,11 @@ class ModelConfig(Validated):
     stop_gradient: bool = option(
         True, "Treat the other view's z as a constant; --nostop_gradient collapses (Sec. 4.1)."
     )
+    online_probe: bool = option(
+        False,
+        "Train a linear classifier beside the method, on features that it leaves as they are; needs labels. Its "
+        "accuracy is reported apart: it is not that of a probe trained afterwards.",
+    )
 
     def validate(self):
         check(self.width > 0, "--width must be positive.", self.width)

@@ -142,3 +142,19 @@ def make_predictor(projector_dim: int = 2048, predictor_dim: int = 512, bn_place
         output_bn="affine" if bn_placement == "all" else "none",
         name="predictor",
     )
+
+
+def make_classifier(feature_dim: int, num_classes: int, name: str = "classifier") -> keras.layers.Dense:
+    """A linear classifier of features (paper App. A), built: `[B, D]` to logits `[B, K]`.
+
+    Args:
+        feature_dim: D.
+        num_classes: K.
+        name: of the layer; two in one model need two.
+    """
+    # As the reference's linear evaluation initialises it: normal, std 0.01, bias 0.
+    # A seed of its own, or other layers would begin with other weights because of it.
+    initial = keras.initializers.RandomNormal(stddev=0.01, seed=0)
+    classifier = keras.layers.Dense(num_classes, kernel_initializer=initial, name=name)
+    classifier.build((None, feature_dim))
+    return classifier

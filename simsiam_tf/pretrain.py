@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from simsiam_tf import build, distribute, loop, workers
 from simsiam_tf.augment import policies
-from simsiam_tf.callbacks.knn_monitor import KNNMonitor
+from simsiam_tf.callbacks.feature_monitor import FeatureMonitor
 from simsiam_tf.callbacks.logging import HealthCheck, MetricsLog
 from simsiam_tf.checkpoints import Checkpoints, Saver, weights_sha256
 from simsiam_tf.config import Config, resolve_stem
@@ -50,6 +50,8 @@ def _pretrain(config, strategy):
     labelled = open_source(config.data, config.data.train_split)
     source = labelled.first(config.data.max_examples)
     order = Order(source.num_examples, batch, config.run.seed)
+    if config.model.online_probe and source.labels is None:
+        raise UsageError(f"--online_probe needs labelled training images. Received: {source.name}, without labels.")
     knn = _knn_protocol(config, labelled) if is_chief else None
     workdir = _open_workdir(config, strategy)
     if workdir is None:
@@ -93,7 +95,7 @@ def _train(config, strategy, source, order, views, knn, workdir):
     run, steps, replicas = config.run, order.steps_per_epoch, strategy.num_replicas_in_sync
     keras.utils.set_random_seed(run.seed)
     with strategy.scope():
-        model = build.make_trainer(config, steps)
+        model = build.make_trainer(config, steps, source.num_classes)
     checkpoints = Checkpoints(model, strategy, workdir.checkpoints, run.keep_checkpoints)
     step = checkpoints.restore_latest()
     callbacks, on_record = [HealthCheck()], step // steps
@@ -102,11 +104,12 @@ def _train(config, strategy, source, order, views, knn, workdir):
         workdir.record_resolved(_resolved(config, model, order, replicas))
         workdir.keep_metrics_up_to(step)
         log, lines = MetricsLog(workdir, steps), workdir.metrics()
+        monitors = [FeatureMonitor(knn, config.data.image_size, run.knn_every_epochs, run.epochs)] if knn else []
         if step == 0:
-            log.write(0, {"knn_top1": knn.accuracy(model.backbone, verbose=True)} if knn else {})
+            log.write(0, monitors[0].measure(model, verbose=True) if monitors else {})
         elif lines:  # an epoch's last step may be saved and its line not yet written
             on_record = min(max(lines[-1]["epoch"], (step - 1) // steps), on_record)
-        callbacks += [*([KNNMonitor(knn, run.knn_every_epochs, run.epochs)] if knn else []), log]
+        callbacks += [*monitors, log]
     loop.run_epochs(
         model,
         strategy,
@@ -128,7 +131,8 @@ def _input(config, strategy, source, order, views, start_step):
     on_device = where == "device" or (where == "auto" and distribute.has_accelerator(strategy))
 
     def make_dataset(share):
-        dataset = pretraining_dataset(source, order, views, size, share, start_step)
+        labelled = config.model.online_probe
+        dataset = pretraining_dataset(source, order, views, size, share, start_step, labelled=labelled)
         return dataset if on_device else with_views(dataset, views, size)
 
     make_views = functools.partial(policies.make_views, views, size)
@@ -143,7 +147,7 @@ def _knn_protocol(config: Config, source: Source) -> KNNProtocol | None:
         lacking = "no labels" if source.labels is None else "no labelled split to evaluate on"
         print(f"kNN is off: the data set {config.data.dataset} has {lacking}.")
         return None
-    return KNNProtocol(source.first(config.run.knn_max_examples), queries, config.data.image_size)
+    return KNNProtocol(source.first(config.run.knn_max_examples), queries)
 
 
 def _resolved(config: Config, model: SSLModel, order: Order, replicas: int) -> dict:
@@ -182,9 +186,15 @@ def _summary(config: Config, workdir: Workdir, knn: KNNProtocol | None) -> dict:
             return record(None, reason="kNN needs labels, an evaluation split and --knn_every_epochs above 0")
         return record(line["knn_top1"], **knn.describe(), epoch=line["epoch"], step=line["step"])
 
+    def online_record(name, source):
+        details = {"protocol": "online linear probe, trained beside the method", "unit": "percent", "of": source}
+        return record(last[name], **details, epoch=last["epoch"], step=last["step"])
+
+    of = {"online_probe_train_top1": "training views, mean over the last epoch", "online_probe_top1": "test images"}
     return {
         "knn_top1": knn_record(last),
         "knn_top1_untrained": knn_record(untrained),
+        **{name: online_record(name, source) for name, source in of.items() if name in last},
         "loss": record(last["loss"], **of_last_epoch),
         "z_std_scaled": record(last["z_std_scaled"], **of_last_epoch),
         "images_per_second": record(

@@ -4,6 +4,11 @@ import dataclasses
 import os
 from typing import Any
 
+# Settings that hold several values.
+Numbers = tuple[float, ...]
+Integers = tuple[int, ...]
+Names = tuple[str, ...]
+
 
 class UsageError(ValueError):
     """A request that cannot be met, in one sentence for the person who made it; the scripts exit with 2."""
@@ -26,9 +31,10 @@ class Validated:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value, choices = getattr(self, field.name), field.metadata["choices"]
-            if choices and value not in choices:
-                check(False, f"--{field.name} must be one of {', '.join(choices)}.", repr(value))
-            for number in value if isinstance(value, tuple) else (value,):
+            parts = value if isinstance(value, tuple) else (value,)
+            for part in parts if choices else ():
+                check(part in choices, f"--{field.name} must be one of {', '.join(choices)}.", repr(part))
+            for number in parts:
                 if isinstance(number, int | float) and not isinstance(number, bool):
                     check(number >= 0, f"--{field.name} must not be negative.", number)
         self.validate()

@@ -83,6 +83,7 @@ def pretraining_dataset(
     share: Share,
     start_step: int = 0,
     stop_step: int | None = None,
+    labelled: bool = False,
 ) -> tf.data.Dataset:
     """Batches to make views of, from any step on.
 
@@ -97,13 +98,17 @@ def pretraining_dataset(
         share: this host's.
         start_step: first global step; what came before does not matter.
         stop_step: one after the last; by default never.
+        labelled: whether the batches shall hold the images' labels, which the source must have.
 
     Returns:
-        `{"images", "parameters", "index"}` as `policies.make_views` takes them, and `index` `[B] int64`.
+        `{"images", "parameters", "index"}` as `policies.make_views` takes them, `index` `[B] int64`, and where asked
+        for `labels` `[B] int64`.
     """
     chosen = order.steps(share, start_step, stop_step).map(order.examples, tf.data.AUTOTUNE, deterministic=True)
-    reader = _Reader(source, views, image_size, order.seed)
-    return reader.batches(chosen, replace=True)
+    batches = _Reader(source, views, image_size, order.seed).batches(chosen, replace=True)
+    if not labelled:
+        return batches
+    return batches.map(lambda batch: batch | {"labels": tf.gather(source.labels, batch["index"])})
 
 
 def views_of(
@@ -171,6 +176,7 @@ def evaluation_dataset(
     policy: Policy = policies.POLICIES["linear_eval"][0],
     shuffle_seed: int | None = None,
     epoch: int = 0,
+    start: int = 0,
 ) -> tf.data.Dataset:
     """Every image that can be read once, the last batch as short as it comes.
 
@@ -181,13 +187,14 @@ def evaluation_dataset(
         policy: by default the deterministic evaluation crop.
         shuffle_seed: seed of the order and of a random policy; `None`: in order.
         epoch: another number gives another order and other crops.
+        start: position to begin at.
 
     Returns:
         Normalised images `[B, image_size, image_size, 3] float32` and their positions `[B] int64`.
     """
     count = source.num_examples
     seed, epoch_number = shuffle_seed or 0, tf.constant(epoch, tf.int64)
-    indices = tf.data.Dataset.range(count)
+    indices = tf.data.Dataset.range(start, count)
     if shuffle_seed is not None:
         order_seed = tf.constant([seed, epoch], tf.uint32)
         indices = indices.map(lambda i: tf.random.experimental.index_shuffle(i, order_seed, count - 1))

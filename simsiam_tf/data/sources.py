@@ -3,8 +3,10 @@ shuffle over the whole set, exact resume and sharding the same simple arithmetic
 
 import contextlib
 import dataclasses
+import hashlib
 import os
 import pathlib
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -30,11 +32,15 @@ class Files:
         load: position to encoded image.
         locate: position to where it is, for messages.
         bad: those that turned out to be no images.
+        name: position to the file's name in its data set, as lists of images have it.
+        fingerprint: another one where the files are others.
     """
 
     load: Callable[[int], bytes]
     locate: Callable[[int], str]
     bad: BadImages
+    name: Callable[[int], str] = str
+    fingerprint: Callable[[], str] = str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +71,15 @@ class Source:
         """N, less the images that turned out to be unreadable so far."""
         return self.num_examples - (len(self.files.bad) if self.files else 0)
 
+    def name_of(self, position: int) -> str:
+        """What lists of images call an example: its file's name, or where it has none its position."""
+        return self.files.name(position) if self.files else str(position)
+
+    def fingerprint(self) -> str:
+        """The same for the same images in the same order."""
+        held = self.files.fingerprint() if self.files else f"{zlib.crc32(self.images.numpy()):08x}"
+        return f"{self.name}:{self.num_examples}:{held}"
+
     def first(self, count: int) -> "Source":
         """The first `count` examples; all of them for 0 or for more than there are."""
         if not 0 < count < self.num_examples:
@@ -74,6 +89,29 @@ class Source:
         if isinstance(images, Files):
             images = dataclasses.replace(images, bad=images.bad.out_of(count))
         return dataclasses.replace(self, num_examples=count, labels=labels, images=images)
+
+    def subset(self, positions: np.ndarray) -> "Source":
+        """The examples at certain positions `[n]`, in that order."""
+        if len(positions) == self.num_examples and np.array_equal(positions, np.arange(self.num_examples)):
+            return self
+        labels, images = None if self.labels is None else self.labels[positions], self.images
+        if isinstance(images, Files):
+            all_of = images
+
+            def of_subset(function):
+                return lambda i: function(int(positions[i]))
+
+            images = dataclasses.replace(
+                all_of,
+                load=of_subset(all_of.load),
+                locate=of_subset(all_of.locate),
+                bad=all_of.bad.out_of(len(positions)),
+                name=of_subset(all_of.name),
+            )
+        else:
+            with tf.device("/cpu:0"):
+                images = tf.gather(images, positions)
+        return dataclasses.replace(self, num_examples=len(positions), labels=labels, images=images)
 
 
 @contextlib.contextmanager
@@ -159,7 +197,13 @@ def _folder_source(config: DataConfig, split: str) -> Source:
         )
     labels, num_classes = _labels_from_folders(root, folder, files)
     bad = BadImages(str(folder), len(files), config.max_bad_fraction)
-    images = Files(lambda i: files[i].read_bytes(), lambda i: str(files[i]), bad)
+    images = Files(
+        lambda i: files[i].read_bytes(),
+        lambda i: str(files[i]),
+        bad,
+        lambda i: files[i].relative_to(folder).as_posix(),
+        lambda: _fingerprint(files),
+    )
     return Source(str(folder), len(files), labels, num_classes, images)
 
 
@@ -172,6 +216,14 @@ def _image_files(folder: pathlib.Path) -> list[pathlib.Path]:
         if name.lower().endswith(IMAGE_EXTENSIONS) and not name.startswith(".")
     )
     return [files[i] for i in np.random.RandomState(0).permutation(len(files))]
+
+
+def _fingerprint(files):
+    digest = hashlib.sha256()
+    for path in files:
+        stat = path.stat()
+        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
 
 
 def _labels_from_folders(root, folder, files):
@@ -204,6 +256,8 @@ def _tfds_source(config, split):
     if None not in shape and count * int(np.prod(shape)) <= _MEMORY_LIMIT:
         images, labels = tfds_records.read_all(builder, split)
         return memory_source(name, images, labels, num_classes)
-    labels, load = tfds_records.random_access(builder, split)
+    labels, names, load = tfds_records.random_access(builder, split)
     bad = BadImages(name, count, config.max_bad_fraction)
-    return Source(name, count, labels, num_classes, Files(load, lambda i: f"{name}, example {i}", bad))
+    name_of = str if names is None else names.__getitem__
+    files = Files(load, lambda i: f"{name}, example {i}", bad, name_of, lambda: builder.info.full_name)
+    return Source(name, count, labels, num_classes, files)

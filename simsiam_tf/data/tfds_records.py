@@ -94,7 +94,7 @@ def random_access(builder, split: str):
     """Reads single examples of a split that is too large, or too uneven, for memory.
 
     Returns:
-        Labels `[N] int64` or `None`, and a function from a position to the encoded image.
+        Labels `[N] int64` or `None`, the files' names or `None`, and a function from a position to the encoded image.
 
     Raises:
         UsageError: if the data set is not stored as TFRecord files.
@@ -119,13 +119,19 @@ def random_access(builder, split: str):
             example = tf.train.Example.FromString(file.read(length))
         return example.features.feature["image"].bytes_list.value[0]
 
-    labels = None
-    if num_classes(builder) > 0:
+    features, labels, names = builder.info.features, None, None
+    labelled, named = num_classes(builder) > 0, "file_name" in features
+    if labelled or named:
         import tensorflow_datasets as tfds
 
         skip = {"image": tfds.decode.SkipDecoding()}
         dataset = builder.as_dataset(
             split=split, shuffle_files=False, decoders=skip, read_config=tfds.ReadConfig(interleave_cycle_length=1)
         )
-        labels = _real_labels(np.fromiter((example["label"] for example in dataset.as_numpy_iterator()), np.int64))
-    return labels, load
+        rows = [
+            (example["label"] if labelled else -1, example["file_name"].decode() if named else "")
+            for example in dataset.as_numpy_iterator()
+        ]
+        labels = _real_labels(np.array([label for label, _ in rows], np.int64))
+        names = [name for _, name in rows] if named else None
+    return labels, names, load

@@ -1,47 +1,135 @@
-"""Features of a data set, from the frozen backbone in eval mode."""
+"""Features of a data set, from the frozen backbone in eval mode: in memory, or on disk for every protocol to share."""
 
+import dataclasses
+import functools
+import hashlib
+import itertools
+import json
+import pathlib
+import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from simsiam_tf.augment import policies
+from simsiam_tf.backbones import feature_dim
 from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
 from simsiam_tf.progress import progress_bar
+from simsiam_tf.workdir import write_json
+
+_ONE_DEVICE = tf.distribute.get_strategy()
+_SHARD_BYTES = 64 << 20
+_MANIFEST = "manifest.json"
+EVAL_POLICY = policies.POLICIES["linear_eval"][0]
 
 
-class LabelledFeatures(NamedTuple):
-    """Features and what they are features of.
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """Features and what they are features of; where they come from disk, they stay there until they are asked for.
 
     Attributes:
-        features: `[N, D] float32`.
-        labels: `[N] int64`.
+        parts: `[n, D] float32` each, N rows in all.
+        index: `[N] int64`, positions in the source; unreadable images are missing.
+        labels: `[N] int64`, or `None`.
     """
 
-    features: np.ndarray
-    labels: np.ndarray
+    parts: tuple[np.ndarray, ...]
+    index: np.ndarray
+    labels: np.ndarray | None
+
+    @classmethod
+    def of(cls, features: np.ndarray, labels: np.ndarray | None = None) -> "Features":
+        """Features `[N, D]` that lie in memory."""
+        return cls((np.asarray(features, np.float32),), np.arange(len(features)), labels)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return self.parts[0].shape[1]
+
+    def chunks(self, rows: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Row numbers and the features `[n, D]` from there on, at most `rows` at a time."""
+        first = 0
+        for part in self.parts:
+            for start in range(0, len(part), rows):
+                yield first + start, np.asarray(part[start : start + rows])
+            first += len(part)
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """The features `[n, D]` of certain rows `[n]`, in their order."""
+        if len(self.parts) == 1:
+            return self.parts[0][rows]
+        starts = np.cumsum([0, *(len(part) for part in self.parts)])
+        of_part = np.searchsorted(starts, rows, side="right") - 1
+        taken = np.empty((len(rows), self.dim), np.float32)
+        for number in np.unique(of_part):
+            mine = of_part == number
+            taken[mine] = self.parts[number][rows[mine] - starts[number]]
+        return taken
+
+    def loaded(self) -> np.ndarray:
+        """All of them `[N, D]`, in memory."""
+        return np.concatenate(self.parts)
 
 
-@tf.function(reduce_retracing=True, autograph=False)
-def _embed(backbone, batch):  # traced once for each backbone, however often that is judged
-    return tf.cast(backbone(batch, training=False), tf.float32)
+@functools.cache
+def _embedder(strategy):
+    """Embeds one batch for each replica, or the one there is; traced once for each backbone."""
+
+    def embed(backbone, batch):
+        return tf.cast(backbone(batch, training=False), tf.float32)
+
+    if strategy is _ONE_DEVICE:
+        return tf.function(embed, reduce_retracing=True, autograph=False)
+    return tf.function(lambda backbone, batch: strategy.run(embed, args=(backbone, batch)), autograph=False)
 
 
-def feature_batches(backbone: keras.Model, images: tf.data.Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Embeds a data set batch by batch.
+def feature_batches(
+    backbone: keras.Model, images: tf.data.Dataset, strategy: tf.distribute.Strategy = _ONE_DEVICE
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Embeds a data set batch by batch, in its order.
 
     Args:
-        backbone: images `[B, H, W, 3]` to features `[B, D]`.
+        backbone: images `[B, H, W, 3]` to features `[B, D]`, made under the strategy.
         images: normalised images and their positions, as from `evaluation_dataset`.
+        strategy: whose replicas share the work, a batch each.
 
     Yields:
         Features `[B, D] float32` and positions `[B] int64`.
     """
+    embed = _embedder(strategy)
+    if strategy is _ONE_DEVICE:
+        for batch, index in images:
+            yield embed(backbone, batch).numpy(), index.numpy()
+        return
+    whole = 0  # every replica gets as many images, the last ones some again: a TPU compiles for one shape
+    for group in _groups(images, strategy.num_replicas_in_sync):
+        whole = whole or len(group[0][0])
+        padded = [_padded(batch, whole) for batch, _ in group]
+        padded += [padded[0]] * (strategy.num_replicas_in_sync - len(group))
+        values = strategy.experimental_distribute_values_from_function(
+            lambda context, padded=padded: padded[context.replica_id_in_sync_group]
+        )
+        by_replica = strategy.experimental_local_results(embed(backbone, values))
+        for features, (_, index) in zip(by_replica, group, strict=False):
+            yield features.numpy()[: len(index)], index.numpy()
 
-    for batch, index in images:
-        yield _embed(backbone, batch).numpy(), index.numpy()
+
+def _groups(elements, size):
+    iterator = iter(elements)
+    while group := list(itertools.islice(iterator, size)):
+        yield group
+
+
+def _padded(batch, rows):
+    return tf.concat([batch, tf.repeat(batch[:1], rows - len(batch), axis=0)], axis=0) if len(batch) < rows else batch
 
 
 def embed_source(
@@ -50,33 +138,146 @@ def embed_source(
     image_size: int,
     batch_size: int,
     verbose: bool = False,
-) -> LabelledFeatures:
-    """Embeds a labelled data set, all of it that can be read, in the evaluation crop.
+    strategy: tf.distribute.Strategy = _ONE_DEVICE,
+) -> Features:
+    """Embeds a data set into memory, all of it that can be read, in the evaluation crop.
 
     Args:
         backbone: images `[B, H, W, 3]` to features `[B, D]`.
-        source: labelled images.
+        source: the images.
         image_size: of the crop, pixels.
         batch_size: images at a time.
         verbose: show progress.
-
-    Returns:
-        Features and labels, in the source's order.
-
-    Raises:
-        ValueError: if the source has no labels.
+        strategy: as for `feature_batches`.
     """
-    if source.labels is None:
-        raise ValueError(f"Only labelled images can be judged by. Received: {source.name}.")
-    bar = None
-    if verbose:
-        print(f"Embedding {source.name}")
-        bar = progress_bar(source.num_examples, "image")
+    bar = _bar(source) if verbose else None
     parts, positions = [], []
     dataset = evaluation_dataset(source, image_size, batch_size)
-    for features, index in feature_batches(backbone, dataset):
+    for features, index in feature_batches(backbone, dataset, strategy):
         parts.append(features)
         positions.append(index)
         if bar is not None:
             bar.add(len(features))
-    return LabelledFeatures(np.concatenate(parts), source.labels[np.concatenate(positions)])
+    index = np.concatenate(positions)
+    return Features((np.concatenate(parts),), index, None if source.labels is None else source.labels[index])
+
+
+def _bar(source, done=0):
+    print(f"Embedding {source.name}")
+    bar = progress_bar(source.num_examples, "image")
+    if done:
+        bar.add(done)
+    return bar
+
+
+def backbone_sha256(backbone: keras.Model) -> str:
+    """A fingerprint of every variable of a backbone, batch norm's moving statistics included."""
+    digest = hashlib.sha256()
+    for variable in sorted(backbone.variables, key=lambda v: v.path):
+        digest.update(variable.path.encode())
+        digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return digest.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureStore:
+    """A run's features on disk, so that each image is embedded once for all protocols.
+
+    A folder for each data set, crop and checkpoint: `features-*.npy` and `index-*.npy` of at most 64 MiB, `labels.npy`,
+    and `manifest.json`, which says what they are of and comes last. What a kill leaves is gone on with.
+
+    Attributes:
+        root: the folder of those folders.
+        backbone: images `[B, H, W, 3]` to features `[B, D]`.
+        made_by: what the features are of besides the images: recipe, checkpoint.
+        image_size: of the evaluation crop, pixels.
+        batch_size: images at a time.
+        strategy: as for `feature_batches`.
+    """
+
+    root: pathlib.Path
+    backbone: keras.Model
+    made_by: dict[str, Any]
+    image_size: int
+    batch_size: int = 256
+    strategy: tf.distribute.Strategy = _ONE_DEVICE
+
+    def manifest(self, source: Source) -> dict[str, Any]:
+        """What tells the features of a source from all others."""
+        return {
+            "weights_sha256": backbone_sha256(self.backbone),
+            **self.made_by,
+            "images": source.fingerprint(),
+            "augmentation": {"policy": "linear_eval", **dataclasses.asdict(EVAL_POLICY)},
+            "image_size": self.image_size,
+            "dtype": "float32",
+        }
+
+    def of(self, source: Source) -> Features:
+        """The features of a source in the evaluation crop: from disk, where they are, or else embedded and stored."""
+        manifest = self.manifest(source)
+        directory = self._directory(source, manifest)
+        if (directory / _MANIFEST).exists():
+            print(f"Features of {source.name}: those in {directory}")
+        else:
+            directory.mkdir(parents=True, exist_ok=True)
+            start = time.monotonic()
+            self._embed(source, directory)
+            if source.labels is not None:
+                _save(directory / "labels.npy", source.labels)
+            rows, seconds = len(_load(directory, "index")), round(time.monotonic() - start, 2)
+            write_json(directory / _MANIFEST, manifest | {"source": source.name, "rows": rows, "seconds": seconds})
+        return _stored(directory)
+
+    def seconds(self, source: Source) -> float:
+        """How long it took to embed a stored source, in the last process if there were several."""
+        return json.loads((self._directory(source, self.manifest(source)) / _MANIFEST).read_text())["seconds"]
+
+    def _directory(self, source, manifest):
+        key = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:12]
+        return self.root / "-".join([*pathlib.Path(source.name).parts[-2:], key]).replace("/", "")
+
+    def _embed(self, source, directory):
+        """Embeds what the folder lacks, shard by shard."""
+        rows = max(1, _SHARD_BYTES // (4 * feature_dim(self.backbone)))
+        number = len(list(directory.glob("index-*.npy")))  # written after the features of the same number
+        bar = _bar(source, min(number * rows, source.num_examples))
+        images = evaluation_dataset(source, self.image_size, self.batch_size, start=number * rows)
+        held: list[tuple[np.ndarray, np.ndarray]] = []
+        for features, index in feature_batches(self.backbone, images, self.strategy):
+            bar.add(len(features))
+            of_shard = index // rows
+            for shard in np.unique(of_shard):
+                while shard > number:
+                    number = _save_shard(directory, number, held)
+                held.append((features[of_shard == shard], index[of_shard == shard]))
+        if held:
+            _save_shard(directory, number, held)
+
+
+def _save_shard(directory, number, held):
+    """Writes one shard, lets go of it, and returns the number of the next one."""
+    features, index = zip(*held, strict=True) if held else ((np.zeros((0, 1), np.float32),), (np.zeros(0, np.int64),))
+    _save(directory / f"features-{number:05}.npy", np.concatenate(features))
+    _save(directory / f"index-{number:05}.npy", np.concatenate(index))
+    held.clear()
+    return number + 1
+
+
+def _save(path, array):
+    """Writes the whole file or nothing of it."""
+    draft = path.with_name(f"draft-{path.name}")
+    np.save(draft, array)
+    draft.replace(path)
+
+
+def _load(directory, name):
+    return np.concatenate([np.load(path) for path in sorted(directory.glob(f"{name}-*.npy"))])
+
+
+def _stored(directory):
+    index = _load(directory, "index")
+    files = sorted(directory.glob("features-*.npy"))
+    parts = tuple(part for file in files if len(part := np.load(file, mmap_mode="r")))
+    labels = np.load(directory / "labels.npy")[index] if (directory / "labels.npy").exists() else None
+    return Features(parts, index, labels)

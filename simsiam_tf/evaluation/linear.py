@@ -1,163 +1,247 @@
-"""The linear probe: a softmax classifier on frozen features (paper App. A)."""
+"""Linear probes on random crops, as the paper, its release and its SGD variant train them (App. A)."""
 
 import dataclasses
 import itertools
+import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from simsiam_tf.augment import policies
 from simsiam_tf.backbones import feature_dim
 from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
-from simsiam_tf.evaluation.config import EvaluationConfig
-from simsiam_tf.evaluation.features import LabelledFeatures, embed_source, feature_batches
-from simsiam_tf.optim import LARS, SGD, WarmupCosine, scaled_learning_rate
+from simsiam_tf.evaluation.config import ProbeConfig
+from simsiam_tf.evaluation.features import Features, backbone_sha256, feature_batches
+from simsiam_tf.evaluation.probe import LinearProbe
+from simsiam_tf.evaluation.subject import Subject
+from simsiam_tf.optim import scaled_learning_rate
 from simsiam_tf.progress import progress_bar
 
-# Base learning rate and batch size of the paper's two protocols.
-_PAPER = {"lars": (LARS, 0.02, 4096), "sgd": (SGD, 30.0, 256)}
-_INITIAL_STD = 0.01
+# Optimiser, base learning rate and batch of each protocol (App. A; 'release': the authors' code).
+PROTOCOLS = {"paper": ("lars", 0.02, 4096), "release": ("lars", 0.1, 4096), "sgd": ("sgd", 30.0, 256)}
 
-Batches = Iterator[tuple[np.ndarray, np.ndarray]]
-
-
-class LinearProbe:
-    """A dense layer with softmax under LARS or SGD.
-
-    Args:
-        feature_dim: D.
-        num_classes: K.
-        optimizer: built on first use.
-        seed: of the initial kernel.
-    """
-
-    def __init__(self, feature_dim: int, num_classes: int, optimizer: SGD, seed: int = 0):
-        initial = keras.initializers.RandomNormal(stddev=_INITIAL_STD, seed=seed)
-        self.kernel = keras.Variable(initial((feature_dim, num_classes), dtype="float32"), dtype="float32")
-        self.bias = keras.Variable(np.zeros(num_classes), dtype="float32")
-        self._optimizer = optimizer
-        self._optimizer.build([self.kernel, self.bias])
-        self.step = tf.function(self._step, reduce_retracing=True, autograph=False)
-
-    def logits(self, features: tf.Tensor) -> tf.Tensor:
-        """`[B, D]` to `[B, K]`."""
-        return tf.matmul(features, self.kernel.value) + self.bias.value
-
-    def _step(self, features, labels):
-        """One update on features `[B, D]` and labels `[B]`; returns the mean cross-entropy."""
-        with tf.GradientTape() as tape:
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, self.logits(features))
-            loss = tf.reduce_mean(losses)
-        variables = [self.kernel, self.bias]
-        gradients = tape.gradient(loss, [v.value for v in variables])
-        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return loss
-
-    def accuracy(self, test: LabelledFeatures) -> tuple[float, float]:
-        """Top-1 and top-5 accuracy in percent."""
-        logits = self.logits(tf.constant(test.features))
-        hits = [tf.math.in_top_k(test.labels, logits, k) for k in (1, min(5, logits.shape[-1]))]
-        top1, top5 = (100.0 * float(tf.reduce_mean(tf.cast(hit, tf.float32))) for hit in hits)
-        return top1, top5
+Batches = Iterable[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearProtocol:
-    """What a linear-probe number means.
+class ProbeProtocol:
+    """How a probe is trained, the protocol's own figures where the settings give no others.
 
     Attributes:
-        train: labelled images that the probe learns from.
-        test: labelled images that it is judged on.
-        image_size: of the crops, pixels.
-        options: the optimiser and its settings.
+        name: `paper`, `release` or `sgd`; `custom` where a setting replaces a figure.
+        optimizer: `lars` or `sgd`.
+        base_learning_rate: per 256 images.
+        batch_size: images of a step.
+        epochs: passes over the training images.
+        augmentation: what it sees of them.
     """
 
-    train: Source
-    test: Source
-    image_size: int
-    options: EvaluationConfig
+    name: str
+    optimizer: str
+    base_learning_rate: float
+    batch_size: int
+    epochs: int
+    augmentation: str
+
+    @classmethod
+    def of(cls, name: str, config: ProbeConfig, num_examples: int) -> "ProbeProtocol":
+        """A named protocol for a training set of so many images, which is the greatest batch there can be."""
+        optimizer, rate, batch = PROTOCOLS[name]
+        theirs = cls(name, optimizer, rate, batch, 90, "linear_train")
+        ours = dataclasses.replace(
+            theirs,
+            base_learning_rate=config.probe_base_learning_rate or rate,
+            batch_size=config.probe_batch_size or batch,
+            epochs=config.probe_epochs,
+            augmentation=config.probe_augmentation,
+        )
+        name = name if ours == theirs else f"{optimizer}_custom"
+        return dataclasses.replace(ours, name=name, batch_size=min(ours.batch_size, num_examples))
 
     @property
-    def batch_size(self) -> int:
-        wanted = self.options.linear_batch_size or _PAPER[self.options.linear_optimizer][2]
-        return min(wanted, self.train.num_examples)
-
-    @property
-    def base_learning_rate(self) -> float:
-        return self.options.linear_base_learning_rate or _PAPER[self.options.linear_optimizer][1]
+    def learning_rate(self) -> float:
+        """The scaled learning rate."""
+        return scaled_learning_rate(self.base_learning_rate, self.batch_size)
 
     def describe(self) -> dict:
         """What produced the number, for summary.json."""
         return {
             "unit": "percent",
-            "protocol": "linear probe on frozen features, offline",
-            "optimizer": self.options.linear_optimizer,
+            "protocol": f"linear probe '{self.name}' on frozen features, offline",
+            "optimizer": self.optimizer,
             "base_learning_rate": self.base_learning_rate,
-            "learning_rate": scaled_learning_rate(self.base_learning_rate, self.batch_size),
+            "learning_rate": self.learning_rate,
+            "weight_decay": 0.0,
             "batch_size": self.batch_size,
-            "epochs": self.options.linear_epochs,
-            "augmentation": self.options.linear_augmentation,
-            "train": self.train.name,
-            "train_size": self.train.num_readable,
-            "test": self.test.name,
+            "epochs": self.epochs,
+            "augmentation": self.augmentation,
         }
 
-    def accuracy(self, backbone: keras.Model) -> tuple[float, float, float]:
-        """Trains the probe; returns top-1, top-5 in percent, and the seconds it took."""
+
+class ProbeState:
+    """A probe's variables in a file, so that it goes on where it was stopped; at the end, the trained classifier.
+
+    Args:
+        file: `.npz`.
+        variables: of the probe.
+    """
+
+    def __init__(self, file: pathlib.Path, variables: list[keras.Variable]):
+        self.file, self._variables = file, variables
+
+    def save(self, epochs: int, seconds: float) -> None:
+        """Notes the variables after so many epochs, which took so long."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.file.with_name(f"draft-{self.file.name}")
+        values = {f"{i:02}_{v.name}": v.numpy() for i, v in enumerate(self._variables)}
+        np.savez(draft, epochs=epochs, seconds=seconds, **values)
+        draft.replace(self.file)
+
+    def restore(self) -> tuple[int, float]:
+        """Gives the variables back what was noted; the epochs and the seconds that it took, or zeros."""
+        if not self.file.exists():
+            return 0, 0.0
+        with np.load(self.file) as saved:
+            for i, variable in enumerate(self._variables):
+                variable.assign(saved[f"{i:02}_{variable.name}"])
+            return int(saved["epochs"]), float(saved["seconds"])
+
+
+class _Trainee:
+    """A probe in training: takes rows as they come, makes a step of each whole batch."""
+
+    def __init__(self, subject: Subject, protocol: ProbeProtocol, train: Source):
+        self.protocol, self._steps = protocol, train.num_examples // protocol.batch_size
+        rates = [protocol.learning_rate]
+        total = protocol.epochs * self._steps
+        self.probe = LinearProbe(feature_dim(subject.backbone), train.num_classes, protocol.optimizer, rates, total)
+        key = subject.key(protocol, train.fingerprint())
+        file = subject.workdir.root / "probes" / f"linear_{protocol.name}-{key}.npz"
+        self.state = ProbeState(file, self.probe.variables)
+        self.epochs, self.seconds = self.state.restore()
+        self.loss, self._done, self._held = float("nan"), 0, Rebatcher(protocol.batch_size)
+
+    @property
+    def lacks_steps(self) -> bool:
+        """Whether the epoch still wants rows."""
+        return self._done < self._steps
+
+    def feed(self, features, labels) -> float:
+        """Takes rows; the seconds of the steps that they made."""
         start = time.monotonic()
-        epochs, batch = self.options.linear_epochs, self.batch_size
-        steps = self.train.num_examples // batch
-        rate = WarmupCosine(scaled_learning_rate(self.base_learning_rate, batch), epochs * steps)
-        optimizer = _PAPER[self.options.linear_optimizer][0](rate, weight_decay=0.0)
-        probe = LinearProbe(feature_dim(backbone), self.train.num_classes, optimizer)
-        batches = self._batches(backbone)
-        print(f"Training the linear probe on {self.train.name}")
-        bar = progress_bar(epochs * steps)
-        for epoch in range(epochs):
-            # What unreadable images leave missing of an epoch comes from another shuffle.
-            rows = itertools.chain(batches(epoch), batches(epoch + epochs))
-            for features, labels in itertools.islice(_rebatch(rows, batch), steps):
-                loss = probe.step(tf.constant(features), tf.constant(labels))
-                bar.add(1, [("loss", float(loss))])
-        test = embed_source(backbone, self.test, self.image_size, self.options.eval_batch_size)
-        return *probe.accuracy(test), time.monotonic() - start
+        for batch in self._held.add(features, labels):
+            if self.lacks_steps:
+                self.loss = float(self.probe.step(*batch)[0])
+                self._done += 1
+        return time.monotonic() - start
 
-    def _batches(self, backbone: keras.Model) -> Callable[[int], Batches]:
-        """An epoch's features and labels, shuffled: of new crops, or of the images embedded once."""
-        size, read_batch = self.image_size, self.options.eval_batch_size
-        if self.options.linear_augmentation == "linear_eval":
-            cached = embed_source(backbone, self.train, size, read_batch, verbose=True)
-
-            def shuffled(epoch):
-                order = np.random.RandomState(epoch).permutation(len(cached.labels))
-                yield cached.features[order], cached.labels[order]
-
-            return shuffled
-
-        def augmented(epoch):
-            policy = policies.POLICIES[self.options.linear_augmentation][0]
-            images = evaluation_dataset(self.train, size, read_batch, policy, shuffle_seed=0, epoch=epoch)
-            for features, index in feature_batches(backbone, images):
-                yield features, self.train.labels[index]
-
-        return augmented
+    def end_epoch(self, seconds) -> None:
+        self.epochs, self.seconds, self._done = self.epochs + 1, self.seconds + seconds, 0
+        self._held = Rebatcher(self.protocol.batch_size)
+        self.state.save(self.epochs, self.seconds)
 
 
-def _rebatch(batches: Batches, size: int) -> Batches:
-    """Whole batches of `size` from batches of any size; what remains is dropped."""
-    held_features: list[np.ndarray] = []
-    held_labels: list[np.ndarray] = []
-    for features, labels in batches:
-        held_features.append(features)
-        held_labels.append(labels)
-        if sum(map(len, held_labels)) < size:
-            continue
-        joined_features, joined_labels = np.concatenate(held_features), np.concatenate(held_labels)
-        whole = len(joined_labels) // size * size
-        for start in range(0, whole, size):
-            yield joined_features[start : start + size], joined_labels[start : start + size]
-        held_features, held_labels = [joined_features[whole:]], [joined_labels[whole:]]
+def run_probes(subject: Subject, config: ProbeConfig, names: tuple[str, ...]) -> None:
+    """Trains the named probes on one and the same stream of crops, and records their accuracies.
+
+    Each epoch's state is saved, and the same call goes on from there. A record's seconds are those that its probe
+    alone would have taken: all of the embedding, and its own steps.
+
+    Args:
+        subject: what is judged.
+        config: of the probes.
+        names: of `PROTOCOLS`.
+
+    Raises:
+        UsageError: if labels are lacking.
+        RuntimeError: if the frozen backbone is not the same afterwards.
+    """
+    train, test = subject.labelled_sources("A linear probe")
+    before = backbone_sha256(subject.backbone)
+    trainees = [_Trainee(subject, ProbeProtocol.of(name, config, train.num_examples), train) for name in names]
+    rows_of = _rows(subject, config, train)
+    for epoch in range(min(t.epochs for t in trainees), config.probe_epochs):
+        _train_epoch([t for t in trainees if t.epochs == epoch], rows_of, epoch, config.probe_epochs, train)
+    if backbone_sha256(subject.backbone) != before:
+        raise RuntimeError("The backbone changed while a probe was trained on it; this is a mistake of simsiam_tf.")
+    held_out = subject.features(test)
+    for t in trainees:
+        top1, top5 = t.probe.accuracy(batches_of(held_out))[:, 0]
+        details = {**t.protocol.describe(), "train": train.name, "train_size": train.num_readable, "test": test.name}
+        names_of = f"linear_{t.protocol.name}_top1", f"linear_{t.protocol.name}_top5"
+        values = dict(zip(names_of, (float(top1), float(top5)), strict=True))
+        subject.add_records(values, t.seconds, **details, backbone_sha256=before)
+
+
+def _train_epoch(trainees, rows_of, epoch, epochs, train):
+    print(f"Probe epoch {epoch + 1}/{epochs} on {train.name}: {', '.join(t.protocol.name for t in trainees)}")
+    bar, start = progress_bar(train.num_examples, "image"), time.monotonic()
+    own = [0.0] * len(trainees)
+    # What unreadable images leave missing of an epoch comes from another shuffle.
+    for features, labels in itertools.chain(rows_of(epoch), rows_of(epoch + epochs)):
+        for i, t in enumerate(trainees):
+            own[i] += t.feed(features, labels)
+        bar.add(len(labels), [(f"{t.protocol.name}_loss", t.loss) for t in trainees if np.isfinite(t.loss)])
+        if not any(t.lacks_steps for t in trainees):
+            break
+    bar.update(train.num_examples, finalize=True)
+    shared = time.monotonic() - start - sum(own)
+    for t, seconds in zip(trainees, own, strict=True):
+        t.end_epoch(shared + seconds)
+
+
+def _rows(subject: Subject, config: ProbeConfig, train: Source) -> Callable[[int], Batches]:
+    """An epoch's features and labels, shuffled: of new crops, or of the images embedded once."""
+    if config.probe_augmentation == "linear_eval":
+        cached = subject.features(train)
+        return lambda epoch: shuffled_batches(cached, np.arange(len(cached)), 1024, epoch)
+
+    def augmented(epoch):
+        policy = policies.POLICIES[config.probe_augmentation][0]
+        images = evaluation_dataset(train, subject.image_size, subject.batch_size, policy, shuffle_seed=0, epoch=epoch)
+        for features, index in feature_batches(subject.backbone, images, subject.strategy):
+            yield features, train.labels[index]
+
+    return augmented
+
+
+def shuffled_batches(features: Features, rows: np.ndarray, size: int, epoch: int) -> Iterator:
+    """Batches of features and labels of certain rows, in another order in each epoch; the last one may be short."""
+    order = rows[np.random.RandomState(epoch).permutation(len(rows))]
+    for start in range(0, len(order), size):
+        batch = order[start : start + size]
+        yield features.take(batch), features.labels[batch]
+
+
+def batches_of(features: Features, rows: int = 4096) -> Iterator:
+    """All features and labels, in order."""
+    for first, part in features.chunks(rows):
+        yield part, features.labels[first : first + len(part)]
+
+
+class Rebatcher:
+    """Makes batches of one size of rows that come in any.
+
+    Args:
+        size: rows of a batch.
+    """
+
+    def __init__(self, size: int):
+        self._size = size
+        self._features: list[np.ndarray] = []
+        self._labels: list[np.ndarray] = []
+
+    def add(self, features: np.ndarray, labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Takes rows `[n, D]` and labels `[n]`; yields the whole batches that they complete."""
+        self._features.append(features)
+        self._labels.append(labels)
+        if sum(map(len, self._labels)) < self._size:
+            return
+        joined_features, joined_labels = np.concatenate(self._features), np.concatenate(self._labels)
+        whole = len(joined_labels) // self._size * self._size
+        self._features, self._labels = [joined_features[whole:]], [joined_labels[whole:]]
+        for start in range(0, whole, self._size):
+            yield joined_features[start : start + self._size], joined_labels[start : start + self._size]

@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from simsiam_tf import distribute
 from simsiam_tf.backbones import feature_dim
+from simsiam_tf.heads import make_classifier
+from simsiam_tf.normalization import each_view
 
 
 class SSLModel(keras.Model):
@@ -17,15 +19,24 @@ class SSLModel(keras.Model):
 
     Args:
         backbone: a built `keras.Model` from images `[B, H, W, 3]` to features `[B, D]`.
+        online_probe_classes: K; above 0, a linear classifier stands beside the method, which learns from its features
+            and leaves them as they are. It is trained in the same step by the same optimizer, and training data must
+            hold `labels`. Its accuracy on the training views is logged as `online_probe_train_top1`, percent; its loss
+            is no part of `loss`.
     """
 
     # What `compute_ssl_loss` puts into its logs; averaged over an epoch like the loss.
     log_names: tuple[str, ...] = ()
 
-    def __init__(self, backbone: keras.Model, **kwargs):
+    def __init__(self, backbone: keras.Model, online_probe_classes: int = 0, **kwargs):
         super().__init__(**kwargs)
         self.backbone = backbone
-        self.trackers = {name: RunningMean(name=name) for name in ("loss", *self.log_names)}
+        self.online_probe = None
+        names = ["loss", *self.log_names]
+        if online_probe_classes:
+            self.online_probe = make_classifier(feature_dim(backbone), online_probe_classes, name="online_probe")
+            names.append("online_probe_train_top1")
+        self.trackers = {name: RunningMean(name=name) for name in names}
         self.accumulate_steps = 1
         self.accumulators: list[tf.Variable] = []
 
@@ -53,12 +64,27 @@ class SSLModel(keras.Model):
         """The features of normalised images: `[B, H, W, 3]` to `[B, D]`."""
         return self.backbone(images, training=training)
 
-    def compute_ssl_loss(self, batch: Mapping, training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def features(self, batch: dict, training: bool) -> tuple[tf.Tensor, ...]:
+        """The backbone's features of each view, `[B, D]`; noted in the batch, where the online probe finds them."""
+        batch["features"] = each_view(self.backbone, batch["views"], training)
+        return batch["features"]
+
+    def _online_probe_loss(self, batch):
+        """The online probe's mean cross-entropy over the views, and its accuracy in percent."""
+        features = tf.stop_gradient(tf.concat(batch["features"], axis=0))  # [V B, D]
+        labels = tf.tile(batch["labels"], [len(batch["features"])])
+        logits = tf.cast(self.online_probe(features), keras.config.floatx())
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+        hits = tf.cast(tf.argmax(logits, axis=1) == tf.cast(labels, tf.int64), loss.dtype)
+        return loss, 100.0 * tf.reduce_mean(hits)
+
+    def compute_ssl_loss(self, batch: dict, training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """The loss of one batch.
 
         Args:
             batch: `views`, a tuple of float images `[B, H, W, 3]`, and from our own pipeline `index`, the
-                `[B]` int64 positions of the images in the data set.
+                `[B]` int64 positions of the images in the data set. A method takes the features of the views from
+                `features`.
             training: run in training mode.
 
         Returns:
@@ -96,11 +122,15 @@ class SSLModel(keras.Model):
     def loss_gradients(self, data) -> list[tf.Tensor]:
         """This replica's part of the gradient of the loss over the global batch."""
         with tf.GradientTape() as tape:
-            loss, logs = self.compute_ssl_loss(as_batch(data), training=True)
+            batch = as_batch(data)
+            loss, logs = self.compute_ssl_loss(batch, training=True)
+            total, logs = loss, {"loss": loss, **logs}
+            if self.online_probe is not None:
+                beside, logs["online_probe_train_top1"] = self._online_probe_loss(batch)
+                total = loss + tf.cast(beside, loss.dtype)  # they share no variable
             # Keras sums gradients over the replicas; the paper's loss is the mean over the global batch.
-            share = loss / (distribute.num_replicas() * self.accumulate_steps)
+            share = total / (distribute.num_replicas() * self.accumulate_steps)
             share = self.optimizer.scale_loss(share)
-        logs = {"loss": loss, **logs}
         for name, value in zip(
             logs, tf.unstack(distribute.all_reduce_mean(tf.stack(list(logs.values())))), strict=True
         ):

@@ -46,7 +46,7 @@ class SimSiam(SSLModel):
         self.build()
 
     def compute_ssl_loss(self, batch, training):
-        z1, z2 = self.encode(batch["views"], training)  # [B, d]
+        z1, z2 = each_view(self.projector, self.features(batch, training), training)  # [B, d]
         p1, p2 = each_view(self.predictor, (z1, z2), training)  # [B, d]
         loss = tf.reduce_mean(simsiam_loss(p1, p2, z1, z2, self.stop_gradient))
         return loss, {"z_std_scaled": (scaled_std(z1) + scaled_std(z2)) / 2}

@@ -18,6 +18,8 @@ class LARS(SGD):
         weight_decay: coupled L2; 0 in the paper's linear evaluation.
         trust_coefficient: the share.
         epsilon: added to the denominator.
+        heads_axis: where a variable holds several weights side by side, the axis that counts them, from the end (-1,
+            -2, ...): each is then scaled by its own norms.
     """
 
     def __init__(
@@ -27,19 +29,30 @@ class LARS(SGD):
         weight_decay: float = 0.0,
         trust_coefficient: float = 1e-3,
         epsilon: float = 1e-8,
+        heads_axis: int | None = None,
         name: str = "lars",
         **kwargs,
     ):
         super().__init__(learning_rate, sgd_momentum, weight_decay, name=name, **kwargs)
         self.trust_coefficient = trust_coefficient
         self.epsilon = epsilon
+        self.heads_axis = heads_axis
 
     def accumulate(self, velocity, gradient, variable) -> None:
-        weight_norm, gradient_norm = tf.norm(tf.convert_to_tensor(variable)), tf.norm(gradient)
+        weight_norm, gradient_norm = self._norm(tf.convert_to_tensor(variable)), self._norm(gradient)
         scale = self.trust_coefficient * weight_norm / (gradient_norm + self.l2 * weight_norm + self.epsilon)
         adapted = (gradient + self.l2 * variable) * scale
         adapted = tf.where((weight_norm > 0) & (gradient_norm > 0), adapted, gradient)
         self.assign(velocity, self.sgd_momentum * velocity + adapted)
 
+    def _norm(self, x):
+        if self.heads_axis is None:
+            return tf.norm(x)
+        rank = len(x.shape)
+        return tf.sqrt(
+            tf.reduce_sum(tf.square(x), [i for i in range(rank) if i != rank + self.heads_axis], keepdims=True)
+        )
+
     def get_config(self):
-        return {**super().get_config(), "trust_coefficient": self.trust_coefficient, "epsilon": self.epsilon}
+        own = {name: getattr(self, name) for name in ("trust_coefficient", "epsilon", "heads_axis")}
+        return {**super().get_config(), **own}

@@ -1,0 +1,163 @@
+"""Fine-tuning the whole network on labels, all of them or a few (as SimCLR's 1 % and 10 %)."""
+
+import pathlib
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from simsiam_tf import distribute, loop
+from simsiam_tf.augment import policies
+from simsiam_tf.callbacks.logging import HealthCheck
+from simsiam_tf.checkpoints import Checkpoints, Saver
+from simsiam_tf.config import DeviceConfig
+from simsiam_tf.data.pipeline import Order, evaluation_dataset, pretraining_dataset, with_views
+from simsiam_tf.data.sources import Source
+from simsiam_tf.evaluation.config import FinetuneConfig
+from simsiam_tf.evaluation.features import feature_batches
+from simsiam_tf.evaluation.labels import balanced_subset, listed_subset
+from simsiam_tf.evaluation.subject import Subject
+from simsiam_tf.heads import make_classifier
+from simsiam_tf.methods import SSLModel
+from simsiam_tf.optim import SGD, WarmupCosine, scaled_learning_rate
+from simsiam_tf.settings import UsageError
+
+_AUGMENTATION = "linear_train"
+_SAVE_EVERY_MINUTES = 10.0
+
+
+class Classifier(SSLModel):
+    """The backbone and a linear classifier on it, trained together: the same loop, with cross-entropy for a loss.
+
+    Args:
+        backbone: images `[B, H, W, 3]` to features `[B, D]`.
+        num_classes: K.
+    """
+
+    log_names = ("top1",)
+
+    def __init__(self, backbone, num_classes: int, **kwargs):
+        super().__init__(backbone, **kwargs)
+        self.classifier = make_classifier(self.feature_dim, num_classes)
+        self.build()
+
+    def compute_ssl_loss(self, batch, training):
+        """Cross-entropy of the one view with its `labels`, and the accuracy on it in percent."""
+        (features,) = self.features(batch, training)
+        logits, labels = self.classifier(features), batch["labels"]  # [B, K]
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+        hits = tf.cast(tf.argmax(logits, axis=1) == labels, loss.dtype)
+        return loss, {"top1": 100.0 * tf.reduce_mean(hits)}
+
+
+def run_finetuning(subject: Subject, config: FinetuneConfig) -> None:
+    """Fine-tunes on the labelled images and records the accuracy on the test images; goes on where it was stopped.
+
+    The names of the labelled images, and the fine-tuned weights, stay in a folder of their own in the workdir.
+
+    Args:
+        subject: what is judged; its backbone is changed, its checkpoint is not.
+        config: which labels, and how.
+
+    Raises:
+        UsageError: if labels are lacking, or the batch cannot be divided.
+        Stopped: after SIGTERM or Ctrl-C, once the step is saved.
+    """
+    train, test = subject.labelled_sources("Fine-tuning")
+    rows = _labelled_rows(train, config)
+    which = pathlib.Path(config.label_file).stem if config.label_file else f"{100 * config.label_fraction:g}pct"
+    labelled, replicas = train.subset(rows), subject.strategy.num_replicas_in_sync
+    batch = min(config.finetune_batch_size, len(rows)) // replicas * replicas
+    if batch == 0:
+        raise UsageError(f"There must be a labelled image for each replica. Received: {len(rows)} for {replicas}.")
+    key = subject.key(config, train.fingerprint(), rows.tolist())
+    directory = subject.workdir.root / "finetune" / f"{which}-{key}"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "labelled.txt").write_text("".join(f"{train.name_of(i)}\n" for i in rows))
+    print(f"Fine-tuning on {len(rows)} labelled images of {train.name}; their names are in {directory}/labelled.txt")
+    start = time.monotonic()
+    model, first_step = _train(subject, config, labelled, batch, directory)
+    top1, top5 = _accuracy(subject, model, test)
+    values = {f"finetune_{which}_top1": top1, f"finetune_{which}_top5": top5}
+    subject.add_records(
+        values,
+        time.monotonic() - start,
+        unit="percent",
+        protocol="fine-tuning of backbone and classifier, SGD, cosine",
+        label_fraction=len(rows) / train.num_examples,
+        labelled=str(directory / "labelled.txt"),
+        label_seed=config.label_seed,
+        optimizer="sgd",
+        base_learning_rate={"backbone": config.finetune_backbone_lr, "classifier": config.finetune_head_lr},
+        learning_rate={
+            "backbone": scaled_learning_rate(config.finetune_backbone_lr, batch),
+            "classifier": scaled_learning_rate(config.finetune_head_lr, batch),
+        },
+        weight_decay=config.finetune_weight_decay,
+        batch_size=batch,
+        epochs=config.finetune_epochs,
+        augmentation=_AUGMENTATION,
+        train=train.name,
+        train_size=len(rows),
+        test=test.name,
+        continued_at_step=first_step,
+    )
+    print(f"Fine-tuned weights in {directory}")
+
+
+def _labelled_rows(train: Source, config: FinetuneConfig) -> np.ndarray:
+    if config.label_file:
+        return listed_subset(train, config.label_file)
+    if config.label_fraction == 1:
+        return np.arange(train.num_examples)
+    return balanced_subset(train.labels, config.label_fraction, config.label_seed)
+
+
+def _train(subject: Subject, config: FinetuneConfig, source: Source, batch: int, directory: pathlib.Path):
+    """The fine-tuned model, and the step that it went on from."""
+    order = Order(source.num_examples, batch, config.label_seed)
+    steps, strategy = order.steps_per_epoch, subject.strategy
+    total = config.finetune_epochs * steps
+    keras.utils.set_random_seed(config.label_seed)
+    with strategy.scope():
+        model = Classifier(subject.backbone, source.num_classes)
+        rates = [
+            WarmupCosine(scaled_learning_rate(rate, batch), total)
+            for rate in (config.finetune_head_lr, config.finetune_backbone_lr)
+        ]
+        overrides = [(model.backbone.trainable_variables, rates[1])]
+        model.compile(SGD(rates[0], 0.9, config.finetune_weight_decay, overrides))
+        model.optimizer.build(model.trainable_variables)
+    checkpoints = Checkpoints(model, strategy, directory / "checkpoints", keep=1)
+    checkpoints_step = checkpoints.restore_latest()
+    views, size = (policies.POLICIES[_AUGMENTATION][0],), subject.image_size
+
+    def make_dataset(share: distribute.Share):
+        dataset = pretraining_dataset(source, order, views, size, share, checkpoints_step, labelled=True)
+        return with_views(dataset, views, size)
+
+    loop.run_epochs(
+        model,
+        strategy,
+        make_dataset,
+        lambda batch: batch,
+        [HealthCheck()],
+        Saver(checkpoints, 0, _SAVE_EVERY_MINUTES),
+        DeviceConfig(),
+        order,
+        range(checkpoints_step // steps, config.finetune_epochs),
+    )
+    return model, checkpoints_step
+
+
+def _accuracy(subject: Subject, model: Classifier, test: Source) -> tuple[float, float]:
+    """Top-1 and top-5 on the test images, percent."""
+    images = evaluation_dataset(test, subject.image_size, subject.batch_size)
+    hits, count = np.zeros(2), 0
+    for features, index in feature_batches(model.backbone, images, subject.strategy):
+        logits = tf.cast(model.classifier(features), tf.float32)
+        hits += [np.sum(tf.math.in_top_k(test.labels[index], logits, k)) for k in (1, min(5, test.num_classes))]
+        count += len(index)
+    top1, top5 = (100.0 * hits / count).tolist()
+    return top1, top5

@@ -1,0 +1,94 @@
+"""Softmax classifiers on frozen features: one, or many side by side in one step."""
+
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from simsiam_tf.optim import LARS, SGD, WarmupCosine
+
+_INITIAL_STD = 0.01
+OPTIMIZERS = {"lars": LARS, "sgd": SGD}
+
+
+class LinearProbe:
+    """H independent softmax classifiers, which see the same features and differ in learning rate and weight decay.
+
+    Kernels and biases lie side by side, `[D, H, K]` and `[H, K]`, so that a step is one product of matrices for all
+    of them. Each trains as it would alone: all begin alike, gradients do not mix, and LARS takes each head's norms.
+
+    Args:
+        feature_dim: D.
+        num_classes: K.
+        optimizer: `lars` or `sgd` (paper App. A).
+        learning_rates: scaled ones, one for each of the H heads.
+        total_steps: of the cosine schedule; 0: a constant rate.
+        weight_decays: one for each head.
+        sgd_momentum: as in the paper.
+        seed: of the initial kernel.
+        **optimizer_options: for the optimiser.
+    """
+
+    def __init__(
+        self,
+        feature_dim: int,
+        num_classes: int,
+        optimizer: str,
+        learning_rates: list[float],
+        total_steps: int,
+        weight_decays: list[float] | None = None,
+        sgd_momentum: float = 0.9,
+        seed: int = 0,
+        **optimizer_options,
+    ):
+        dtype, heads = keras.config.floatx(), len(learning_rates)
+        rates, decays = (
+            np.reshape(x, [heads, 1]).astype(dtype) for x in (learning_rates, weight_decays or [0] * heads)
+        )
+        initial = keras.initializers.RandomNormal(stddev=_INITIAL_STD, seed=seed)
+        kernel = np.repeat(np.asarray(initial((feature_dim, 1, num_classes), dtype=dtype)), heads, axis=1)
+        self.kernel = keras.Variable(kernel, dtype=dtype, name="kernel")
+        self.bias = keras.Variable(np.zeros((heads, num_classes)), dtype=dtype, name="bias")
+        if optimizer == "lars":
+            optimizer_options["heads_axis"] = -2  # of the kernel [D, H, K] and of the bias [H, K] alike
+        self.optimizer = OPTIMIZERS[optimizer](
+            WarmupCosine(rates, total_steps), sgd_momentum, decays, **optimizer_options
+        )
+        self.optimizer.build([self.kernel, self.bias])
+        self.step = tf.function(self._step, reduce_retracing=True, autograph=False)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All that a probe goes on from."""
+        return [self.kernel, self.bias, *self.optimizer.variables]
+
+    def logits(self, features: tf.Tensor) -> tf.Tensor:
+        """`[B, D]` to `[B, H, K]`."""
+        dim, heads, classes = self.kernel.shape
+        joined = tf.matmul(features, tf.reshape(self.kernel.value, [dim, heads * classes]))
+        return tf.reshape(joined, [-1, heads, classes]) + self.bias.value
+
+    def _step(self, features, labels):
+        """One update of each head on features `[B, D]` and labels `[B]`; the mean cross-entropies `[H]`."""
+        features = tf.cast(features, self.kernel.dtype)
+        with tf.GradientTape() as tape:
+            logits = self.logits(features)
+            labels = tf.repeat(labels[:, tf.newaxis], logits.shape[1], axis=1)
+            losses = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), axis=0)  # [H]
+            loss = tf.reduce_sum(losses)
+        variables = [self.kernel, self.bias]
+        gradients = tape.gradient(loss, [v.value for v in variables])
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return losses
+
+    def accuracy(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Top-1 and top-5 accuracy of each head, `[2, H]` percent, over batches of features and labels."""
+        hits, count = np.zeros((2, self.kernel.shape[1])), 0
+        for features, labels in batches:
+            logits = self.logits(tf.cast(features, self.kernel.dtype))
+            for row, k in zip(hits, (1, min(5, logits.shape[-1])), strict=True):
+                for head in range(len(row)):
+                    row[head] += np.sum(tf.math.in_top_k(labels, tf.cast(logits[:, head], tf.float32), k))
+            count += len(labels)
+        return 100.0 * hits / count
