@@ -7,8 +7,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-
-from flags import definitions  # noqa: F401 - before TensorFlow, whose options it sets as for the scripts
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as flags/definitions.py does for the scripts
 
 import keras
 import numpy as np
