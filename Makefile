@@ -42,7 +42,8 @@ demo: $(VENV)/.installed
 	@echo "Pre-training on the built-in data set in $(DEMO)"
 	@$(RUN) train.py --flagfile=flags/recipes/shapes_demo.flags --workdir=$(DEMO)
 	@$(RUN) evaluate.py --protocol=knn --workdir=$(DEMO)
-	@$(RUN) evaluate.py --protocol=linear --flagfile=flags/recipes/shapes_demo_linear.flags --workdir=$(DEMO)
+	@$(RUN) evaluate.py --protocol=linear --probe=cached --workdir=$(DEMO)
+	@$(RUN) evaluate.py --protocol=report --workdir=$(DEMO)
 	@$(RUN) evaluate.py --protocol=export --workdir=$(DEMO)
 	@$(RUN) -m simsiam_tf.cli.show --workdir=$(DEMO)
 

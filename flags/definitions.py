@@ -175,9 +175,9 @@ def define_evaluation_flags() -> None:
 def evaluation_config() -> tuple[list[str], EvaluationConfig, dict[str, Any], DeviceConfig]:
     """The workdirs, the evaluation, the data settings that differ from the run's, and the devices."""
     given = {name: flags.FLAGS[name].value for name in _DATA_OF_ANOTHER_SET if flags.FLAGS[name].value is not None}
-    devices = DeviceConfig(**{name: flags.FLAGS[name].value for name in _DEVICES_OF_AN_EVALUATION})
+    chosen: dict[str, Any] = {name: flags.FLAGS[name].value for name in _DEVICES_OF_AN_EVALUATION}
     groups = {name: group(**_values(group)) for name, group in EVALUATION_GROUPS.items()}
-    return flags.FLAGS.workdir, EvaluationConfig(**groups), given, devices
+    return flags.FLAGS.workdir, EvaluationConfig(**groups), given, DeviceConfig(**chosen)
 
 
 def define_preview_flags() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -72,3 +73,17 @@ TINY_FLAGS = (
     "--global_batch_size=16",
     "--epochs=2",
 )
+
+
+@pytest.fixture(scope="session")
+def _tiny_run(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "tiny"
+    done = run_script("train.py", *TINY_FLAGS, "--online_probe", f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    return workdir
+
+
+@pytest.fixture
+def tiny_run(_tiny_run, tmp_path):
+    """A finished run with an online probe, for one test to do with as it likes."""
+    return pathlib.Path(shutil.copytree(_tiny_run, tmp_path / "tiny"))

@@ -14,19 +14,15 @@ PARSE = """
 import sys, json
 from flags import definitions
 from absl import flags
-name, define, make = sys.argv[1], sys.argv[2], sys.argv[3]
-getattr(definitions, define)()
-sys.argv = ["train.py", f"--flagfile={name}", "--workdir=w", *sys.argv[4:]]
+definitions.define_training_flags()
+sys.argv = ["train.py", f"--flagfile={sys.argv[1]}", "--workdir=w", *sys.argv[2:]]
 flags.FLAGS(sys.argv)
-config = getattr(definitions, make)()
-print(json.dumps(config.to_dict() if hasattr(config, "to_dict") else {}))
+print(json.dumps(definitions.training_config().to_dict()))
 """
 
 
 def parse(path: pathlib.Path, *overrides: str) -> dict:
-    probe = path.name.endswith("_linear.flags")
-    kind = ("define_evaluation_flags", "evaluation_config") if probe else ("define_training_flags", "training_config")
-    command = [sys.executable, "-c", PARSE, str(path), *kind, *overrides]
+    command = [sys.executable, "-c", PARSE, str(path), *overrides]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -71,13 +71,24 @@ class Source:
         """N, less the images that turned out to be unreadable so far."""
         return self.num_examples - (len(self.files.bad) if self.files else 0)
 
+    @property
+    def known_labels(self) -> np.ndarray:
+        """`labels`, where there must be some.
+
+        Raises:
+            ValueError: if there are none.
+        """
+        if self.labels is None:
+            raise ValueError(f"Only labelled images can be judged by. Received: {self.name}.")
+        return self.labels
+
     def name_of(self, position: int) -> str:
         """What lists of images call an example: its file's name, or where it has none its position."""
         return self.files.name(position) if self.files else str(position)
 
     def fingerprint(self) -> str:
         """The same for the same images in the same order."""
-        held = self.files.fingerprint() if self.files else f"{zlib.crc32(self.images.numpy()):08x}"
+        held = self.images.fingerprint() if isinstance(self.images, Files) else zlib.crc32(self.images.numpy())
         return f"{self.name}:{self.num_examples}:{held}"
 
     def first(self, count: int) -> "Source":

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -33,16 +34,16 @@ def run_diagnostics(subject: Subject, config: ImagesConfig) -> None:
     pairs = list(_two_views(subject, source, views))
     features = [np.concatenate(column) for column in zip(*pairs, strict=True)]
     spectra = {}
-    for of, (x1, x2) in {"features": features, "z": [_project(subject, x) for x in features]}.items():
+    for of, (x1, x2) in {"features": features, "z": [subject.project(x) for x in features]}.items():
         spectra[of] = metrics.spectrum(x1)
         values = {
-            f"{of}_alignment": metrics.alignment(x1, x2),
-            f"{of}_uniformity": metrics.uniformity(x1),
-            f"{of}_effective_rank": metrics.effective_rank(spectra[of]),
-            f"{of}_std_scaled": float(metrics.scaled_std(tf.constant(x1))),
-            f"{of}_dead_channels": metrics.dead_channels(x1),
+            f"diagnostics_{of}_alignment": metrics.alignment(x1, x2),
+            f"diagnostics_{of}_uniformity": metrics.uniformity(x1),
+            f"diagnostics_{of}_effective_rank": metrics.effective_rank(spectra[of]),
+            f"diagnostics_{of}_std_scaled": float(metrics.scaled_std(tf.constant(x1))),
+            f"diagnostics_{of}_dead_channels": metrics.dead_channels(x1),
         }
-        details = {"protocol": f"diagnostics of {of} [N, {x1.shape[1]}] of random views, eval mode"}
+        details: dict[str, Any] = {"protocol": f"diagnostics of {of} [N, {x1.shape[1]}] of random views, eval mode"}
         details |= {"images": source.name, "images_size": len(x1), "augmentation": subject.run.augment.augmentation}
         subject.add_records(values, time.monotonic() - start, **details)
     path = subject.workdir.root / f"{FILE.removesuffix('.json')}{subject.suffix}.json"
@@ -59,9 +60,3 @@ def _two_views(subject: Subject, source: Source, views) -> Iterator[tuple[np.nda
         x1, x2 = views_of(source, views, subject.image_size, subject.run.run.seed, 0, index)
         yield tuple(tf.cast(subject.backbone(x, training=False), tf.float32).numpy() for x in (x1, x2))
         bar.add(len(index))
-
-
-def _project(subject, features):
-    """z of features, in eval mode."""
-    parts = np.array_split(features, max(1, len(features) // 1024))
-    return np.concatenate([tf.cast(subject.model.projector(x, training=False), tf.float32).numpy() for x in parts])

@@ -54,6 +54,19 @@ class Features:
         """D."""
         return self.parts[0].shape[1]
 
+    @property
+    def known_labels(self) -> np.ndarray:
+        """`labels`, where there must be some.
+
+        Raises:
+            ValueError: if there are none.
+        """
+        if self.labels is None:
+            raise ValueError(
+                "Only the features of labelled images can be judged by. Received: features without labels."
+            )
+        return self.labels
+
     def chunks(self, rows: int) -> Iterator[tuple[int, np.ndarray]]:
         """Row numbers and the features `[n, D]` from there on, at most `rows` at a time."""
         first = 0

@@ -89,11 +89,10 @@ def run_finetuning(subject: Subject, config: FinetuneConfig) -> None:
         labelled=str(directory / "labelled.txt"),
         label_seed=config.label_seed,
         optimizer="sgd",
-        base_learning_rate={"backbone": config.finetune_backbone_lr, "classifier": config.finetune_head_lr},
-        learning_rate={
-            "backbone": scaled_learning_rate(config.finetune_backbone_lr, batch),
-            "classifier": scaled_learning_rate(config.finetune_head_lr, batch),
-        },
+        base_learning_rate=config.finetune_head_lr,
+        learning_rate=scaled_learning_rate(config.finetune_head_lr, batch),
+        backbone_base_learning_rate=config.finetune_backbone_lr,
+        backbone_learning_rate=scaled_learning_rate(config.finetune_backbone_lr, batch),
         weight_decay=config.finetune_weight_decay,
         batch_size=batch,
         epochs=config.finetune_epochs,
@@ -111,7 +110,7 @@ def _labelled_rows(train: Source, config: FinetuneConfig) -> np.ndarray:
         return listed_subset(train, config.label_file)
     if config.label_fraction == 1:
         return np.arange(train.num_examples)
-    return balanced_subset(train.labels, config.label_fraction, config.label_seed)
+    return balanced_subset(train.known_labels, config.label_fraction, config.label_seed)
 
 
 def _train(subject: Subject, config: FinetuneConfig, source: Source, batch: int, directory: pathlib.Path):
@@ -157,7 +156,7 @@ def _accuracy(subject: Subject, model: Classifier, test: Source) -> tuple[float,
     hits, count = np.zeros(2), 0
     for features, index in feature_batches(model.backbone, images, subject.strategy):
         logits = tf.cast(model.classifier(features), tf.float32)
-        hits += [np.sum(tf.math.in_top_k(test.labels[index], logits, k)) for k in (1, min(5, test.num_classes))]
+        hits += [np.sum(tf.math.in_top_k(test.known_labels[index], logits, k)) for k in (1, min(5, test.num_classes))]
         count += len(index)
     top1, top5 = (100.0 * hits / count).tolist()
     return top1, top5

@@ -111,8 +111,9 @@ def run_neighbours(subject: Subject, config: ImagesConfig) -> None:
     similarity, rows = knn.nearest(bank, embedded.loaded(), min(config.num_neighbours, len(bank)))
     positions = bank.index[rows[0]].tolist()
     table = rich.table.Table(title=f"Nearest to {rich.markup.escape(query.name)} in {rich.markup.escape(source.name)}")
-    for column, justify in (("", "right"), ("cosine", "right"), ("image", "left")):
-        table.add_column(column, justify=justify, overflow="fold")
+    table.add_column("")
+    table.add_column("cosine", justify="right")
+    table.add_column("image", overflow="fold")
     for rank, (cosine, position) in enumerate(zip(similarity[0], positions, strict=True), start=1):
         table.add_row(str(rank), f"{cosine:.3f}", rich.markup.escape(_path(source, position)))
     rich.console.Console().print(table)

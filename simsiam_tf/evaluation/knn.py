@@ -121,8 +121,8 @@ def knn_scores(
     similarity, neighbours = nearest(bank, queries.loaded(), min(max(ks), len(bank)))
     for first, _ in rows:
         part = slice(first, first + _QUERY_CHUNK)
-        truth = queries.labels[part]
-        labels = bank.labels[neighbours[part]]
+        truth = queries.known_labels[part]
+        labels = bank.known_labels[neighbours[part]]
         for (k, temperature), counts in hits.items():
             votes = class_votes(similarity[part], labels, num_classes, k, temperature)
             counts += [np.sum(tf.math.in_top_k(truth, votes, top)) for top in (1, min(5, num_classes))]

@@ -203,7 +203,7 @@ def _rows(subject: Subject, config: ProbeConfig, train: Source) -> Callable[[int
         policy = policies.POLICIES[config.probe_augmentation][0]
         images = evaluation_dataset(train, subject.image_size, subject.batch_size, policy, shuffle_seed=0, epoch=epoch)
         for features, index in feature_batches(subject.backbone, images, subject.strategy):
-            yield features, train.labels[index]
+            yield features, train.known_labels[index]
 
     return augmented
 
@@ -213,13 +213,13 @@ def shuffled_batches(features: Features, rows: np.ndarray, size: int, epoch: int
     order = rows[np.random.RandomState(epoch).permutation(len(rows))]
     for start in range(0, len(order), size):
         batch = order[start : start + size]
-        yield features.take(batch), features.labels[batch]
+        yield features.take(batch), features.known_labels[batch]
 
 
 def batches_of(features: Features, rows: int = 4096) -> Iterator:
     """All features and labels, in order."""
     for first, part in features.chunks(rows):
-        yield part, features.labels[first : first + len(part)]
+        yield part, features.known_labels[first : first + len(part)]
 
 
 class Rebatcher:

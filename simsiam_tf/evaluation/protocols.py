@@ -41,14 +41,18 @@ def evaluate(
     if devices.strategy == "multiworker":
         raise UsageError("An evaluation runs on one machine. Received: --strategy=multiworker.")
     strategy = distribute.make_strategy(devices)
-    subject = Subject.load(paths[0], options.task.checkpoint, data_overrides, strategy, options.task.eval_batch_size)
-    # An export needs no images, and a report goes without where they are no longer there.
-    sources = () if protocol in ("export", "report") else subject.sources
-    with listing_bad_images([source for source in sources if source], subject.workdir.skipped_path):
-        if several:
-            run_report(subject, paths, options.images)
-        else:
-            PROTOCOLS[protocol](subject, options)
+    task = options.task
+    subjects = [
+        Subject.load(path, task.checkpoint if path == paths[0] else "", data_overrides, strategy, task.eval_batch_size)
+        for path in paths
+    ]
+    if several:
+        run_report(subjects, options.images)
+        return
+    # An export needs no images.
+    sources = () if protocol == "export" else subjects[0].sources
+    with listing_bad_images([source for source in sources if source], subjects[0].workdir.skipped_path):
+        PROTOCOLS[protocol](subjects[0], options)
 
 
 def _knn(subject: Subject, options: EvaluationConfig) -> None:

@@ -8,6 +8,7 @@ import pathlib
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from simsiam_tf import build
@@ -124,6 +125,11 @@ class Subject:
     def features(self, source: Source) -> Features:
         """The features of a source in the evaluation crop, from disk where they are there."""
         return self.store.of(source)
+
+    def project(self, features: np.ndarray) -> np.ndarray:
+        """z of features `[N, D]` in eval mode, `[N, d]`."""
+        parts = np.array_split(features, max(1, len(features) // 1024))
+        return np.concatenate([tf.cast(self.model.projector(x, training=False), tf.float32).numpy() for x in parts])
 
     def key(self, *settings: Any) -> str:
         """A short name for settings of a protocol together with the weights that it judges."""

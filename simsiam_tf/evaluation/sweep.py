@@ -33,19 +33,19 @@ def run_sweep(subject: Subject, config: ProbeConfig) -> None:
     """
     train_source, test_source = subject.labelled_sources("A linear probe")
     train, test = subject.features(train_source), subject.features(test_source)
-    start = time.monotonic()
+    start, classes = time.monotonic(), train_source.num_classes
     batch = min(config.probe_batch_size or _BATCH_SIZE, len(train))
     grid = list(itertools.product(config.sweep_learning_rates, config.sweep_weight_decays))
     if config.probe_base_learning_rate:
         grid = [(config.probe_base_learning_rate, decay) for decay in config.sweep_weight_decays]
-    held_out = balanced_subset(train.labels, config.sweep_holdout, seed=0)
+    held_out = balanced_subset(train.known_labels, config.sweep_holdout, seed=0)
     learned = np.setdiff1d(np.arange(len(train)), held_out)
     print(
         f"Sweep of {len(grid)} heads: {len(learned)} images of {train_source.name}, {len(held_out)} held out to choose"
     )
     state = subject.workdir.root / "probes"
     key = subject.key(grid, batch, config.probe_epochs, config.sweep_holdout, train_source.fingerprint())
-    sweep = _fit(train, learned, grid, batch, config.probe_epochs, state / f"linear_cached_sweep-{key}.npz")
+    sweep = _fit(train, classes, learned, grid, batch, config.probe_epochs, state / f"linear_cached_sweep-{key}.npz")
     scores = sweep.accuracy(shuffled_batches(train, held_out, 4096, 0))[0]
     best = int(np.argmax(scores))
     _print_table(grid, scores, best)
@@ -53,7 +53,13 @@ def run_sweep(subject: Subject, config: ProbeConfig) -> None:
     rate, decay = grid[best]
     key = subject.key(grid[best], batch, config.probe_epochs, train_source.fingerprint())
     probe = _fit(
-        train, np.arange(len(train)), [grid[best]], batch, config.probe_epochs, state / f"linear_cached-{key}.npz"
+        train,
+        classes,
+        np.arange(len(train)),
+        [grid[best]],
+        batch,
+        config.probe_epochs,
+        state / f"linear_cached-{key}.npz",
     )
     top1, top5 = probe.accuracy(batches_of(test))[:, 0]
     subject.add_records(
@@ -76,12 +82,11 @@ def run_sweep(subject: Subject, config: ProbeConfig) -> None:
     )
 
 
-def _fit(features: Features, rows: np.ndarray, grid, batch, epochs, file) -> LinearProbe:
+def _fit(features: Features, classes: int, rows: np.ndarray, grid, batch, epochs, file) -> LinearProbe:
     """Trains a head for each pair of base learning rate and weight decay; goes on where it was stopped."""
     batch = min(batch, len(rows))
     steps = len(rows) // batch
     rates = [scaled_learning_rate(rate, batch) for rate, _ in grid]
-    classes = int(features.labels.max()) + 1
     probe = LinearProbe(features.dim, classes, "sgd", rates, epochs * steps, [decay for _, decay in grid])
     state = ProbeState(file, probe.variables)
     done, seconds = state.restore()

@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -19,14 +20,14 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     Computed in Keras' floatx: Keras' own schedules stay float32.
 
     Args:
-        peak: the scaled learning rate.
+        peak: the scaled learning rate; an array of them gives an array of rates.
         total_steps: S, of the whole run.
         warmup_steps: w.
         steps_per_update: hold the rate for this many steps: 1 decays at each step, an epoch's number of
             steps decays once per epoch, as the authors' release does.
     """
 
-    def __init__(self, peak: float, total_steps: int, warmup_steps: int = 0, steps_per_update: int = 1):
+    def __init__(self, peak: float | np.ndarray, total_steps: int, warmup_steps: int = 0, steps_per_update: int = 1):
         self.peak = peak
         self.total_steps = total_steps
         self.warmup_steps = warmup_steps

@@ -46,6 +46,7 @@ def test_a_run_leaves_its_record(finished):
         200,
     )
     assert [line["epoch"] for line in lines(workdir)] == [0, 1, 2]
+    assert all({"feature_effective_rank", "feature_dead_channels"} <= set(line) for line in lines(workdir))
     assert lines(workdir)[-1]["loss"] == records["loss"]["value"]
     config = json.loads((workdir / "config.json").read_text())
     assert config["config"]["run"]["seed"] == 0
@@ -113,14 +114,15 @@ def test_evaluation_adds_to_the_summary(finished):
     workdir, _ = finished
     for flags in (
         ["--protocol=knn", "--knn_k=50"],
-        ["--protocol=linear", "--linear_augmentation=linear_eval", "--linear_epochs=2"],
+        ["--protocol=linear", "--probe=sgd,cached", "--probe_augmentation=linear_eval", "--probe_epochs=2"],
         ["--protocol=export"],
     ):
         done = run_script("evaluate.py", *flags, f"--workdir={workdir}")
         assert done.returncode == 0, done.stderr
     records = summary(workdir)
     assert (records["knn_top1"]["k"], records["knn_top1"]["bank_size"]) == (50, 5000)
-    assert records["linear_top1"]["optimizer"] == "lars"
+    assert records["linear_sgd_custom_top1"]["optimizer"] == "sgd"
+    assert records["linear_cached_top1"]["chosen_among"] == 40
     assert records["loss"]["value"] is not None
     assert (workdir / "export" / "saved_model.pb").exists()
     assert (workdir / "export" / "backbone.keras").exists()
@@ -195,11 +197,11 @@ def test_unreadable_files_are_skipped_listed_and_counted(photographs, tmp_path):
     allowed = run_script("train.py", *flags, f"--workdir={tmp_path / 'other'}", "--max_bad_fraction=0.03")
     assert allowed.returncode == 0, allowed.stderr
     assert len((tmp_path / "other" / "skipped.txt").read_text().splitlines()) == 3
-    judge = ["evaluate.py", "--protocol=linear", "--linear_augmentation=linear_eval", "--linear_epochs=2"]
+    judge = ["evaluate.py", "--protocol=linear", "--probe_augmentation=linear_eval", "--probe_epochs=2"]
     judge += ["--eval_split=train", f"--workdir={tmp_path / 'other'}"]
     judged = run_script(*judge)
     assert judged.returncode == 0, judged.stderr
-    assert summary(tmp_path / "other")["linear_top1_photographs_train_train"]["train_size"] == 97
+    assert summary(tmp_path / "other")["linear_lars_custom_top1_photographs_train_train"]["train_size"] == 97
     assert_refused(run_script(*judge, "--max_bad_fraction=0.01"), "At most 1.00% of the 100 images of")
 
 

@@ -1,31 +1,82 @@
 import numpy as np
 import pytest
 
-from simsiam_tf.evaluation.features import LabelledFeatures
-from simsiam_tf.evaluation.knn import knn_accuracy
+from simsiam_tf.evaluation import knn
+from simsiam_tf.evaluation.features import Features
+from simsiam_tf.evaluation.knn import class_votes, knn_scores, nearest
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
 def brute_force(bank, queries, k, temperature, classes):
-    def unit(x):
-        return x / np.linalg.norm(x, axis=1, keepdims=True)
-
-    hits = []
-    for feature, label in zip(unit(queries.features), queries.labels, strict=True):
-        similarity = unit(bank.features) @ feature
-        votes = np.zeros(classes)
-        for i in np.argsort(-similarity)[:k]:
-            votes[bank.labels[i]] += np.exp(similarity[i] / temperature)
-        hits.append(votes.argmax() == label)
-    return 100 * np.mean(hits)
+    """Each query's share of the votes for each class, in NumPy, float64."""
+    votes = np.zeros((len(queries), classes))
+    bank_unit = unit(bank.loaded().astype(np.float64))
+    for row, feature in enumerate(unit(queries.loaded().astype(np.float64))):
+        similarity = bank_unit @ feature
+        for i in np.argsort(-similarity, kind="stable")[:k]:
+            votes[row, bank.labels[i]] += np.exp((similarity[i] - 1) / temperature)
+    return votes
 
 
-@pytest.mark.parametrize("k", [1, 10, 200])
-def test_equals_brute_force(rng, k):
-    def draw(n):
-        labels = rng.integers(0, 5, n)
-        return LabelledFeatures((rng.standard_normal((n, 8)) + np.eye(8)[labels]).astype(np.float32), labels)
+@pytest.fixture
+def draw(rng):
+    def draw(n, dim=8, classes=5, parts=1):
+        labels = rng.integers(0, classes, n)
+        features = (rng.standard_normal((n, dim)) + np.eye(dim)[labels]).astype(np.float32)
+        return Features(tuple(np.array_split(features, parts)), np.arange(n), labels)
 
+    return draw
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_gives_brute_force_s_predictions(draw, parts):
+    """2,000 x 500: wherever the two best classes are not all but equal."""
+    bank, queries = draw(2000, 32, 10, parts), draw(500, 32, 10)
+    for k, temperature in ((1, 0.1), (20, 0.07), (200, 0.1)):
+        similarity, rows = nearest(bank, queries.loaded(), k)
+        ours = class_votes(similarity, bank.labels[rows], 10, k, temperature).numpy()
+        theirs = brute_force(bank, queries, k, temperature, 10)
+        first, second = np.sort(theirs, axis=1)[:, :-3:-1].T
+        clear = first - second > 1e-5 * first
+        assert clear.mean() > 0.9
+        np.testing.assert_array_equal(ours.argmax(1)[clear], theirs.argmax(1)[clear])
+
+
+def test_all_ks_and_temperatures_come_from_one_search(draw, monkeypatch):
     bank, queries = draw(150), draw(70)
-    ours = knn_accuracy(bank, queries, 5, k=k, temperature=0.1, chunk=32)
-    assert ours == pytest.approx(brute_force(bank, queries, k, 0.1, 5))
-    assert 20 < ours < 100
+    searches = []
+    monkeypatch.setattr(knn, "nearest", lambda *args: searches.append(args) or nearest(*args))
+    scores = knn_scores(bank, queries, 5, ks=(1, 10, 200), temperatures=(0.05, 0.5))
+    assert len(searches) == 1
+    assert set(scores) == {(k, t) for k in (1, 10, 200) for t in (0.05, 0.5)}
+    for (k, temperature), (top1, top5) in scores.items():
+        theirs = brute_force(bank, queries, k, temperature, 5).argmax(1)
+        assert top1 == pytest.approx(100 * np.mean(theirs == queries.labels))
+        assert top5 == 100
+    assert len({score.top1 for score in scores.values()}) > 1
+
+
+def test_top5_counts_the_five_classes_with_the_most_votes(draw):
+    bank, queries = draw(300, 16, 12), draw(100, 16, 12)
+    votes = brute_force(bank, queries, 20, 0.1, 12)
+    hits = [label in np.argsort(-row)[:5] for row, label in zip(votes, queries.labels, strict=True)]
+    scores = knn_scores(bank, queries, 12, ks=(20,))[20, 0.1]
+    assert scores.top5 == pytest.approx(100 * np.mean(hits))
+    assert scores.top1 < scores.top5 < 100
+
+
+@pytest.mark.parametrize("count", [3, 40, 997])
+def test_nearest_is_exact_whatever_the_chunks(rng, monkeypatch, count):
+    """Chunks smaller than k, stripes that do not divide them, and equal numbers of neighbours and rows."""
+    monkeypatch.setattr(knn, "_BANK_CHUNK", 70)
+    monkeypatch.setattr(knn, "_QUERY_CHUNK", 13)
+    bank, queries = rng.standard_normal((count, 6), np.float32), rng.standard_normal((31, 6), np.float32)
+    for k in (1, min(count, 37), count):
+        similarity, rows = nearest(Features.of(bank), queries, k)
+        exact = unit(queries) @ unit(bank).T
+        order = np.argsort(-exact, axis=1)[:, :k]
+        np.testing.assert_array_equal(rows, order)
+        np.testing.assert_allclose(similarity, np.take_along_axis(exact, order, axis=1), atol=1e-6)

@@ -3,76 +3,100 @@ import io
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
-from simsiam_tf import LARS, resnet18
 from simsiam_tf.data.bad_images import BadImages
-from simsiam_tf.data.sources import Files, memory_source
+from simsiam_tf.data.sources import Files
 from simsiam_tf.evaluation import linear
-from simsiam_tf.evaluation.config import EvaluationConfig
-from simsiam_tf.evaluation.features import LabelledFeatures
-from simsiam_tf.evaluation.linear import LinearProbe, LinearProtocol, _rebatch
+from simsiam_tf.evaluation.config import ProbeConfig
+from simsiam_tf.evaluation.linear import ProbeProtocol, Rebatcher, run_probes
+from tests.evaluation.conftest import summary
 
-
-@pytest.fixture
-def protocol(rng):
-    """Two classes that differ in brightness: any features separate them."""
-
-    def source(n):
-        labels = np.arange(n) % 2
-        images = rng.integers(0, 100, (n, 16, 16, 3)) + 120 * labels[:, None, None, None]
-        return memory_source("made", images.astype(np.uint8), labels, 2)
-
-    def make(**options):
-        return LinearProtocol(source(64), source(32), 16, EvaluationConfig(protocol="linear", **options))
-
-    return make
+QUICK = {"probe_epochs": 10, "probe_batch_size": 16, "probe_base_learning_rate": 1.0}
 
 
 @pytest.mark.parametrize("augmentation", ["linear_eval", "linear_train"])
-def test_learns_and_leaves_the_backbone_alone(protocol, augmentation):
-    backbone = resnet18(cifar_stem=True, width=0.0625)
-    before = [v.numpy() for v in backbone.variables]
-    top1, top5, seconds = protocol(
-        linear_optimizer="sgd",
-        linear_augmentation=augmentation,
-        linear_epochs=10,
-        linear_batch_size=16,
-        linear_base_learning_rate=1.0,
-    ).accuracy(backbone)
-    assert top1 > 90
-    assert top5 == 100
-    assert seconds > 0
-    for ours, variable in zip(before, backbone.variables, strict=True):
+def test_learns_and_leaves_the_backbone_alone(subject, augmentation):
+    before = [v.numpy() for v in subject.backbone.variables]
+    run_probes(subject, ProbeConfig(probe_augmentation=augmentation, **QUICK), ("sgd",))
+    records = summary(subject)
+    assert records["linear_sgd_custom_top1"]["value"] > 90
+    assert records["linear_sgd_custom_top5"]["value"] == 100
+    wanted = {"protocol", "optimizer", "base_learning_rate", "learning_rate", "epochs", "augmentation", "seconds"}
+    assert wanted | {"train", "test", "checkpoint", "backbone_sha256"} <= set(records["linear_sgd_custom_top1"])
+    for ours, variable in zip(before, subject.backbone.variables, strict=True):
         np.testing.assert_array_equal(ours, variable.numpy(), err_msg=variable.path)
 
 
-def test_lars_learns_by_shares_of_the_kernel_s_norm(rng):
-    labels = rng.integers(0, 3, 300)
-    features = (rng.standard_normal((300, 8)) + 4 * np.eye(8)[labels]).astype(np.float32)
-    probe = LinearProbe(8, 3, LARS(5.0, weight_decay=0.0))
-    for _ in range(200):
-        probe.step(tf.constant(features), tf.constant(labels))
-    assert probe.accuracy(LabelledFeatures(features, labels))[0] > 95
+def test_a_backbone_that_changes_is_found_out(subject, monkeypatch):
+    def meddling(*args):
+        subject.backbone.variables[-1].assign_add(1.0)
+
+    monkeypatch.setattr(linear, "_train_epoch", meddling)
+    with pytest.raises(RuntimeError, match="backbone changed"):
+        run_probes(subject, ProbeConfig(probe_epochs=1), ("paper",))
 
 
-def test_defaults_are_the_paper_s(protocol):
-    lars, sgd = protocol().describe(), protocol(linear_optimizer="sgd").describe()
-    assert (lars["optimizer"], lars["base_learning_rate"], lars["epochs"]) == ("lars", 0.02, 90)
-    assert (sgd["base_learning_rate"], sgd["batch_size"]) == (30.0, 64)  # 256, but there are 64 images
-    assert lars["augmentation"] == "linear_train"
+def test_defaults_are_the_paper_s_and_any_other_figure_changes_the_name():
+    paper, release, sgd = (ProbeProtocol.of(name, ProbeConfig(), 50_000) for name in linear.PROTOCOLS)
+    assert (paper.optimizer, paper.base_learning_rate, paper.batch_size, paper.epochs) == ("lars", 0.02, 4096, 90)
+    assert paper.learning_rate == pytest.approx(0.02 * 16)
+    assert (release.optimizer, release.base_learning_rate, release.batch_size) == ("lars", 0.1, 4096)
+    assert (sgd.optimizer, sgd.base_learning_rate, sgd.batch_size) == ("sgd", 30.0, 256)
+    assert {p.augmentation for p in (paper, release, sgd)} == {"linear_train"}
+    assert [p.name for p in (paper, release, sgd)] == ["paper", "release", "sgd"]
+    for change in ({"probe_epochs": 10}, {"probe_augmentation": "linear_eval"}, {"probe_base_learning_rate": 5.0}):
+        assert ProbeProtocol.of("paper", ProbeConfig(**change), 50_000).name == "lars_custom"
+    assert ProbeProtocol.of("sgd", ProbeConfig(), 64).batch_size == 64
 
 
-def test_rebatch_keeps_the_order_and_drops_the_rest():
-    parts = [(np.arange(i, i + 3), np.arange(i, i + 3)) for i in range(0, 12, 3)]
-    batches = [features.tolist() for features, _ in _rebatch(iter(parts), 5)]
+def test_probes_that_share_their_crops_score_as_each_alone(subject, tmp_path):
+    config = ProbeConfig(probe_epochs=2, probe_batch_size=16)
+    run_probes(subject, config, ("paper", "sgd"))
+    together = dict(np.load(next((tmp_path / "probes").glob("linear_sgd_custom-*.npz"))))
+    for file in (tmp_path / "probes").iterdir():
+        file.unlink()
+    run_probes(subject, config, ("sgd",))
+    alone = dict(np.load(next((tmp_path / "probes").glob("linear_sgd_custom-*.npz"))))
+    for name in set(alone) - {"seconds"}:
+        np.testing.assert_array_equal(alone[name], together[name])
+
+
+def test_a_stopped_probe_goes_on_and_ends_with_the_same_bits(subject, tmp_path, monkeypatch):
+    config = ProbeConfig(probe_epochs=4, probe_batch_size=16)
+    run_probes(subject, config, ("paper",))
+    (file,) = (tmp_path / "probes").iterdir()
+    whole = dict(np.load(file))
+    file.unlink()
+    train_epoch, epochs = linear._train_epoch, []
+
+    def stopping(trainees, rows_of, epoch, *rest):
+        if epoch == 2 and not epochs:
+            epochs.append(epoch)
+            raise KeyboardInterrupt
+        epochs.append(epoch)
+        train_epoch(trainees, rows_of, epoch, *rest)
+
+    monkeypatch.setattr(linear, "_train_epoch", lambda *args: stopping(*args) if args[2] >= 2 else train_epoch(*args))
+    with pytest.raises(KeyboardInterrupt):
+        run_probes(subject, config, ("paper",))
+    run_probes(subject, config, ("paper",))
+    assert epochs == [2, 2, 3]
+    for name, value in np.load(file).items():
+        if name != "seconds":
+            np.testing.assert_array_equal(value, whole[name], err_msg=name)
+
+
+def test_rebatcher_keeps_the_order_and_holds_the_rest():
+    held, batches = Rebatcher(5), []
+    for i in range(0, 12, 3):
+        batches += [features.tolist() for features, _ in held.add(np.arange(i, i + 3), np.arange(i, i + 3))]
     assert batches == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
 
 
-def test_an_unreadable_image_costs_a_row_not_a_step(protocol, monkeypatch):
-    made = protocol(linear_epochs=3)
-    images = made.train.images.numpy()
+def test_an_unreadable_image_costs_a_row_not_a_step(subject, tmp_path):
+    train, test = subject.sources
+    images = train.images.numpy()
 
     def load(i):
         file = io.BytesIO()
@@ -80,11 +104,10 @@ def test_an_unreadable_image_costs_a_row_not_a_step(protocol, monkeypatch):
         return b"no image" if i == 5 else file.getvalue()
 
     files = Files(load, str, BadImages("made", 64, 0.1))
-    probes = []
-    monkeypatch.setattr(linear, "LinearProbe", lambda *args: probes.append(LinearProbe(*args)) or probes[0])
-    protocol = dataclasses.replace(made, train=dataclasses.replace(made.train, images=files))
-    top1, _, _ = protocol.accuracy(resnet18(cifar_stem=True, width=0.0625))
-    assert protocol.batch_size == 64
-    assert int(probes[0]._optimizer.iterations) == 3
-    assert protocol.describe()["train_size"] == 63
-    assert 0 <= top1 <= 100
+    subject.__dict__["sources"] = dataclasses.replace(train, images=files), test
+    run_probes(subject, ProbeConfig(probe_epochs=3), ("paper",))
+    (file,) = (tmp_path / "probes").iterdir()
+    saved = np.load(file)
+    assert saved[next(name for name in saved.files if "iteration" in name)] == 3
+    assert summary(subject)["linear_lars_custom_top1"]["train_size"] == 63
+    assert summary(subject)["linear_lars_custom_top1"]["batch_size"] == 64

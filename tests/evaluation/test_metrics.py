@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from simsiam_tf.evaluation import metrics
 from simsiam_tf.evaluation.metrics import scaled_std
 
 
@@ -25,3 +26,43 @@ def test_two_replicas_see_the_global_batch(rng, two_replicas):
     values = tf.function(lambda: two_replicas.run(scaled_std, args=(halves,)))()
     for value in two_replicas.experimental_local_results(values):
         assert float(value) == pytest.approx(float(scaled_std(tf.constant(z))), abs=1e-12)
+
+
+def test_alignment_is_the_squared_distance_of_directions(rng):
+    x, y = rng.standard_normal((2, 20, 6))
+    assert metrics.alignment(x, 3 * x) == pytest.approx(0, abs=1e-12)
+    assert metrics.alignment(x, -x) == pytest.approx(4)
+    unit = [a / np.linalg.norm(a, axis=1, keepdims=True) for a in (x, y)]
+    assert metrics.alignment(x, y) == pytest.approx(np.mean(np.linalg.norm(unit[0] - unit[1], axis=1) ** 2))
+
+
+def test_uniformity_is_over_all_pairs_of_different_images(rng, monkeypatch):
+    monkeypatch.setattr(metrics, "_PAIRS_CHUNK", 7)
+    x = rng.standard_normal((30, 5))
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    pairs = [np.exp(-2 * np.sum((unit[i] - unit[j]) ** 2)) for i in range(30) for j in range(30) if i != j]
+    assert metrics.uniformity(x) == pytest.approx(np.log(np.mean(pairs)), abs=1e-6)
+    assert metrics.uniformity(np.tile(x[:1], (10, 1))) == pytest.approx(0, abs=1e-6)
+
+
+def test_spectrum_is_that_of_the_centred_matrix(rng):
+    x = rng.standard_normal((50, 8)) * np.arange(1, 9) + 100
+    expected = np.linalg.svd(x - x.mean(0), compute_uv=False) / np.sqrt(50)
+    np.testing.assert_allclose(metrics.spectrum(x), expected, rtol=1e-6)
+
+
+def test_effective_rank_counts_the_directions_that_matter():
+    assert metrics.effective_rank(np.ones(7)) == pytest.approx(7)
+    assert metrics.effective_rank(np.array([3.0, 0.0, 0.0])) == pytest.approx(1)
+    assert metrics.effective_rank(np.zeros(3)) == 0
+    shares = np.array([0.5, 0.3, 0.2])
+    assert metrics.effective_rank(10 * shares) == pytest.approx(np.exp(-np.sum(shares * np.log(shares))))
+
+
+def test_dead_channels_say_nothing(rng):
+    x = rng.standard_normal((40, 6))
+    assert metrics.dead_channels(x) == 0
+    x[:, 2] = 5.0
+    x[:, 4] = 1e-7 * x[:, 0]
+    assert metrics.dead_channels(x) == 2
+    assert metrics.dead_channels(np.zeros((4, 3))) == 3

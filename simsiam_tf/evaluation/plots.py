@@ -1,0 +1,98 @@
+"""Figures of the report: SVG that takes the page's text colour, so that it is readable in light and dark."""
+
+import html
+import io
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+# Middle tones, told apart by lightness too.
+COLOURS = ("#3f7fd9", "#e0752d", "#2f9e77", "#b85fb8", "#8d8d2a", "#7a7a7a")
+_TEXT = "#010203"  # stands for the page's colour until the SVG is written
+_SIZE = (4.6, 3.0)  # inches
+
+
+class Line(NamedTuple):
+    """A curve.
+
+    Attributes:
+        label: of the legend.
+        x: `[n]`.
+        y: `[n]`.
+        run: number of the run, for its colour.
+        dashed: whether it is drawn so.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    run: int = 0
+    dashed: bool = False
+
+
+def plot(
+    lines: Sequence[Line],
+    x_label: str,
+    y_label: str,
+    guide: tuple[float, str] | None = None,
+    floor: float | None = None,
+    logarithmic: bool = False,
+) -> str:
+    """Curves over one pair of axes.
+
+    Args:
+        lines: what is drawn.
+        x_label: of the axis, with its unit.
+        y_label: likewise.
+        guide: a height to compare with, and what it is.
+        floor: a height that the vertical axis begins at or below.
+        logarithmic: the vertical axis.
+
+    Returns:
+        An `<svg>` element.
+    """
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    for line in lines:
+        style = "--" if line.dashed else "-"
+        marker = "o" if len(line.x) <= 12 else ""
+        colour = COLOURS[line.run % len(COLOURS)]
+        axes.plot(line.x, line.y, style, color=colour, marker=marker, markersize=3.5, linewidth=1.8, label=line.label)
+    if guide is not None:
+        axes.axhline(guide[0], color=_TEXT, linewidth=0.8, linestyle=":", label=guide[1])
+    if logarithmic:
+        axes.set_yscale("log")
+    elif floor is not None:
+        axes.set_ylim(bottom=min(floor, axes.get_ylim()[0]))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.legend(frameon=False, labelcolor=_TEXT, fontsize=8)
+    _take_text_colour(axes)
+    return _svg(figure, f"{y_label} over {x_label}: {', '.join(line.label for line in lines)}")
+
+
+def _take_text_colour(axes):
+    axes.set_facecolor("none")
+    axes.tick_params(colors=_TEXT, which="both", labelsize=8)
+    axes.xaxis.label.set_color(_TEXT)
+    axes.yaxis.label.set_color(_TEXT)
+    axes.grid(color=_TEXT, alpha=0.15, linewidth=0.6)
+    for side, spine in axes.spines.items():
+        spine.set_color(_TEXT)
+        spine.set_visible(side in ("left", "bottom"))
+
+
+def _svg(figure: Figure, title: str) -> str:
+    """The figure as an element for a page; text stays text."""
+    figure.patch.set_alpha(0.0)
+    text = io.StringIO()
+    # The salt keeps the names of one figure's clips and markers apart from another's on the same page.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :].replace(_TEXT, "currentColor")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(title)}"', 1)

@@ -1,0 +1,108 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simsiam_tf import resnet18
+from simsiam_tf.data.bad_images import BadImages
+from simsiam_tf.data.sources import Files, Source, memory_source
+from simsiam_tf.evaluation import features as module
+from simsiam_tf.evaluation.features import Features, FeatureStore, embed_source
+
+
+@pytest.fixture
+def source(rng):
+    images = rng.integers(0, 256, (50, 16, 16, 3), np.uint8)
+    return memory_source("made/train", images, np.arange(50) % 3, 3)
+
+
+@pytest.fixture
+def backbone():
+    return resnet18(cifar_stem=True, width=0.0625)
+
+
+@pytest.fixture
+def store(tmp_path, backbone):
+    return FeatureStore(tmp_path / "features", backbone, {"recipe": "r", "checkpoint": "step-1"}, 16, batch_size=8)
+
+
+def only_folder(store):
+    (folder,) = store.root.iterdir()
+    return folder
+
+
+def test_stored_features_are_those_embedded_in_memory(store, source, backbone, monkeypatch):
+    monkeypatch.setattr(module, "_SHARD_BYTES", 32 * 4 * 20)  # 20 rows of a width of 32
+    stored, embedded = store.of(source), embed_source(backbone, source, 16, 8)
+    np.testing.assert_array_equal(stored.loaded(), embedded.loaded())
+    np.testing.assert_array_equal(stored.labels, source.labels)
+    assert [len(part) for part in stored.parts] == [20, 20, 10]
+    rows = np.array([49, 0, 20, 19, 21])
+    np.testing.assert_array_equal(stored.take(rows), embedded.loaded()[rows])
+    assert [(first, len(part)) for first, part in stored.chunks(15)] == [(0, 15), (15, 5), (20, 15), (35, 5), (40, 10)]
+
+
+def test_the_manifest_says_what_they_are_of_and_they_are_embedded_once(store, source, monkeypatch):
+    store.of(source)
+    manifest = json.loads((only_folder(store) / "manifest.json").read_text())
+    assert {"weights_sha256", "recipe", "checkpoint", "images", "augmentation", "image_size", "dtype"} <= set(manifest)
+    assert (manifest["rows"], manifest["dtype"], manifest["source"]) == (50, "float32", "made/train")
+    monkeypatch.setattr(module, "feature_batches", lambda *args: pytest.fail("embedded again"))
+    assert len(store.of(source)) == 50
+
+
+@pytest.mark.parametrize("changed", ["weights", "images", "first images"])
+def test_features_of_something_else_are_not_taken(store, source, backbone, changed, rng):
+    before = store.of(source).loaded()
+    if changed == "weights":
+        backbone.variables[0].assign(tf.zeros_like(backbone.variables[0]))
+    elif changed == "images":
+        source = memory_source(source.name, rng.integers(0, 256, (50, 16, 16, 3), np.uint8), source.labels, 3)
+    else:
+        source = source.first(20)
+    after = store.of(source)
+    assert len(list(store.root.iterdir())) == 2
+    assert len(after) != len(before) or not np.allclose(after.loaded(), before)
+
+
+def test_an_interrupted_extraction_goes_on_where_it_stopped(store, source, monkeypatch):
+    monkeypatch.setattr(module, "_SHARD_BYTES", 32 * 4 * 20)
+    whole = store.of(source).loaded()
+    folder = only_folder(store)
+    (folder / "manifest.json").unlink()
+    (folder / "index-00002.npy").unlink()
+    starts = []
+    dataset = module.evaluation_dataset
+    monkeypatch.setattr(
+        module, "evaluation_dataset", lambda *a, start: starts.append(start) or dataset(*a, start=start)
+    )
+    np.testing.assert_array_equal(store.of(source).loaded(), whole)
+    assert starts == [40]
+
+
+def test_unreadable_images_are_missing_from_index_and_labels(store, source, monkeypatch):
+    monkeypatch.setattr(module, "_SHARD_BYTES", 32 * 4 * 5)
+    encoded = [tf.io.encode_png(image).numpy() for image in source.images]
+    bad = {7, *range(20, 27)}  # one shard has none left
+    files = Files(lambda i: b"no image" if i in bad else encoded[i], str, BadImages("made", 50, 0.5))
+    found = store.of(Source("made/train", 50, source.labels, 3, files))
+    kept = [i for i in range(50) if i not in bad]
+    assert found.index.tolist() == kept
+    np.testing.assert_array_equal(found.labels, source.labels[kept])
+    whole = embed_source(store.backbone, source, 16, 8).loaded()
+    np.testing.assert_allclose(found.loaded(), whole[kept], atol=1e-5)
+
+
+def test_replicas_share_the_work_and_the_last_batch_may_be_short(source, two_replicas):
+    with two_replicas.scope():
+        backbone = resnet18(cifar_stem=True, width=0.0625)
+    both = embed_source(backbone, source, 16, 8, strategy=two_replicas)  # 7 batches, the last of 2
+    alone = embed_source(backbone, source, 16, 8)
+    np.testing.assert_array_equal(both.index, np.arange(50))
+    np.testing.assert_allclose(both.loaded(), alone.loaded(), atol=1e-6)
+
+
+def test_labels_must_be_there_to_be_asked_for(rng):
+    with pytest.raises(ValueError, match="without labels"):
+        _ = Features.of(rng.standard_normal((3, 2))).known_labels

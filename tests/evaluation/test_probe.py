@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from simsiam_tf.evaluation.probe import LinearProbe
+
+
+@pytest.fixture
+def problem(rng):
+    labels = rng.integers(0, 3, 300)
+    return (rng.standard_normal((300, 8)) + 1.5 * np.eye(8)[labels]).astype(np.float32), labels
+
+
+def train(probe, features, labels, steps=60):
+    for step in range(steps):
+        part = slice(step % 3 * 100, step % 3 * 100 + 100)
+        losses = probe.step(features[part], labels[part])
+    return losses.numpy()
+
+
+@pytest.mark.parametrize("optimizer", ["lars", "sgd"])
+def test_forty_heads_score_as_the_forty_alone(problem, optimizer):
+    features, labels = problem
+    rates = [0.003 * 2**i for i in range(10) for _ in range(4)]
+    decays = [0.0, 1e-4, 1e-3, 1e-2] * 10
+    together = LinearProbe(8, 3, optimizer, rates, 60, decays)
+    train(together, features, labels)
+    accuracy = together.accuracy([(features, labels)])
+    alone = []
+    for rate, decay in zip(rates, decays, strict=True):
+        probe = LinearProbe(8, 3, optimizer, [rate], 60, [decay])
+        train(probe, features, labels)
+        alone.append(probe.accuracy([(features, labels)])[:, 0])
+    np.testing.assert_array_equal(accuracy, np.array(alone).T)
+    assert len(np.unique(accuracy[0])) > 3
+
+
+def test_lars_learns_by_shares_of_the_kernel_s_norm(problem):
+    features, labels = problem
+    features = features + 2.5 * np.eye(8, dtype=np.float32)[labels]
+    probe = LinearProbe(8, 3, "lars", [5.0], 200)
+    first = train(probe, features, labels, 1)
+    assert train(probe, features, labels, 199) < first / 2
+    assert probe.accuracy([(features, labels)])[0, 0] > 95
+
+
+def test_accuracy_is_over_all_batches(problem):
+    features, labels = problem
+    probe = LinearProbe(8, 3, "sgd", [1.0], 10)
+    train(probe, features, labels, 10)
+    whole = probe.accuracy([(features, labels)])
+    parts = probe.accuracy([(features[:70], labels[:70]), (features[70:], labels[70:])])
+    np.testing.assert_array_equal(whole, parts)
+    assert whole[1, 0] == 100  # three classes
