@@ -184,7 +184,9 @@ def _summary(config: Config, workdir: Workdir, knn: KNNProtocol | None) -> dict:
     def knn_record(line):
         if knn is None or line is None or "knn_top1" not in line:
             return record(None, reason="kNN needs labels, an evaluation split and --knn_every_epochs above 0")
-        return record(line["knn_top1"], **knn.describe(), epoch=line["epoch"], step=line["step"])
+        at = {"epoch": line["epoch"], "step": line["step"]}
+        at |= {"checkpoint": f"step-{line['step']}"} if line["step"] else {}  # none is of the untrained network
+        return record(line["knn_top1"], **knn.describe(), **at, seconds=line.get("monitor_seconds"))
 
     def online_record(name, source):
         details = {"protocol": "online linear probe, trained beside the method", "unit": "percent", "of": source}

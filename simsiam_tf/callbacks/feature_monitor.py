@@ -1,5 +1,7 @@
 """How good the features are, while they are being learned: the kNN monitor (paper App. D) and what comes with it."""
 
+import time
+
 import keras
 import numpy as np
 
@@ -37,7 +39,7 @@ class FeatureMonitor(keras.callbacks.Callback):
 
     def measure(self, model: SSLModel, verbose: bool = False) -> dict[str, float]:
         """The numbers of a network as it is; `verbose` shows progress."""
-        protocol, size, batch = self._protocol, self._image_size, 256
+        start, protocol, size, batch = time.monotonic(), self._protocol, self._image_size, 256
         bank = embed_source(model.backbone, protocol.bank, size, batch, verbose)
         queries = embed_source(model.backbone, protocol.queries, size, batch, verbose)
         scores = knn_scores(bank, queries, protocol.bank.num_classes, (protocol.k,), (protocol.temperature,))
@@ -50,4 +52,4 @@ class FeatureMonitor(keras.callbacks.Callback):
         if model.online_probe is not None:
             predicted = np.argmax(model.online_probe(features), axis=1)
             logs["online_probe_top1"] = 100.0 * float(np.mean(predicted == queries.labels))
-        return logs
+        return logs | {"monitor_seconds": time.monotonic() - start}

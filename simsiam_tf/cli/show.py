@@ -10,6 +10,10 @@ _CONTENTS = {
     "config.json": "every setting, versions, seed and commit",
     "tensorboard": "curves: tensorboard --logdir=...",
     "checkpoints": "weights and optimiser",
+    "report.html": "the curves, numbers and pictures on one page",
+    "features": "features, embedded once for every protocol; may be deleted",
+    "probes": "linear classifiers, as --protocol=linear trained them",
+    "finetune": "fine-tuned weights, and which images were labelled",
     "export": "SavedModel (uint8 images to features) and backbone.keras",
 }
 

@@ -101,14 +101,13 @@ def pretraining_dataset(
         labelled: whether the batches shall hold the images' labels, which the source must have.
 
     Returns:
-        `{"images", "parameters", "index"}` as `policies.make_views` takes them, `index` `[B] int64`, and where asked
-        for `labels` `[B] int64`.
+        `{"images", "parameters"}` as `policies.make_views` takes them, `index`, and if asked for `labels`, `[B] int64`.
     """
     chosen = order.steps(share, start_step, stop_step).map(order.examples, tf.data.AUTOTUNE, deterministic=True)
     batches = _Reader(source, views, image_size, order.seed).batches(chosen, replace=True)
-    if not labelled:
-        return batches
-    return batches.map(lambda batch: batch | {"labels": tf.gather(source.labels, batch["index"])})
+    if labelled:
+        batches = batches.map(lambda batch: batch | {"labels": tf.gather(source.known_labels, batch["index"])})
+    return batches
 
 
 def views_of(
@@ -147,7 +146,7 @@ def with_views(dataset: tf.data.Dataset, views: tuple[Policy, ...], image_size: 
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
-@functools.cache  # compiled once, however many epochs and evaluations make a data set of their own
+@functools.cache  # compiled once, however many data sets are made
 def _maker(views, size):
     make = policies.make_views_one_by_one if host_compiles() else policies.make_views
     return compiled_on_host(functools.partial(make, views, size))
@@ -234,13 +233,12 @@ class _Reader:
     def _parameters(self, epoch, index):
         return _sampler(self.views, self.seed)(epoch, index)
 
-    def _draws(self, epoch, index):
-        return _drawer(self.views, self.seed)(epoch, index)
-
     def _from_memory(self, epoch, index):
         height, width = self.source.images.shape[1:3]
         parameters = self._parameters(epoch, index)
-        for policy, draws, values in zip(self.views, self._draws(epoch, index), parameters, strict=True):
+        for policy, draws, values in zip(
+            self.views, _drawer(self.views, self.seed)(epoch, index), parameters, strict=True
+        ):
 
             def boxes(draws, policy=policy):
                 return np.array([policies.box(policy, d, height, width, self.size) for d in draws.tolist()], np.float32)
@@ -252,7 +250,7 @@ class _Reader:
 
     def _from_files(self, replace, epoch, index):
         load = functools.partial(self._load_batch, replace)
-        draws = self._draws(epoch, index)
+        draws = _drawer(self.views, self.seed)(epoch, index)
         images, kept = tf.numpy_function(load, [index, *draws], [tf.uint8, tf.int64], stateful=False)
         length = index.shape[0] if replace else None
         index = tf.ensure_shape(kept, [length])

@@ -49,14 +49,14 @@ def test_a_few_steps_lower_the_loss(method, rng):
 
 
 def test_one_replica_equals_two(method, rng, two_replicas, float64):
-    views = make_views(rng)
+    batch = {"views": make_views(rng), "labels": tf.constant(rng.integers(0, 3, 16))}
 
     def train(strategy, replicas):
         with strategy.scope():
-            model = make(method)
-        share = len(views[0]) // replicas
+            model = make(method, online_probe_classes=3)
+        share = 16 // replicas
         data = strategy.experimental_distribute_values_from_function(
-            lambda c: tuple(x[share * c.replica_id_in_sync_group :][:share] for x in views)
+            lambda c: tf.nest.map_structure(lambda x: x[share * c.replica_id_in_sync_group :][:share], batch)
         )
         step = tf.function(lambda: strategy.run(model.train_step, args=(data,)), autograph=False)
         for _ in range(3):
@@ -68,6 +68,23 @@ def test_one_replica_equals_two(method, rng, two_replicas, float64):
     assert set(one) == set(two)
     for name in one:
         np.testing.assert_allclose(two[name], one[name], atol=1e-10, err_msg=name)
+
+
+def test_an_online_probe_learns_and_leaves_the_method_as_it_is(method, rng):
+    labels = tf.constant(np.arange(16) % 3)
+    batch = {"views": make_views(rng), "labels": labels}
+    alone, beside = make(method), make(method, online_probe_classes=3)
+    for model in (alone, beside):
+        step = tf.function(model.train_step, autograph=False)
+        for _ in range(12):
+            model.reset_metrics()
+            logs = step(batch)
+    bits = {v.path: v.numpy() for v in [*beside.variables, *beside.optimizer.variables]}
+    for variable in [*alone.variables, *alone.optimizer.variables]:
+        np.testing.assert_array_equal(variable.numpy(), bits[variable.path], err_msg=variable.path)
+    assert "online_probe_train_top1" in beside.step_log_names
+    assert float(logs["online_probe_train_top1"]) > 60
+    assert np.abs(beside.online_probe.kernel.numpy()).max() > 0.05
 
 
 def test_parts_of_a_batch_add_up_on_one_replica_and_on_two(method, rng, two_replicas, float64):

@@ -1,0 +1,117 @@
+"""Our nearest-neighbour search beside faiss-cpu's IndexFlatIP on the same cores, top-k included on both sides.
+
+python benchmarks/knn.py --faiss_python=PATH/bin/python [--rounds=3] [--json=FILE]
+
+Alternates fresh processes and prints the ratio of the medians (above 1: ours is faster), whether both find the same
+neighbours, and our peak memory above that of the features. faiss-cpu is needed in the other environment alone.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+
+def features(options):
+    """Bank and queries, unit vectors `[N, D]` and `[M, D]`."""
+    rng = np.random.default_rng(0)
+    for count in (options.bank, options.queries):
+        x = rng.standard_normal((count, options.dim), dtype=np.float32)
+        yield x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def search_ours(bank, queries, k):
+    """Seconds, similarities and rows."""
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as train.py and evaluate.py have it
+    from simsiam_tf.evaluation.features import Features
+    from simsiam_tf.evaluation.knn import nearest
+
+    bank = Features.of(bank)
+    nearest(bank, queries[:1100], k)  # traces
+    return _timed(lambda: nearest(bank, queries, k))
+
+
+def search_faiss(bank, queries, k):
+    """Likewise."""
+    import faiss
+
+    faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
+    index = faiss.IndexFlatIP(bank.shape[1])
+    index.add(bank)
+    index.search(queries[:100], k)
+    return _timed(lambda: index.search(queries, k))
+
+
+def _timed(search):
+    start = time.perf_counter()
+    similarity, rows = search()
+    return time.perf_counter() - start, similarity, rows
+
+
+def run_one(options):
+    """Prints one engine's figures as JSON."""
+    bank, queries = features(options)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds, similarity, rows = {"ours": search_ours, "faiss": search_faiss}[options.engine](bank, queries, options.k)
+    order = np.argsort(rows, axis=1)  # the same neighbours, whatever the order of equals
+    digest = hashlib.sha256(np.take_along_axis(rows, order, 1).astype(np.int64).tobytes()).hexdigest()
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
+    print(
+        json.dumps({"seconds": seconds, "gib_above_features": peak, "rows": digest, "worst": float(similarity.min())})
+    )
+
+
+def alternate(options):
+    """Both engines in turn, and their ratio."""
+    # For OpenBLAS' own choice of kernel: a slower one may be set for older libraries' sake.
+    environment = {n: v for n, v in os.environ.items() if n not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
+    environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    found = {"ours": [], "faiss": []}
+    sizes = [f"--{name}={getattr(options, name)}" for name in ("bank", "queries", "dim", "k")]
+    for _ in range(options.rounds):
+        for engine, python in (("ours", sys.executable), ("faiss", options.faiss_python)):
+            command = [python, __file__, f"--engine={engine}", *sizes]
+            done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+            found[engine].append(json.loads(done.stdout.strip().splitlines()[-1]))
+    seconds = {engine: statistics.median(run["seconds"] for run in runs) for engine, runs in found.items()}
+    result = {
+        "seconds": seconds["ours"],
+        "faiss_seconds": seconds["faiss"],
+        "ratio": seconds["faiss"] / seconds["ours"],
+        "gib_above_features": max(run["gib_above_features"] for run in found["ours"]),
+        "same_neighbours": len({run["rows"] for runs in found.values() for run in runs}) == 1,
+        **{name: getattr(options, name) for name in ("bank", "queries", "dim", "k", "rounds")},
+    }
+    print(json.dumps(result))
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(result) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faiss_python", help="Python of an environment with faiss-cpu")
+    parser.add_argument("--engine", choices=("ours", "faiss"), help="time one of them, in this process")
+    parser.add_argument("--bank", type=int, default=50_000)
+    parser.add_argument("--queries", type=int, default=10_000)
+    parser.add_argument("--dim", type=int, default=2048)
+    parser.add_argument("--k", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json")
+    options = parser.parse_args()
+    if options.engine is None and options.faiss_python is None:
+        parser.error("give --faiss_python, or --engine to time one alone")
+    run_one(options) if options.engine else alternate(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""What the online probe adds to a training step: steps with it and without in turn, in one process.
+
+python benchmarks/online_probe.py [--rounds=15] [--json=FILE]
+
+The size is that of flags/recipes/cifar10_small.flags: ResNet-18 of a quarter of its width, batch 128, float32.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as train.py has it
+
+import tensorflow as tf
+
+from simsiam_tf import SGD, SimSiam, resnet18
+
+_BATCH, _CLASSES = 128, 10
+
+
+def make_step(classes):
+    """A compiled training step."""
+    backbone = resnet18(cifar_stem=True, width=0.25)
+    model = SimSiam(backbone, 512, projector_layers=2, predictor_dim=128, online_probe_classes=classes)
+    model.compile(SGD(0.1))
+    model.optimizer.build(model.trainable_variables)
+    return tf.function(model.train_step, autograph=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json")
+    options = parser.parse_args()
+    views = tuple(tf.random.normal([_BATCH, 32, 32, 3]) for _ in range(2))
+    batch = {"views": views, "labels": tf.random.uniform([_BATCH], 0, _CLASSES, tf.int64)}
+    steps = {"without": make_step(0), "with": make_step(_CLASSES)}
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(options.rounds + 2):
+        # The one that comes first takes turns.
+        for name in sorted(steps, reverse=bool(number % 2)):
+            start = time.perf_counter()
+            steps[name](batch)["loss"].numpy()
+            seconds[name].append(time.perf_counter() - start)
+    paired = [a / b - 1 for a, b in zip(seconds["with"][2:], seconds["without"][2:], strict=True)]
+    result = {
+        "seconds_without": statistics.median(seconds["without"][2:]),
+        "seconds_with": statistics.median(seconds["with"][2:]),
+        "percent_more": 100 * statistics.median(paired),
+        "rounds": options.rounds,
+    }
+    print(json.dumps(result))
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()
