@@ -12,6 +12,10 @@ from flags import definitions
 
 def main() -> None:
     workdirs, options, data_overrides, devices = definitions.evaluation_config()
+    if options.task.protocol != "finetune":
+        # TensorFlow leaves oneDNN out where a CPU has no AVX-512. With it features come a third faster; training does
+        # too, but no longer with the same bits each time (docs/results/speed.md).
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     from simsiam_tf.evaluation.protocols import evaluate  # TensorFlow loads only once the flags are in order
 
     evaluate(workdirs, options, data_overrides, devices)

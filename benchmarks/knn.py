@@ -11,10 +11,10 @@ import hashlib
 import json
 import os
 import pathlib
-import resource
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -22,21 +22,46 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 
-def features(options):
-    """Bank and queries, unit vectors `[N, D]` and `[M, D]`."""
-    rng = np.random.default_rng(0)
-    for count in (options.bank, options.queries):
-        x = rng.standard_normal((count, options.dim), dtype=np.float32)
-        yield x / np.linalg.norm(x, axis=1, keepdims=True)
+def draw(rng, count, dim):
+    """Unit vectors `[count, dim]`."""
+    x = rng.standard_normal((count, dim), dtype=np.float32)
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def on_disk(options, rng):
+    """The bank in files of 8192 rows, as a FeatureStore has it; parts that are read when they are asked for."""
+    folder = pathlib.Path(options.bank_folder)
+    folder.mkdir()
+    for number, first in enumerate(range(0, options.bank, 8192)):
+        rows = min(8192, options.bank - first)
+        np.save(folder / f"features-{number:05}.npy", draw(rng, rows, options.dim))
+    return tuple(np.load(file, mmap_mode="r") for file in sorted(folder.iterdir()))
+
+
+class PeakMemory(threading.Thread):
+    """The most memory that this process held of its own, GiB; pages of files that are mapped are not its own."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.start_value = self.peak = self._now()
+
+    def run(self):
+        while True:
+            self.peak = max(self.peak, self._now())
+            time.sleep(0.01)
+
+    def _now(self):
+        status = pathlib.Path("/proc/self/status").read_text()
+        return int(status.partition("RssAnon:")[2].split()[0]) / 2**20
 
 
 def search_ours(bank, queries, k):
     """Seconds, similarities and rows."""
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as train.py and evaluate.py have it
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as evaluate.py has it
     from simsiam_tf.evaluation.features import Features
     from simsiam_tf.evaluation.knn import nearest
 
-    bank = Features.of(bank)
+    bank = Features(bank, np.arange(sum(map(len, bank))), None)
     nearest(bank, queries[:1100], k)  # traces
     return _timed(lambda: nearest(bank, queries, k))
 
@@ -46,8 +71,8 @@ def search_faiss(bank, queries, k):
     import faiss
 
     faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
-    index = faiss.IndexFlatIP(bank.shape[1])
-    index.add(bank)
+    index = faiss.IndexFlatIP(queries.shape[1])
+    index.add(bank[0])
     index.search(queries[:100], k)
     return _timed(lambda: index.search(queries, k))
 
@@ -60,12 +85,15 @@ def _timed(search):
 
 def run_one(options):
     """Prints one engine's figures as JSON."""
-    bank, queries = features(options)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    rng = np.random.default_rng(0)
+    bank = on_disk(options, rng) if options.bank_folder else (draw(rng, options.bank, options.dim),)
+    queries = draw(rng, options.queries, options.dim)
+    memory = PeakMemory()
+    memory.start()
     seconds, similarity, rows = {"ours": search_ours, "faiss": search_faiss}[options.engine](bank, queries, options.k)
     order = np.argsort(rows, axis=1)  # the same neighbours, whatever the order of equals
     digest = hashlib.sha256(np.take_along_axis(rows, order, 1).astype(np.int64).tobytes()).hexdigest()
-    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
+    peak = memory.peak - memory.start_value
     print(
         json.dumps({"seconds": seconds, "gib_above_features": peak, "rows": digest, "worst": float(similarity.min())})
     )
@@ -101,6 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faiss_python", help="Python of an environment with faiss-cpu")
     parser.add_argument("--engine", choices=("ours", "faiss"), help="time one of them, in this process")
+    parser.add_argument("--bank_folder", help="with --engine=ours: keep the bank in files in this new folder")
     parser.add_argument("--bank", type=int, default=50_000)
     parser.add_argument("--queries", type=int, default=10_000)
     parser.add_argument("--dim", type=int, default=2048)

@@ -53,7 +53,6 @@ def time_steps(options: argparse.Namespace) -> list[float]:
 def main() -> None:
     options = parse_arguments()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as train.py has it
     seconds = time_steps(options)
     result = {
         "images_per_second": options.batch_size / statistics.median(seconds),

@@ -2,9 +2,7 @@
 
 import dataclasses
 import gc
-import os
 import pathlib
-import platform
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -17,11 +15,6 @@ from simsiam_tf.config import CONFIG_GROUPS, Config, DataConfig, DeviceConfig, P
 from simsiam_tf.evaluation.config import EVALUATION_GROUPS, EvaluationConfig
 from simsiam_tf.settings import Integers, Names, Numbers, UsageError
 from simsiam_tf.stopping import Stopped
-
-# TensorFlow reads this when it loads. By itself it leaves oneDNN out where a CPU has no AVX-512, and trains at about
-# half the speed there (docs/results/speed.md).
-if platform.machine().lower() in ("x86_64", "amd64"):
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _OLD_RUN = "The run, and the data where it is not the run's own"
 

@@ -37,17 +37,22 @@ class MetricsLog(keras.callbacks.Callback):
 
 
 class HealthCheck(keras.callbacks.Callback):
-    """Says when a run diverges or collapses, and what to look at."""
+    """Says when a run diverges or collapses, and what to look at.
+
+    Args:
+        advice: what to do where the loss is no longer finite.
+    """
 
     # A healthy z_std_scaled is near 1. After a collapse batch norm leaves about 2 / sqrt(batch).
     COLLAPSED_STD, COLLAPSED_LOSS = 0.5, -0.9
 
+    def __init__(self, advice: str = "lower --base_learning_rate or use --warmup_epochs"):
+        super().__init__()
+        self._advice = advice
+
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
-            raise FloatingPointError(
-                f"The loss became {logs['loss']} at step {batch + 1} of an epoch; "
-                "lower --base_learning_rate or use --warmup_epochs."
-            )
+            raise FloatingPointError(f"The loss became {logs['loss']} at step {batch + 1} of an epoch; {self._advice}.")
 
         if logs.get("loss_scale") == SGD.LEAST_SCALE:
             raise FloatingPointError(

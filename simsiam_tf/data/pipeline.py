@@ -1,8 +1,7 @@
 """From positions in a data set to batches, as a pure function of the seed and the step.
 
-A batch is images and the parameters of their views, both small; `policies.make_views` turns it into views, here
-on the host or on the accelerator. Parameters are drawn here always, so they cannot differ.
-"""
+A batch is images and the parameters of their views, both small; `policies.make_views` makes views of it, here on the
+host or on the accelerator. Parameters are drawn here always, so they cannot differ."""
 
 import concurrent.futures
 import dataclasses

@@ -12,8 +12,8 @@ from simsiam_tf.evaluation.features import Features
 
 # Queries, and rows of the bank, that are compared at a time: their similarities take 256 MiB at most.
 _QUERY_CHUNK, _BANK_CHUNK = 1024, 1 << 16
-# A row of similarities is looked through in so many interleaved parts.
-_STRIPES = 16
+# A query's similarities are looked through in groups of so many.
+_GROUP = 16
 
 
 @tf.function(reduce_retracing=True, autograph=False)
@@ -25,22 +25,22 @@ def _unit(x):
 def _nearer(queries, bank, first, similarity, index):
     """The k nearest, greatest similarity first, of those found so far `[M, k]` and of more rows of the bank `[n, D]`.
 
-    Seen as `[M, stripes, columns]`, what is nearer than the k-th so far lies in the columns whose maximum is: at most
-    k of them, and the fewer the more of the bank has been seen. A maximum over stripes is many times faster than a
-    search for the k greatest of all.
+    Seen as groups of neighbouring rows, what is nearer than the k-th so far lies in the groups whose maximum is: at
+    most k of them, and the fewer the more of the bank has been seen. Maxima of groups, and the greatest among few,
+    are several times faster than the k greatest of all.
     """
     values = tf.matmul(queries, bank, transpose_b=True)  # [M, n]
     (m, n), k = values.shape, similarity.shape[1]
-    columns = n // _STRIPES
-    maxima = tf.reduce_max(tf.reshape(values[:, : columns * _STRIPES], [m, _STRIPES, columns]), axis=1)
+    whole = n // _GROUP * _GROUP
+    grouped = tf.reshape(values[:, :whole], [m, whole // _GROUP, _GROUP])
+    maxima = tf.reduce_max(grouped, axis=2)
     nearer = tf.reduce_sum(tf.cast(maxima > similarity[:, -1:], tf.int32), axis=1)  # [M]
-    _, best = tf.math.top_k(maxima, tf.minimum(k, tf.reduce_max(nearer)), sorted=False)
-    where = best[:, tf.newaxis] + columns * tf.range(_STRIPES)[:, tf.newaxis]  # [M, stripes, at most k]
-    rest = tf.tile([tf.range(columns * _STRIPES, n)], [m, 1])
-    where = tf.concat([tf.reshape(where, [m, -1]), rest], axis=1)
-    candidates = tf.concat([similarity, tf.gather(values, where, batch_dims=1)], axis=1)
-    nearest, chosen = tf.math.top_k(candidates, k)
-    return nearest, tf.gather(tf.concat([index, where + first], axis=1), chosen, batch_dims=1)
+    _, best = tf.math.top_k(maxima, tf.minimum(k, tf.reduce_max(nearer)), sorted=False)  # [M, at most k] groups
+    found = tf.reshape(tf.gather(grouped, best, batch_dims=1), [m, -1])
+    rows = tf.reshape(best[:, :, tf.newaxis] * _GROUP + tf.range(_GROUP), [m, -1])
+    rest = tf.tile([tf.range(whole, n)], [m, 1])
+    nearest, chosen = tf.math.top_k(tf.concat([similarity, found, values[:, whole:]], axis=1), k)
+    return nearest, tf.gather(tf.concat([index, rows + first, rest + first], axis=1), chosen, batch_dims=1)
 
 
 def nearest(bank: Features, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

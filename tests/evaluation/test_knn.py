@@ -70,7 +70,7 @@ def test_top5_counts_the_five_classes_with_the_most_votes(draw):
 
 @pytest.mark.parametrize("count", [3, 40, 997])
 def test_nearest_is_exact_whatever_the_chunks(rng, monkeypatch, count):
-    """Chunks smaller than k, stripes that do not divide them, and equal numbers of neighbours and rows."""
+    """Chunks smaller than k, groups that do not divide them, and equal numbers of neighbours and rows."""
     monkeypatch.setattr(knn, "_BANK_CHUNK", 70)
     monkeypatch.setattr(knn, "_QUERY_CHUNK", 13)
     bank, queries = rng.standard_normal((count, 6), np.float32), rng.standard_normal((31, 6), np.float32)
