@@ -69,6 +69,8 @@ def _pretrain(config, strategy):
         print(f"Done: the chief wrote the results, in its {workdir.root}; weights {digest['value']}.")
 
 
+# Training images that an unlabelled run's features are looked at by.
+_WATCHED = 2000
 _GO, _FINISHED, _REFUSED = range(3)
 
 
@@ -104,7 +106,8 @@ def _train(config, strategy, source, order, views, knn, workdir):
         workdir.record_resolved(_resolved(config, model, order, replicas))
         workdir.keep_metrics_up_to(step)
         log, lines = MetricsLog(workdir, steps), workdir.metrics()
-        monitors = [FeatureMonitor(knn, config.data.image_size, run.knn_every_epochs, run.epochs)] if knn else []
+        every, watched = run.knn_every_epochs, knn.queries if knn else source.first(_WATCHED)
+        monitors = [FeatureMonitor(knn, watched, config.data.image_size, every, run.epochs)] if every else []
         if step == 0:
             log.write(0, monitors[0].measure(model, verbose=True) if monitors else {})
         elif lines:  # an epoch's last step may be saved and its line not yet written
@@ -179,7 +182,13 @@ def _summary(config: Config, workdir: Workdir, knn: KNNProtocol | None) -> dict:
     """The records of a finished run, from what metrics.jsonl holds."""
     lines = workdir.metrics()
     untrained, last = (lines[0] if lines[0]["epoch"] == 0 else None), lines[-1]
-    of_last_epoch = {"over": "mean over the last epoch's steps", "epoch": last["epoch"]}
+    at_the_end = {
+        "train": f"{config.data.dataset}/{config.data.train_split}",
+        "augmentation": config.augment.augmentation,
+        "epoch": last["epoch"],
+        "checkpoint": f"step-{last['step']}",
+    }
+    of_last_epoch = {"over": "mean over the last epoch's steps, in training mode", **at_the_end}
 
     def knn_record(line):
         if knn is None or line is None or "knn_top1" not in line:
@@ -188,15 +197,10 @@ def _summary(config: Config, workdir: Workdir, knn: KNNProtocol | None) -> dict:
         at |= {"checkpoint": f"step-{line['step']}"} if line["step"] else {}  # none is of the untrained network
         return record(line["knn_top1"], **knn.describe(), **at, seconds=line.get("monitor_seconds"))
 
-    def online_record(name, source):
-        details = {"protocol": "online linear probe, trained beside the method", "unit": "percent", "of": source}
-        return record(last[name], **details, epoch=last["epoch"], step=last["step"])
-
-    of = {"online_probe_train_top1": "training views, mean over the last epoch", "online_probe_top1": "test images"}
     return {
         "knn_top1": knn_record(last),
         "knn_top1_untrained": knn_record(untrained),
-        **{name: online_record(name, source) for name, source in of.items() if name in last},
+        **_online_records(config, last, at_the_end, knn),
         "loss": record(last["loss"], **of_last_epoch),
         "z_std_scaled": record(last["z_std_scaled"], **of_last_epoch),
         "images_per_second": record(
@@ -211,4 +215,29 @@ def _summary(config: Config, workdir: Workdir, knn: KNNProtocol | None) -> dict:
         "skipped_images": record(len(workdir.skipped()), reason="unreadable", listed_in=workdir.skipped_path.name),
         "epochs": record(config.run.epochs),
         "recipe": record(config.recipe),
+    }
+
+
+def _online_records(config: Config, last: dict, at_the_end: dict, knn: KNNProtocol | None) -> dict:
+    """The records of the online probe, if there was one; `last` is the last line of metrics.jsonl."""
+    optimizer, batch = config.optimizer, config.data.global_batch_size
+    of = {"online_probe_train_top1": "the training views of the last epoch"}
+    of |= {"online_probe_top1": f"the centre crops of {knn.queries.name}"} if knn else {}
+    return {
+        name: record(
+            last[name],
+            unit="percent",
+            protocol=f"online linear probe, trained beside the method, on {source}",
+            optimizer="sgd",
+            base_learning_rate=optimizer.base_learning_rate,
+            learning_rate=scaled_learning_rate(optimizer.base_learning_rate, batch),
+            weight_decay=optimizer.weight_decay,
+            batch_size=batch,
+            epochs=config.run.epochs,
+            **at_the_end,
+            step=last["step"],
+            seconds=last["wall_seconds"],
+        )
+        for name, source in of.items()
+        if name in last
     }

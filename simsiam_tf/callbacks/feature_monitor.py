@@ -5,28 +5,32 @@ import time
 import keras
 import numpy as np
 
+from simsiam_tf.data.sources import Source
 from simsiam_tf.evaluation import metrics
 from simsiam_tf.evaluation.features import embed_source
 from simsiam_tf.evaluation.knn import KNNProtocol, knn_scores
 from simsiam_tf.methods import SSLModel
 
+_BATCH_SIZE = 256
+
 
 class FeatureMonitor(keras.callbacks.Callback):
-    """Embeds bank and queries every few epochs and at the last one, and puts what they say into the logs.
+    """Embeds images every few epochs and at the last one, and puts what their features say into the logs.
 
-    That is `knn_top1`; without labels `feature_effective_rank` and `feature_dead_channels` of the queries; and of an
-    online probe, where there is one, `online_probe_top1` on the queries.
+    Without labels that is `feature_effective_rank` and `feature_dead_channels`; with a kNN protocol, whose queries they
+    then are, `knn_top1`, and of an online probe, where there is one, `online_probe_top1`.
 
     Args:
-        protocol: of the kNN number.
+        protocol: of the kNN number; `None`: there is none.
+        images: that are embedded.
         image_size: of the evaluation crop, pixels.
         every_epochs: how often.
         epochs: of the run.
     """
 
-    def __init__(self, protocol: KNNProtocol, image_size: int, every_epochs: int, epochs: int):
+    def __init__(self, protocol: KNNProtocol | None, images: Source, image_size: int, every_epochs: int, epochs: int):
         super().__init__()
-        self._protocol = protocol
+        self._protocol, self._images = protocol, images
         self._image_size = image_size
         self._every_epochs = every_epochs
         self._epochs = epochs
@@ -34,22 +38,23 @@ class FeatureMonitor(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self._every_epochs == 0 or epoch + 1 == self._epochs:
             logs.update(self.measure(self.model))
-            online = f", online probe {logs['online_probe_top1']:.2f} %" if "online_probe_top1" in logs else ""
-            print(f"epoch {epoch + 1}: kNN {logs['knn_top1']:.2f} %{online}")
+            names = {"knn_top1": "kNN", "online_probe_top1": "online probe"}
+            said = [f"effective rank {logs['feature_effective_rank']:.1f}"]
+            said += [f"{words} {logs[name]:.2f} %" for name, words in names.items() if name in logs]
+            print(f"epoch {epoch + 1}: {', '.join(said)}")
 
     def measure(self, model: SSLModel, verbose: bool = False) -> dict[str, float]:
         """The numbers of a network as it is; `verbose` shows progress."""
-        start, protocol, size, batch = time.monotonic(), self._protocol, self._image_size, 256
-        bank = embed_source(model.backbone, protocol.bank, size, batch, verbose)
-        queries = embed_source(model.backbone, protocol.queries, size, batch, verbose)
-        scores = knn_scores(bank, queries, protocol.bank.num_classes, (protocol.k,), (protocol.temperature,))
-        features = queries.loaded()
-        logs = {
-            "knn_top1": scores[protocol.k, protocol.temperature].top1,
-            "feature_effective_rank": metrics.effective_rank(metrics.spectrum(features)),
-            "feature_dead_channels": metrics.dead_channels(features),
-        }
-        if model.online_probe is not None:
-            predicted = np.argmax(model.online_probe(features), axis=1)
-            logs["online_probe_top1"] = 100.0 * float(np.mean(predicted == queries.labels))
+        start, protocol, size = time.monotonic(), self._protocol, self._image_size
+        queries = embed_source(model.backbone, self._images, size, _BATCH_SIZE, verbose)
+        features, logs = queries.loaded(), {}
+        if protocol is not None:
+            bank = embed_source(model.backbone, protocol.bank, size, _BATCH_SIZE, verbose)
+            scores = knn_scores(bank, queries, protocol.bank.num_classes, (protocol.k,), (protocol.temperature,))
+            logs["knn_top1"] = scores[protocol.k, protocol.temperature].top1
+            if model.online_probe is not None:
+                predicted = np.argmax(model.online_probe(features), axis=1)
+                logs["online_probe_top1"] = 100.0 * float(np.mean(predicted == queries.labels))
+        logs["feature_effective_rank"] = metrics.effective_rank(metrics.spectrum(features))
+        logs["feature_dead_channels"] = metrics.dead_channels(features)
         return logs | {"monitor_seconds": time.monotonic() - start}

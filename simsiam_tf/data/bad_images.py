@@ -50,11 +50,15 @@ class BadImages:
         self._max_fraction = max_fraction
         self._seen: dict[str, str] = {}
         self._report: Report | None = None
+        self._parts: list[BadImages] = []
         self._lock = threading.Lock()
 
     def out_of(self, num_examples: int) -> "BadImages":
-        """The same for a part of the source."""
-        return BadImages(self._source, num_examples, self._max_fraction)
+        """The same for a part of the source, with a count and a limit of its own."""
+        part = BadImages(self._source, num_examples, self._max_fraction)
+        part._report = self._report
+        self._parts.append(part)
+        return part
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -67,6 +71,8 @@ class BadImages:
     def list_in(self, report: "Report") -> None:
         """Has each bad image's path added to a report, which several sources may share."""
         self._report = report
+        for part in self._parts:
+            part.list_in(report)
 
     def add(self, path: str, error: Exception) -> None:
         """Notes that an image could not be read.
@@ -103,6 +109,12 @@ class BadImages:
         try:
             yield
         except tf.errors.OpError:
-            if self.too_many:
-                raise self._error() from None
+            for bad in self._with_parts():
+                if bad.too_many:
+                    raise bad._error() from None
             raise
+
+    def _with_parts(self) -> Iterator["BadImages"]:
+        yield self
+        for part in self._parts:
+            yield from part._with_parts()

@@ -86,8 +86,8 @@ def pretraining_dataset(
 ) -> tf.data.Dataset:
     """Batches to make views of, from any step on.
 
-    Consecutive elements belong to consecutive replicas: each takes its own part of the global batch. An image
-    that cannot be read is replaced by the next one that can.
+    Consecutive elements belong to consecutive replicas: each takes its own part of the global batch. An unreadable
+    image is replaced by the next.
 
     Args:
         source: the images.
@@ -103,10 +103,7 @@ def pretraining_dataset(
         `{"images", "parameters"}` as `policies.make_views` takes them, `index`, and if asked for `labels`, `[B] int64`.
     """
     chosen = order.steps(share, start_step, stop_step).map(order.examples, tf.data.AUTOTUNE, deterministic=True)
-    batches = _Reader(source, views, image_size, order.seed).batches(chosen, replace=True)
-    if labelled:
-        batches = batches.map(lambda batch: batch | {"labels": tf.gather(source.known_labels, batch["index"])})
-    return batches
+    return _Reader(source, views, image_size, order.seed, labelled).batches(chosen, replace=True)
 
 
 def views_of(
@@ -141,8 +138,7 @@ def with_views(dataset: tf.data.Dataset, views: tuple[Policy, ...], image_size: 
     Returns:
         `{"views", "index"}` as `policies.make_views` returns them.
     """
-    dataset = dataset.map(_maker(views, image_size), tf.data.AUTOTUNE, deterministic=True)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return dataset.map(_maker(views, image_size), tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
 @functools.cache  # compiled once, however many data sets are made
@@ -210,31 +206,30 @@ class _Reader:
         views: a policy for each view.
         size: side of the views, pixels.
         seed: the run's.
+        labelled: whether batches hold the labels of the images that they show.
     """
 
     source: Source
     views: tuple[Policy, ...]
     size: int
     seed: int
+    labelled: bool = False
 
     def batches(self, chosen: tf.data.Dataset, replace: bool) -> tf.data.Dataset:
         """From (epoch, examples `[B]`); an unreadable image is replaced by the next one, or else left out."""
         if self.source.files is None:
             dataset = chosen.map(self._from_memory, tf.data.AUTOTUNE, deterministic=True)
         else:
-            # Two at a time, so that no core waits for the last image of a batch; the threads are within.
+            # Two at a time, so that no core waits for a batch's last image; the threads are within.
             read = functools.partial(self._from_files, replace)
             dataset = chosen.map(read, num_parallel_calls=2, deterministic=True)
             if not replace:
                 dataset = dataset.filter(lambda batch: tf.size(batch["index"]) > 0)
         return dataset.prefetch(tf.data.AUTOTUNE)
 
-    def _parameters(self, epoch, index):
-        return _sampler(self.views, self.seed)(epoch, index)
-
     def _from_memory(self, epoch, index):
         height, width = self.source.images.shape[1:3]
-        parameters = self._parameters(epoch, index)
+        parameters = _sampler(self.views, self.seed)(epoch, index)
         for policy, draws, values in zip(
             self.views, _drawer(self.views, self.seed)(epoch, index), parameters, strict=True
         ):
@@ -245,29 +240,34 @@ class _Reader:
             box = tf.numpy_function(boxes, [draws], tf.float32, stateful=False)
             values["box"] = tf.ensure_shape(box, [index.shape[0], 4])
         images = tf.gather(self.source.images, index)[:, tf.newaxis]  # one image for all views
-        return {"images": images, "parameters": parameters, "index": index}
+        return {"images": images, "parameters": parameters, "index": index, **self._labels(index)}
+
+    def _labels(self, shown):
+        return {"labels": tf.gather(self.source.known_labels, shown)} if self.labelled else {}
 
     def _from_files(self, replace, epoch, index):
         load = functools.partial(self._load_batch, replace)
         draws = _drawer(self.views, self.seed)(epoch, index)
-        images, kept = tf.numpy_function(load, [index, *draws], [tf.uint8, tf.int64], stateful=False)
+        images, kept, shown = tf.numpy_function(load, [index, *draws], [tf.uint8] + [tf.int64] * 2, stateful=False)
         length = index.shape[0] if replace else None
-        index = tf.ensure_shape(kept, [length])
+        index, shown = tf.ensure_shape(kept, [length]), tf.ensure_shape(shown, [length])
         images = tf.ensure_shape(images, [length, len(self.views), self.size, self.size, 3])
-        return {"images": images, "parameters": self._parameters(epoch, index), "index": index}
+        parameters = _sampler(self.views, self.seed)(epoch, index)
+        return {"images": images, "parameters": parameters, "index": index, **self._labels(shown)}
 
     def _load_batch(self, replace, index, *draws):
-        """The crops `[B, V, size, size, 3] uint8`, and the examples `[B]` that they are of."""
+        """The crops `[B, V, size, size, 3] uint8`, the examples `[B]` asked for, and those that the crops show."""
         images = _aligned_empty((len(index), len(self.views), self.size, self.size, 3))
 
         def load(i):
             return self._load(images[i], index[i], [d[i] for d in draws], replace)
 
-        readable = list(_decoding_threads().map(load, range(len(index))))
-        return (images, index) if all(readable) else (images[readable], index[readable])
+        shown = np.array(list(_decoding_threads().map(load, range(len(index)))), np.int64)
+        readable = shown >= 0
+        return (images, index, shown) if all(readable) else (images[readable], index[readable], shown[readable])
 
     def _load(self, crops, index, draws, replace):
-        """Fills in the crops of one image `[V, size, size, 3]`; whether that could be done."""
+        """Fills in the crops of one image `[V, size, size, 3]`; the example that they show, or -1."""
         files, count = self.source.files, self.source.num_examples
         for i in range(index, index + (count if replace else 1)):
             try:
@@ -278,10 +278,10 @@ class _Reader:
                 bounded = [policy.crops_at_random for policy in self.views]
                 for v, view in enumerate(decoding.crop_views(image, boxes, self.size, bounded)):
                     crops[v] = np.asarray(view)
-                return True
+                return i % count
             except Exception as error:  # whatever a broken file makes Pillow raise
                 files.bad.add(files.locate(i % count), error)
-        return False
+        return -1
 
 
 @functools.cache

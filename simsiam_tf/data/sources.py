@@ -3,6 +3,7 @@ shuffle over the whole set, exact resume and sharding the same simple arithmetic
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -86,6 +87,7 @@ class Source:
         """What lists of images call an example: its file's name, or where it has none its position."""
         return self.files.name(position) if self.files else str(position)
 
+    @functools.cached_property
     def fingerprint(self) -> str:
         """The same for the same images in the same order."""
         held = self.images.fingerprint() if isinstance(self.images, Files) else zlib.crc32(self.images.numpy())
@@ -118,6 +120,7 @@ class Source:
                 locate=of_subset(all_of.locate),
                 bad=all_of.bad.out_of(len(positions)),
                 name=of_subset(all_of.name),
+                fingerprint=lambda: f"{all_of.fingerprint()}:{zlib.crc32(np.asarray(positions, np.int64).tobytes())}",
             )
         else:
             with tf.device("/cpu:0"):
@@ -232,8 +235,12 @@ def _image_files(folder: pathlib.Path) -> list[pathlib.Path]:
 def _fingerprint(files):
     digest = hashlib.sha256()
     for path in files:
-        stat = path.stat()
-        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+        try:
+            stat = path.stat()
+            state = f"{stat.st_size}\0{stat.st_mtime_ns}"
+        except OSError:  # a link to nowhere; reading it will be tried, and said
+            state = "missing"
+        digest.update(f"{path}\0{state}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
 
 

@@ -120,8 +120,8 @@ def random_access(builder, split: str):
         return example.features.feature["image"].bytes_list.value[0]
 
     features, labels, names = builder.info.features, None, None
-    labelled, named = num_classes(builder) > 0, "file_name" in features
-    if labelled or named:
+    named = "file_name" in features
+    if num_classes(builder) > 0:
         import tensorflow_datasets as tfds
 
         skip = {"image": tfds.decode.SkipDecoding()}
@@ -129,7 +129,7 @@ def random_access(builder, split: str):
             split=split, shuffle_files=False, decoders=skip, read_config=tfds.ReadConfig(interleave_cycle_length=1)
         )
         rows = [
-            (example["label"] if labelled else -1, example["file_name"].decode() if named else "")
+            (example["label"], example["file_name"].decode() if named else "")
             for example in dataset.as_numpy_iterator()
         ]
         labels = _real_labels(np.array([label for label, _ in rows], np.int64))

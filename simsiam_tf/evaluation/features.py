@@ -5,6 +5,7 @@ import functools
 import hashlib
 import itertools
 import json
+import os
 import pathlib
 import time
 from collections.abc import Iterator
@@ -196,8 +197,8 @@ def backbone_sha256(backbone: keras.Model) -> str:
 class FeatureStore:
     """A run's features on disk, so that each image is embedded once for all protocols.
 
-    A folder for each data set, crop and checkpoint: `features-*.npy` and `index-*.npy` of at most 64 MiB, `labels.npy`,
-    and `manifest.json`, which says what they are of and comes last. What a kill leaves is gone on with.
+    A folder for each data set, crop and checkpoint: `features-*.npy` and `index-*.npy` of at most 64 MiB, and
+    `manifest.json`, which says what they are of and comes last. What a kill leaves is gone on with.
 
     Attributes:
         root: the folder of those folders.
@@ -215,12 +216,17 @@ class FeatureStore:
     batch_size: int = 256
     strategy: tf.distribute.Strategy = _ONE_DEVICE
 
+    @functools.cached_property
+    def weights_sha256(self) -> str:
+        """The backbone's fingerprint, as it was when this was first asked for."""
+        return backbone_sha256(self.backbone)
+
     def manifest(self, source: Source) -> dict[str, Any]:
         """What tells the features of a source from all others."""
         return {
-            "weights_sha256": backbone_sha256(self.backbone),
+            "weights_sha256": self.weights_sha256,
             **self.made_by,
-            "images": source.fingerprint(),
+            "images": source.fingerprint,
             "augmentation": {"policy": "linear_eval", **dataclasses.asdict(EVAL_POLICY)},
             "image_size": self.image_size,
             "dtype": "float32",
@@ -236,11 +242,16 @@ class FeatureStore:
             directory.mkdir(parents=True, exist_ok=True)
             start = time.monotonic()
             self._embed(source, directory)
-            if source.labels is not None:
-                _save(directory / "labels.npy", source.labels)
             rows, seconds = len(_load(directory, "index")), round(time.monotonic() - start, 2)
             write_json(directory / _MANIFEST, manifest | {"source": source.name, "rows": rows, "seconds": seconds})
-        return _stored(directory)
+        index = _load(directory, "index")
+        if source.files is not None:
+            for position in np.setdiff1d(np.arange(source.num_examples), index):
+                reason = ValueError("it could not be read when its features were stored")
+                source.files.bad.add(source.files.locate(int(position)), reason)
+        files = sorted(directory.glob("features-*.npy"))
+        parts = tuple(part for file in files if len(part := np.load(file, mmap_mode="r")))
+        return Features(parts, index, None if source.labels is None else source.labels[index])
 
     def seconds(self, source: Source) -> float:
         """How long it took to embed a stored source, in the last process if there were several."""
@@ -279,18 +290,10 @@ def _save_shard(directory, number, held):
 
 def _save(path, array):
     """Writes the whole file or nothing of it."""
-    draft = path.with_name(f"draft-{path.name}")
+    draft = path.with_name(f"draft{os.getpid()}-{path.name}")
     np.save(draft, array)
     draft.replace(path)
 
 
 def _load(directory, name):
     return np.concatenate([np.load(path) for path in sorted(directory.glob(f"{name}-*.npy"))])
-
-
-def _stored(directory):
-    index = _load(directory, "index")
-    files = sorted(directory.glob("features-*.npy"))
-    parts = tuple(part for file in files if len(part := np.load(file, mmap_mode="r")))
-    labels = np.load(directory / "labels.npy")[index] if (directory / "labels.npy").exists() else None
-    return Features(parts, index, labels)

@@ -1,7 +1,10 @@
 """Fine-tuning the whole network on labels, all of them or a few (as SimCLR's 1 % and 10 %)."""
 
+import contextlib
+import json
 import pathlib
 import time
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -22,6 +25,7 @@ from simsiam_tf.heads import make_classifier
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.optim import SGD, WarmupCosine, scaled_learning_rate
 from simsiam_tf.settings import UsageError
+from simsiam_tf.workdir import write_json
 
 _AUGMENTATION = "linear_train"
 _SAVE_EVERY_MINUTES = 10.0
@@ -71,18 +75,20 @@ def run_finetuning(subject: Subject, config: FinetuneConfig) -> None:
     batch = min(config.finetune_batch_size, len(rows)) // replicas * replicas
     if batch == 0:
         raise UsageError(f"There must be a labelled image for each replica. Received: {len(rows)} for {replicas}.")
-    key = subject.key(config, train.fingerprint(), rows.tolist())
+    key = subject.key(config, train.fingerprint, rows.tolist(), batch)
     directory = subject.workdir.root / "finetune" / f"{which}-{key}"
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "labelled.txt").write_text("".join(f"{train.name_of(i)}\n" for i in rows))
+    names = "".join(f"{train.name_of(i)}\n" for i in rows)
+    (directory / "labelled.txt").write_text(names, encoding="utf-8", errors="surrogateescape")
     print(f"Fine-tuning on {len(rows)} labelled images of {train.name}; their names are in {directory}/labelled.txt")
+    with _counting_seconds(directory / "seconds.json") as seconds_so_far:
+        model, first_step = _train(subject, config, labelled, batch, directory)
     start = time.monotonic()
-    model, first_step = _train(subject, config, labelled, batch, directory)
     top1, top5 = _accuracy(subject, model, test)
     values = {f"finetune_{which}_top1": top1, f"finetune_{which}_top5": top5}
     subject.add_records(
         values,
-        time.monotonic() - start,
+        seconds_so_far() + time.monotonic() - start,
         unit="percent",
         protocol="fine-tuning of backbone and classifier, SGD, cosine",
         label_fraction=len(rows) / train.num_examples,
@@ -103,6 +109,20 @@ def run_finetuning(subject: Subject, config: FinetuneConfig) -> None:
         continued_at_step=first_step,
     )
     print(f"Fine-tuned weights in {directory}")
+
+
+@contextlib.contextmanager
+def _counting_seconds(file: pathlib.Path) -> Iterator[Callable[[], float]]:
+    """Adds the seconds of the `with` block to those in a file, however it ends; gives their sum."""
+
+    def so_far():
+        return json.loads(file.read_text()) if file.exists() else 0.0
+
+    start = time.monotonic()
+    try:
+        yield so_far
+    finally:
+        write_json(file, so_far() + time.monotonic() - start)
 
 
 def _labelled_rows(train: Source, config: FinetuneConfig) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import pathlib
 
 import numpy as np
@@ -11,7 +12,7 @@ import rich.table
 from PIL import Image
 
 from simsiam_tf.data.bad_images import BadImages
-from simsiam_tf.data.sources import Files, Source
+from simsiam_tf.data.sources import Files, Source, listing_bad_images
 from simsiam_tf.evaluation import knn
 from simsiam_tf.evaluation.config import ImagesConfig
 from simsiam_tf.evaluation.features import Features, embed_source
@@ -37,21 +38,23 @@ def run_embed(subject: Subject, config: ImagesConfig) -> None:
     Raises:
         UsageError: if the folder exists.
     """
-    source = subject.sources[0]
+    source = subject.train_source
     name = "-".join([*pathlib.Path(source.name).parts[-2:], subject.checkpoint]).replace("/", "")
     out = _new(config.out, subject.workdir.root / "embeddings" / name)
     features = subject.features(source)
-    out.mkdir(parents=True)
-    array = np.lib.format.open_memmap(out / "features.npy", "w+", np.float32, (len(features), features.dim))
+    draft = out.with_name(f"{out.name}.draft{os.getpid()}")
+    draft.mkdir(parents=True)
+    array = np.lib.format.open_memmap(draft / "features.npy", "w+", np.float32, (len(features), features.dim))
     for first, rows in features.chunks(4096):
         array[first : first + len(rows)] = rows
     array.flush()
-    with (out / "images.csv").open("w", newline="", errors="surrogateescape") as file:
+    with (draft / "images.csv").open("w", newline="", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(["row", "path", "label"])
         for row, position in enumerate(features.index):
             writer.writerow([row, _path(source, position), "" if features.labels is None else features.labels[row]])
-    _write_projector(features, source, out / "projector")
+    _write_projector(features, source, draft / "projector")
+    draft.replace(out)
     print(
         f"Wrote {out}: {len(features)} features of {features.dim} numbers in features.npy, their images in images.csv, "
         f"and projector/ (tensorboard --logdir={out / 'projector'})."
@@ -99,29 +102,35 @@ def run_neighbours(subject: Subject, config: ImagesConfig) -> None:
         UsageError: if the query is no image, or the picture exists.
     """
     query = _query(config.query)
-    source, size = subject.sources[0], subject.image_size
+    source, size = subject.train_source, subject.image_size
     out = _new(config.out, _free(subject.workdir.root / "neighbours" / f"{pathlib.Path(query.name).stem}.png"))
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out must end in .png. Received: {out}.")
     try:
-        embedded = embed_source(subject.backbone, query, size, 1)
+        with listing_bad_images([query], None):
+            embedded = embed_source(subject.backbone, query, size, 1)
     except UsageError as error:
         raise UsageError(f"--query must be an image file that can be read. Received: {query.name}.") from error
     bank = subject.features(source)
     similarity, rows = knn.nearest(bank, embedded.loaded(), min(config.num_neighbours, len(bank)))
     positions = bank.index[rows[0]].tolist()
-    table = rich.table.Table(title=f"Nearest to {rich.markup.escape(query.name)} in {rich.markup.escape(source.name)}")
+    table = rich.table.Table(title=f"Nearest to {_printable(query.name)} in {_printable(source.name)}")
     table.add_column("")
     table.add_column("cosine", justify="right")
     table.add_column("image", overflow="fold")
     for rank, (cosine, position) in enumerate(zip(similarity[0], positions, strict=True), start=1):
-        table.add_row(str(rank), f"{cosine:.3f}", rich.markup.escape(_path(source, position)))
+        table.add_row(str(rank), f"{cosine:.3f}", _printable(_path(source, position)))
     rich.console.Console().print(table)
     out.parent.mkdir(parents=True, exist_ok=True)
     shown = max(size, _THUMBNAIL)
     row = np.concatenate([thumbnails(query, [0], shown), thumbnails(source, positions, shown)])
     Image.fromarray(contact_sheet([[row]])).save(out)
     print(f"Wrote {out}: the query, then its {len(positions)} nearest images.")
+
+
+def _printable(text):
+    """A path for the terminal, whatever bytes it has."""
+    return rich.markup.escape(text.encode("utf-8", "backslashreplace").decode())
 
 
 def _query(path: str) -> Source:

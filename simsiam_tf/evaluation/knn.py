@@ -117,9 +117,8 @@ def knn_scores(
         Top-1 and top-5 accuracy for each pair of k and temperature.
     """
     hits = {(k, t): np.zeros(2) for k in ks for t in temperatures}
-    rows = queries.chunks(_QUERY_CHUNK)
     similarity, neighbours = nearest(bank, queries.loaded(), min(max(ks), len(bank)))
-    for first, _ in rows:
+    for first in range(0, len(queries), _QUERY_CHUNK):
         part = slice(first, first + _QUERY_CHUNK)
         truth = queries.known_labels[part]
         labels = bank.known_labels[neighbours[part]]

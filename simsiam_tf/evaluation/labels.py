@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from simsiam_tf.data.sources import Source
-from simsiam_tf.settings import UsageError, expand
+from simsiam_tf.settings import UsageError, check, expand
 
 
 def balanced_subset(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
@@ -26,6 +26,31 @@ def balanced_subset(labels: np.ndarray, fraction: float, seed: int) -> np.ndarra
     return np.sort(np.concatenate(chosen))
 
 
+def held_out(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """The same share of each class, at least one image and never the last one of a class; drawn at random.
+
+    Args:
+        labels: `[N]`.
+        fraction: share of each class' images.
+        seed: another one draws others.
+
+    Returns:
+        Their positions, ascending.
+
+    Raises:
+        UsageError: if no class has two images.
+    """
+    rng, chosen = np.random.RandomState(seed), []
+    for c in np.unique(labels):
+        of_class = rng.permutation(np.flatnonzero(labels == c))
+        chosen.append(of_class[: min(max(1, round(fraction * len(of_class))), len(of_class) - 1)])
+    rows = np.sort(np.concatenate(chosen))
+    check(
+        len(rows) > 0, "To hold images out, some class must have two.", f"{len(labels)} images, each of another class"
+    )
+    return rows
+
+
 def listed_subset(source: Source, file: str) -> np.ndarray:
     """The images that a file names, one in each line, by their file's name with or without its folder, or by position.
 
@@ -42,7 +67,13 @@ def listed_subset(source: Source, file: str) -> np.ndarray:
     path = pathlib.Path(expand(file))
     if not path.is_file():
         raise UsageError(f"--label_file must be a file with the name of an image in each line. Received: {path}.")
-    wanted = list(dict.fromkeys(line.strip() for line in path.read_text().splitlines() if line.strip()))
+    wanted = list(
+        dict.fromkeys(
+            line.strip()
+            for line in path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+            if line.strip()
+        )
+    )
     if not wanted:
         raise UsageError(f"--label_file must name at least one image. Received: the empty {path}.")
     named: dict[str, list[int]] = {}

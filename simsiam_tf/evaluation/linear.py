@@ -31,7 +31,7 @@ class ProbeProtocol:
     """How a probe is trained, the protocol's own figures where the settings give no others.
 
     Attributes:
-        name: `paper`, `release` or `sgd`; `custom` where a setting replaces a figure.
+        name: `paper`, `release` or `sgd`; with `_custom` behind it where a figure is another.
         optimizer: `lars` or `sgd`.
         base_learning_rate: per 256 images.
         batch_size: images of a step.
@@ -54,12 +54,11 @@ class ProbeProtocol:
         ours = dataclasses.replace(
             theirs,
             base_learning_rate=config.probe_base_learning_rate or rate,
-            batch_size=config.probe_batch_size or batch,
+            batch_size=min(config.probe_batch_size or batch, num_examples),
             epochs=config.probe_epochs,
             augmentation=config.probe_augmentation,
         )
-        name = name if ours == theirs else f"{optimizer}_custom"
-        return dataclasses.replace(ours, name=name, batch_size=min(ours.batch_size, num_examples))
+        return ours if ours == theirs else dataclasses.replace(ours, name=f"{name}_custom")
 
     @property
     def learning_rate(self) -> float:
@@ -118,7 +117,7 @@ class _Trainee:
         rates = [protocol.learning_rate]
         total = protocol.epochs * self._steps
         self.probe = LinearProbe(feature_dim(subject.backbone), train.num_classes, protocol.optimizer, rates, total)
-        key = subject.key(protocol, train.fingerprint())
+        key = subject.key(protocol, train.fingerprint)
         file = subject.workdir.root / "probes" / f"linear_{protocol.name}-{key}.npz"
         self.state = ProbeState(file, self.probe.variables)
         self.epochs, self.seconds = self.state.restore()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 # Middle tones, told apart by lightness too.
@@ -56,13 +57,17 @@ def plot(
     """
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.add_subplot()
+    handles: list[Line2D] = []
+    labels: list[str] = []
     for line in lines:
         style = "--" if line.dashed else "-"
         marker = "o" if len(line.x) <= 12 else ""
         colour = COLOURS[line.run % len(COLOURS)]
-        axes.plot(line.x, line.y, style, color=colour, marker=marker, markersize=3.5, linewidth=1.8, label=line.label)
+        handles += axes.plot(line.x, line.y, style, color=colour, marker=marker, markersize=3.5, linewidth=1.8)
+        labels.append(line.label.replace("$", r"\$"))  # a name, not a formula
     if guide is not None:
-        axes.axhline(guide[0], color=_TEXT, linewidth=0.8, linestyle=":", label=guide[1])
+        handles.append(axes.axhline(guide[0], color=_TEXT, linewidth=0.8, linestyle=":"))
+        labels.append(guide[1])
     if logarithmic:
         axes.set_yscale("log")
     elif floor is not None:
@@ -70,7 +75,7 @@ def plot(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
-    axes.legend(frameon=False, labelcolor=_TEXT, fontsize=8)
+    axes.legend(handles, labels, frameon=False, labelcolor=_TEXT, fontsize=8)
     _take_text_colour(axes)
     return _svg(figure, f"{y_label} over {x_label}: {', '.join(line.label for line in lines)}")
 

@@ -1,11 +1,14 @@
 """What evaluate.py runs: each protocol judges a finished or a running pre-training."""
 
+import dataclasses
 import time
 from typing import Any
 
+import tensorflow as tf
+
 from simsiam_tf import distribute
 from simsiam_tf.config import DeviceConfig
-from simsiam_tf.data.sources import listing_bad_images
+from simsiam_tf.data.sources import Source, listing_bad_images
 from simsiam_tf.evaluation.config import EvaluationConfig
 from simsiam_tf.evaluation.diagnostics import run_diagnostics
 from simsiam_tf.evaluation.finetune import run_finetuning
@@ -40,8 +43,11 @@ def evaluate(
         raise UsageError(f"--workdir must name {wanted} of train.py. Received: {', '.join(paths) or 'none'}.")
     if devices.strategy == "multiworker":
         raise UsageError("An evaluation runs on one machine. Received: --strategy=multiworker.")
-    strategy = distribute.make_strategy(devices)
-    task = options.task
+    if devices.strategy == "auto" and not devices.tpu:
+        devices = dataclasses.replace(devices, strategy="mirrored")  # whatever TF_CONFIG says of other machines
+    # Neighbours are told apart by less than what TensorFloat-32 rounds away.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    strategy, task = distribute.make_strategy(devices), options.task
     subjects = [
         Subject.load(path, task.checkpoint if path == paths[0] else "", data_overrides, strategy, task.eval_batch_size)
         for path in paths
@@ -49,14 +55,22 @@ def evaluate(
     if several:
         run_report(subjects, options.images)
         return
-    # An export needs no images.
-    sources = () if protocol == "export" else subjects[0].sources
-    with listing_bad_images([source for source in sources if source], subjects[0].workdir.skipped_path):
-        PROTOCOLS[protocol](subjects[0], options)
+    subject = subjects[0]
+    with listing_bad_images(_sources(subject, protocol), subject.workdir.skipped_path):
+        PROTOCOLS[protocol](subject, options)
+
+
+def _sources(subject: Subject, protocol: str) -> list[Source]:
+    """The images that a protocol reads."""
+    if protocol == "export":
+        return []
+    if protocol in ("embed", "neighbours") or subject.test_source is None:
+        return [subject.train_source]
+    return [subject.train_source, subject.test_source]
 
 
 def _knn(subject: Subject, options: EvaluationConfig) -> None:
-    start, config = time.monotonic(), options.knn
+    config = options.knn
     if subject.lacks:
         print(f"Nothing to judge by: the data set {subject.data.dataset} has {subject.lacks}.")
         nothing = record(None, reason="kNN needs labels and an evaluation split")
@@ -65,12 +79,13 @@ def _knn(subject: Subject, options: EvaluationConfig) -> None:
     train, test = subject.labelled_sources("kNN")
     train = train.first(config.knn_max_examples)
     bank, queries = subject.features(train), subject.features(test)
+    start = time.monotonic()
     scores = knn_scores(bank, queries, train.num_classes, config.knn_k, config.knn_temperature)
-    seconds = time.monotonic() - start
+    seconds = time.monotonic() - start + subject.store.seconds(train) + subject.store.seconds(test)
     for (k, temperature), (top1, top5) in reversed(scores.items()):  # the first pair's records come last
         first = (k, temperature) == (config.knn_k[0], config.knn_temperature[0])
         which = "" if first else f"_k{k}_t{temperature:g}"
-        details = KNNProtocol(train, test, k, temperature).describe()
+        details = KNNProtocol(train, test, min(k, len(bank)), temperature).describe()
         subject.add_records({f"knn_top1{which}": top1, f"knn_top5{which}": top5}, seconds, **details)
 
 

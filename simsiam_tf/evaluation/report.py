@@ -15,7 +15,7 @@ from PIL import Image
 
 import simsiam_tf
 from simsiam_tf.augment import policies
-from simsiam_tf.data.sources import Source
+from simsiam_tf.data.sources import Source, listing_bad_images
 from simsiam_tf.evaluation import knn, metrics, plots
 from simsiam_tf.evaluation.config import ImagesConfig
 from simsiam_tf.evaluation.features import Features
@@ -35,9 +35,9 @@ _CURVES: tuple[tuple[str, str, tuple[float, str] | None, float | None], ...] = (
     ("feature_effective_rank", "effective rank of the features", None, 0.0),
 )
 # Of what produced a number, what its row says besides the protocol.
-_SHOWN_KEYS = (
+_SHOWN = (
     *("k", "temperature", "optimizer", "base_learning_rate", "weight_decay", "epochs", "batch_size"),
-    *("augmentation", "train", "train_size", "test", "checkpoint", "seconds"),
+    *("augmentation", "train", "train_size", "test"),
 )
 
 
@@ -54,6 +54,8 @@ def run_report(subjects: Sequence[Subject], config: ImagesConfig) -> None:
         UsageError: if a file that is no report is in the way.
     """
     out = pathlib.Path(expand(config.out)) if config.out else subjects[0].workdir.root / "report.html"
+    if out.is_dir():
+        raise UsageError(f"--out must be a file. Received: the folder {out}.")
     if out.exists() and f'name="generator" content="{_GENERATOR}' not in out.read_text(errors="replace")[:2000]:
         raise UsageError(
             f"A file that is no report of ours is in the way; move it away or give --out. Received: {out}."
@@ -63,7 +65,7 @@ def run_report(subjects: Sequence[Subject], config: ImagesConfig) -> None:
     page = _page(runs, config)
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f"{out.name}.tmp")
-    draft.write_text(page)
+    draft.write_text(page, encoding="utf-8", errors="backslashreplace")  # names may have any bytes
     draft.replace(out)
     print(f"Wrote {out} ({len(page) / 2**20:.1f} MiB): {', '.join(names)}.")
 
@@ -115,9 +117,9 @@ def _features(runs: Sequence[_Run]) -> tuple[list[tuple[Source, Features]], str]
     found = []
     try:
         for run in runs:
-            train, test = run.subject.sources
-            source = test or train
-            found.append((source, run.subject.features(source)))
+            source = run.subject.test_source or run.subject.train_source
+            with listing_bad_images([source, run.subject.train_source], run.subject.workdir.skipped_path):
+                found.append((source, run.subject.features(source)))
     except UsageError as error:
         return [], f"Without images: {error}"
     return found, ""
@@ -136,7 +138,7 @@ def _about(run: _Run, features: Sequence[tuple[Source, Features]], config: Image
         "config": json.dumps(content, indent=2),
         "summary": json.dumps(subject.workdir.summary(), indent=2),
         "neighbours": _neighbours(subject, *features[run.number], config.num_neighbours) if features else [],
-        "views": _views(subject) if features else [],
+        "views": _views(subject) if features and not subject.suffix else [],
     }
 
 
@@ -150,17 +152,24 @@ def _curves(runs: Sequence[_Run]) -> list[dict[str, str]]:
 
 
 def _numbers(runs: Sequence[_Run]) -> list[dict[str, Any]]:
-    """A row for each name in any run's summary.json, the accuracies first."""
-    summaries = [run.subject.workdir.summary() for run in runs]
-    names = list(dict.fromkeys(name for summary in summaries for name in summary))
-    rows = []
-    for name in sorted(names, key=lambda name: not any(s.get(name, {}).get("unit") == "percent" for s in summaries)):
-        records = [summary.get(name) for summary in summaries]
-        first = next(record for record in records if record is not None)
-        how = [str(first.get("protocol") or first.get("over") or first.get("reason") or first.get("of") or "")]
-        how += [f"{key.replace('_', ' ')} {first[key]}" for key in _SHOWN_KEYS if key in first]
-        rows.append({"name": name, "values": [_shown(r) for r in records], "protocol": ", ".join(h for h in how if h)})
-    return rows
+    """A row for each name and protocol in any run's summary.json, the accuracies first."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for run in runs:
+        for name, record in run.subject.workdir.summary().items():
+            rows.setdefault((name, _how(record)), {})[run.name] = record
+    shown = [
+        {"name": name, "protocol": how, "values": [_shown(records.get(run.name)) for run in runs]}
+        for (name, how), records in rows.items()
+    ]
+    return sorted(shown, key=lambda row: not any("%" in value for value in row["values"]))
+
+
+def _how(record):
+    """What a row says of how its numbers came about."""
+    words = next((record[key] for key in ("protocol", "over", "reason", "of") if record.get(key)), "")
+    return ", ".join(
+        [*([words] if words else []), *(f"{k.replace('_', ' ')} {record[k]}" for k in _SHOWN if k in record)]
+    )
 
 
 def _shown(record):
@@ -168,7 +177,8 @@ def _shown(record):
         return "-"
     value = record["value"]
     if isinstance(value, float):
-        return f"{value:.2f} %" if record.get("unit") == "percent" else f"{value:.4g}"
+        text = f"{value:.2f} %" if record.get("unit") == "percent" else f"{value:.4g}"
+        return f"{text} ({record['seconds']:.0f} s)" if record.get("seconds") else text
     return f"{value[:12]}…" if isinstance(value, str) and len(value) > 40 else str(value)
 
 
@@ -210,7 +220,7 @@ def _neighbours(subject: Subject, source: Source, features: Features, count: int
 
 def _views(subject: Subject) -> list[list[dict[str, str]]]:
     """Strips of training images, their first views and their second views."""
-    source, settings = subject.sources[0], subject.run
+    source, settings = subject.train_source, subject.run
     index = list(range(min(_SAMPLES, source.num_examples)))
     size = subject.image_size
     groups = view_rows(source, policies.resolve(settings.augment), size, settings.run.seed, index, epochs=1)

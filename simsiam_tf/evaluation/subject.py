@@ -15,7 +15,7 @@ from simsiam_tf import build
 from simsiam_tf.checkpoints import restore_model
 from simsiam_tf.config import Config, DataConfig
 from simsiam_tf.data.sources import Source, open_eval_source, open_source
-from simsiam_tf.evaluation.features import Features, FeatureStore, backbone_sha256
+from simsiam_tf.evaluation.features import Features, FeatureStore
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.settings import UsageError, expand
 from simsiam_tf.workdir import Workdir, record
@@ -74,6 +74,8 @@ class Subject:
         with strategy.scope():
             model = build.make_model(run)
             found = restore_model(model, workdir.checkpoints, checkpoint)
+        if "dataset" in data_overrides:  # another set's splits are its own
+            data_overrides = {"train_split": "train", "eval_split": "auto", **data_overrides}
         data = dataclasses.replace(run.data, **data_overrides)
         suffix = _suffix(data, run.data)
         return cls(workdir, run, data, suffix, model, pathlib.Path(found).name, strategy, batch_size)
@@ -89,31 +91,35 @@ class Subject:
         return self.run.data.image_size
 
     @functools.cached_property
-    def sources(self) -> tuple[Source, Source | None]:
-        """The images to learn from and those to be judged on."""
-        return open_source(self.data, self.data.train_split), open_eval_source(self.data)
+    def train_source(self) -> Source:
+        """The images to learn from, or to look at."""
+        return open_source(self.data, self.data.train_split)
+
+    @functools.cached_property
+    def test_source(self) -> Source | None:
+        """The images to be judged on."""
+        return open_eval_source(self.data)
 
     @property
     def lacks(self) -> str:
         """What it would take to judge by labels and is not there; empty where nothing is missing."""
-        train, test = self.sources
-        if train.labels is None:
+        if self.train_source.labels is None:
             return "no labels"
+        test = self.test_source
         return "" if test is not None and test.labels is not None else "no labelled split to evaluate on"
 
     def labelled_sources(self, purpose: str) -> tuple[Source, Source]:
-        """`sources`, both with labels.
+        """Both, with labels.
 
         Raises:
             UsageError: if labels are lacking.
         """
-        train, test = self.sources
-        if self.lacks or test is None:
+        if self.lacks or self.test_source is None:
             raise UsageError(
                 f"{purpose} needs labelled splits to learn from and to be judged on. "
                 f"Received: {self.data.dataset} with {self.lacks}."
             )
-        return train, test
+        return self.train_source, self.test_source
 
     @functools.cached_property
     def store(self) -> FeatureStore:
@@ -133,7 +139,7 @@ class Subject:
 
     def key(self, *settings: Any) -> str:
         """A short name for settings of a protocol together with the weights that it judges."""
-        text = json.dumps([backbone_sha256(self.backbone), *settings], sort_keys=True, default=str)
+        text = json.dumps([self.store.weights_sha256, *settings], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def add_records(self, values: dict[str, Any], seconds: float, **produced_by: Any) -> None:

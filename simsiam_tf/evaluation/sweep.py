@@ -9,7 +9,7 @@ import rich.table
 
 from simsiam_tf.evaluation.config import ProbeConfig
 from simsiam_tf.evaluation.features import Features
-from simsiam_tf.evaluation.labels import balanced_subset
+from simsiam_tf.evaluation.labels import held_out
 from simsiam_tf.evaluation.linear import ProbeState, batches_of, shuffled_batches
 from simsiam_tf.evaluation.probe import LinearProbe
 from simsiam_tf.evaluation.subject import Subject
@@ -33,26 +33,26 @@ def run_sweep(subject: Subject, config: ProbeConfig) -> None:
     """
     train_source, test_source = subject.labelled_sources("A linear probe")
     train, test = subject.features(train_source), subject.features(test_source)
-    start, classes = time.monotonic(), train_source.num_classes
+    classes = train_source.num_classes
     batch = min(config.probe_batch_size or _BATCH_SIZE, len(train))
     grid = list(itertools.product(config.sweep_learning_rates, config.sweep_weight_decays))
     if config.probe_base_learning_rate:
         grid = [(config.probe_base_learning_rate, decay) for decay in config.sweep_weight_decays]
-    held_out = balanced_subset(train.known_labels, config.sweep_holdout, seed=0)
-    learned = np.setdiff1d(np.arange(len(train)), held_out)
-    print(
-        f"Sweep of {len(grid)} heads: {len(learned)} images of {train_source.name}, {len(held_out)} held out to choose"
-    )
+    kept = held_out(train.known_labels, config.sweep_holdout, seed=0)
+    learned = np.setdiff1d(np.arange(len(train)), kept)
+    print(f"Sweep of {len(grid)} heads: {len(learned)} images of {train_source.name}, {len(kept)} held out to choose")
     state = subject.workdir.root / "probes"
-    key = subject.key(grid, batch, config.probe_epochs, config.sweep_holdout, train_source.fingerprint())
-    sweep = _fit(train, classes, learned, grid, batch, config.probe_epochs, state / f"linear_cached_sweep-{key}.npz")
-    scores = sweep.accuracy(shuffled_batches(train, held_out, 4096, 0))[0]
+    key = subject.key(grid, batch, config.probe_epochs, config.sweep_holdout, train_source.fingerprint)
+    sweep, sweep_seconds = _fit(
+        train, classes, learned, grid, batch, config.probe_epochs, state / f"linear_cached_sweep-{key}.npz"
+    )
+    scores = sweep.accuracy(shuffled_batches(train, kept, 4096, 0))[0]
     best = int(np.argmax(scores))
     _print_table(grid, scores, best)
     _warn_at_the_edge(grid, best)
     rate, decay = grid[best]
-    key = subject.key(grid[best], batch, config.probe_epochs, train_source.fingerprint())
-    probe = _fit(
+    key = subject.key(grid[best], batch, config.probe_epochs, train_source.fingerprint)
+    probe, seconds = _fit(
         train,
         classes,
         np.arange(len(train)),
@@ -64,7 +64,7 @@ def run_sweep(subject: Subject, config: ProbeConfig) -> None:
     top1, top5 = probe.accuracy(batches_of(test))[:, 0]
     subject.add_records(
         {"linear_cached_top1": float(top1), "linear_cached_top5": float(top5)},
-        time.monotonic() - start + subject.store.seconds(train_source) + subject.store.seconds(test_source),
+        sweep_seconds + seconds + subject.store.seconds(train_source) + subject.store.seconds(test_source),
         unit="percent",
         protocol="linear probe 'cached' on frozen features of the centre crop, offline",
         optimizer="sgd",
@@ -72,7 +72,7 @@ def run_sweep(subject: Subject, config: ProbeConfig) -> None:
         learning_rate=scaled_learning_rate(rate, batch),
         weight_decay=decay,
         chosen_among=len(grid),
-        chosen_by=f"accuracy on {len(held_out)} held-out training images ({scores[best]:.2f} %)",
+        chosen_by=f"accuracy on {len(kept)} held-out training images ({scores[best]:.2f} %)",
         batch_size=batch,
         epochs=config.probe_epochs,
         augmentation="linear_eval",
@@ -82,8 +82,8 @@ def run_sweep(subject: Subject, config: ProbeConfig) -> None:
     )
 
 
-def _fit(features: Features, classes: int, rows: np.ndarray, grid, batch, epochs, file) -> LinearProbe:
-    """Trains a head for each pair of base learning rate and weight decay; goes on where it was stopped."""
+def _fit(features: Features, classes: int, rows: np.ndarray, grid, batch, epochs, file) -> tuple[LinearProbe, float]:
+    """A head for each pair of base learning rate and weight decay, trained from where it was stopped; the seconds."""
     batch = min(batch, len(rows))
     steps = len(rows) // batch
     rates = [scaled_learning_rate(rate, batch) for rate, _ in grid]
@@ -95,9 +95,9 @@ def _fit(features: Features, classes: int, rows: np.ndarray, grid, batch, epochs
     for epoch in range(done, epochs):
         for step in itertools.islice(shuffled_batches(features, rows, batch, epoch), steps):
             losses = probe.step(*step)
-        bar.add(1, [("best_loss", float(np.min(losses)))])
+        bar.add(1, [("best_loss", float(np.nanmin(losses)))])
         state.save(epoch + 1, seconds + time.monotonic() - start)
-    return probe
+    return probe, state.restore()[1]
 
 
 def _print_table(grid, scores, best):

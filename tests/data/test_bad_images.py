@@ -2,6 +2,7 @@ import os
 import threading
 
 import pytest
+import tensorflow as tf
 
 from simsiam_tf.data.bad_images import BadImages, Report
 from simsiam_tf.settings import UsageError
@@ -47,3 +48,18 @@ def test_an_image_of_two_sources_is_listed_once(tmp_path):
         bad.list_in(report)
         bad.add("a.jpg", OSError("cut"))
     assert report.file.read_text() == "a.jpg\n"
+
+
+def test_a_part_of_a_source_shares_the_report_and_stops_the_run(tmp_path):
+    whole = BadImages("made", 100, 0.5)
+    before, report = whole.out_of(10), Report(tmp_path / "skipped.txt")
+    whole.list_in(report)
+    after = before.out_of(2)
+    before.add("a", ValueError("broken"))
+    after.add("b", ValueError("broken"))
+    assert (tmp_path / "skipped.txt").read_text() == "a\nb\n"
+    with pytest.raises(UsageError, match=r"At most 50.00% of the 2 images"), whole.stopping_the_run():
+        try:
+            after.add("c", ValueError("broken"))
+        except UsageError:
+            raise tf.errors.InvalidArgumentError(None, None, "as tf.data has it") from None

@@ -170,3 +170,14 @@ def test_too_many_unreadable_images_stop_the_run(files, tmp_path):
     message = r"At most 5.00% of the 50 images of files may be unreadable.* Received: 3, the first"
     with pytest.raises(UsageError, match=message), files.images.bad.stopping_the_run():
         batches(files, Order(48, 16, seed=1), 0, 3, batch=16)
+
+
+def test_labels_are_those_of_the_images_shown(source, files, tmp_path):
+    (tmp_path / "7.png").write_text("no image")
+    order, policy = Order(50, 10, seed=0), (POLICIES["none"][0],)
+    for made, replaced in ((source, {}), (files, {7: 8})):
+        dataset = pretraining_dataset(made, order, policy, 10, Share(10), 0, 5, labelled=True)
+        seen = {
+            int(i): int(label) for batch in dataset for i, label in zip(batch["index"], batch["labels"], strict=True)
+        }
+        assert seen == {i: source.labels[replaced.get(i, i)] for i in range(50)}

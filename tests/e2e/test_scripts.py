@@ -40,7 +40,7 @@ def test_a_run_leaves_its_record(finished):
     assert wanted | {"weights_sha256", "images_per_second", "wall_seconds", "epochs", "recipe"} <= set(records)
     assert all("value" in record for record in records.values())
     assert 0 <= records["knn_top1"]["value"] <= 100
-    assert (records["knn_top1"]["k"], records["knn_top1"]["temperature"], records["knn_top1"]["bank_size"]) == (
+    assert (records["knn_top1"]["k"], records["knn_top1"]["temperature"], records["knn_top1"]["train_size"]) == (
         200,
         0.1,
         200,
@@ -120,7 +120,7 @@ def test_evaluation_adds_to_the_summary(finished):
         done = run_script("evaluate.py", *flags, f"--workdir={workdir}")
         assert done.returncode == 0, done.stderr
     records = summary(workdir)
-    assert (records["knn_top1"]["k"], records["knn_top1"]["bank_size"]) == (50, 5000)
+    assert (records["knn_top1"]["k"], records["knn_top1"]["train_size"]) == (50, 5000)
     assert records["linear_sgd_custom_top1"]["optimizer"] == "sgd"
     assert records["linear_cached_top1"]["chosen_among"] == 40
     assert records["loss"]["value"] is not None
@@ -201,7 +201,7 @@ def test_unreadable_files_are_skipped_listed_and_counted(photographs, tmp_path):
     judge += ["--eval_split=train", f"--workdir={tmp_path / 'other'}"]
     judged = run_script(*judge)
     assert judged.returncode == 0, judged.stderr
-    assert summary(tmp_path / "other")["linear_lars_custom_top1_photographs_train_train"]["train_size"] == 97
+    assert summary(tmp_path / "other")["linear_paper_custom_top1_photographs_train_train"]["train_size"] == 97
     assert_refused(run_script(*judge, "--max_bad_fraction=0.01"), "At most 1.00% of the 100 images of")
 
 

@@ -26,7 +26,7 @@ def subject(rng, tmp_path):
     run = dataclasses.replace(config, data=dataclasses.replace(config.data, image_size=16))
     model = SSLModel(resnet18(cifar_stem=True, width=0.0625))
     made = Subject(Workdir(tmp_path), run, run.data, "", model, "step-1", tf.distribute.get_strategy(), 32)
-    made.__dict__["sources"] = source(64), source(32)
+    made.__dict__.update(train_source=source(64), test_source=source(32))
     return made
 
 

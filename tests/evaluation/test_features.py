@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ from simsiam_tf.data.bad_images import BadImages
 from simsiam_tf.data.sources import Files, Source, memory_source
 from simsiam_tf.evaluation import features as module
 from simsiam_tf.evaluation.features import Features, FeatureStore, embed_source
+from simsiam_tf.settings import UsageError
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def test_features_of_something_else_are_not_taken(store, source, backbone, chang
         source = memory_source(source.name, rng.integers(0, 256, (50, 16, 16, 3), np.uint8), source.labels, 3)
     else:
         source = source.first(20)
-    after = store.of(source)
+    after = dataclasses.replace(store).of(source)  # another process' store, which looks at the weights anew
     assert len(list(store.root.iterdir())) == 2
     assert len(after) != len(before) or not np.allclose(after.loaded(), before)
 
@@ -92,6 +94,13 @@ def test_unreadable_images_are_missing_from_index_and_labels(store, source, monk
     np.testing.assert_array_equal(found.labels, source.labels[kept])
     whole = embed_source(store.backbone, source, 16, 8).loaded()
     np.testing.assert_allclose(found.loaded(), whole[kept], atol=1e-5)
+    # Features from disk are as strict about unreadable images as reading them is.
+    again = Source("made/train", 50, source.labels, 3, dataclasses.replace(files, bad=BadImages("made", 50, 0.5)))
+    store.of(again)
+    assert again.num_readable == len(kept)
+    strict = dataclasses.replace(again, images=dataclasses.replace(files, bad=BadImages("made", 50, 0.1)))
+    with pytest.raises(UsageError, match=r"At most 10.00% of the 50 images"):
+        store.of(strict)
 
 
 def test_replicas_share_the_work_and_the_last_batch_may_be_short(source, two_replicas):

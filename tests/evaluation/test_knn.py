@@ -46,7 +46,8 @@ def test_gives_brute_force_s_predictions(draw, parts):
 
 
 def test_all_ks_and_temperatures_come_from_one_search(draw, monkeypatch):
-    bank, queries = draw(150), draw(70)
+    monkeypatch.setattr(knn, "_QUERY_CHUNK", 32)
+    bank, queries = draw(150), draw(70, parts=3)  # parts that are no multiple of a chunk
     searches = []
     monkeypatch.setattr(knn, "nearest", lambda *args: searches.append(args) or nearest(*args))
     scores = knn_scores(bank, queries, 5, ks=(1, 10, 200), temperatures=(0.05, 0.5))

@@ -3,7 +3,7 @@ import pytest
 
 from simsiam_tf.data.bad_images import BadImages
 from simsiam_tf.data.sources import Files, Source, memory_source
-from simsiam_tf.evaluation.labels import balanced_subset, listed_subset
+from simsiam_tf.evaluation.labels import balanced_subset, held_out, listed_subset
 from simsiam_tf.settings import UsageError
 
 
@@ -28,6 +28,15 @@ def test_each_class_gives_at_least_one_and_at_most_all_it_has():
     labels = np.array([0] * 90 + [1] * 9 + [2])
     assert np.bincount(labels[balanced_subset(labels, 0.01, 0)]).tolist() == [1, 1, 1]
     assert np.bincount(labels[balanced_subset(labels, 0.5, 0)]).tolist() == [17, 9, 1]
+
+
+def test_a_holdout_is_a_share_of_each_class_and_leaves_one():
+    labels = np.array([0] * 90 + [1] * 20 + [2] * 2 + [3])
+    rows = held_out(labels, 0.1, 0)
+    assert np.bincount(labels[rows], minlength=4).tolist() == [9, 2, 1, 0]
+    np.testing.assert_array_equal(rows, held_out(labels, 0.1, 0))
+    with pytest.raises(UsageError, match="some class must have two"):
+        held_out(np.arange(5), 0.5, 0)
 
 
 def test_lists_name_files_with_or_without_their_folder_or_positions(source, tmp_path):

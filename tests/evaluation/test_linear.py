@@ -46,8 +46,9 @@ def test_defaults_are_the_paper_s_and_any_other_figure_changes_the_name():
     assert {p.augmentation for p in (paper, release, sgd)} == {"linear_train"}
     assert [p.name for p in (paper, release, sgd)] == ["paper", "release", "sgd"]
     for change in ({"probe_epochs": 10}, {"probe_augmentation": "linear_eval"}, {"probe_base_learning_rate": 5.0}):
-        assert ProbeProtocol.of("paper", ProbeConfig(**change), 50_000).name == "lars_custom"
-    assert ProbeProtocol.of("sgd", ProbeConfig(), 64).batch_size == 64
+        assert ProbeProtocol.of("paper", ProbeConfig(**change), 50_000).name == "paper_custom"
+    small = ProbeProtocol.of("sgd", ProbeConfig(), 64)
+    assert (small.batch_size, small.name) == (64, "sgd_custom")
 
 
 def test_probes_that_share_their_crops_score_as_each_alone(subject, tmp_path):
@@ -95,7 +96,7 @@ def test_rebatcher_keeps_the_order_and_holds_the_rest():
 
 
 def test_an_unreadable_image_costs_a_row_not_a_step(subject, tmp_path):
-    train, test = subject.sources
+    train = subject.train_source
     images = train.images.numpy()
 
     def load(i):
@@ -104,10 +105,10 @@ def test_an_unreadable_image_costs_a_row_not_a_step(subject, tmp_path):
         return b"no image" if i == 5 else file.getvalue()
 
     files = Files(load, str, BadImages("made", 64, 0.1))
-    subject.__dict__["sources"] = dataclasses.replace(train, images=files), test
+    subject.__dict__["train_source"] = dataclasses.replace(train, images=files)
     run_probes(subject, ProbeConfig(probe_epochs=3), ("paper",))
     (file,) = (tmp_path / "probes").iterdir()
     saved = np.load(file)
     assert saved[next(name for name in saved.files if "iteration" in name)] == 3
-    assert summary(subject)["linear_lars_custom_top1"]["train_size"] == 63
-    assert summary(subject)["linear_lars_custom_top1"]["batch_size"] == 64
+    assert summary(subject)["linear_paper_custom_top1"]["train_size"] == 63
+    assert summary(subject)["linear_paper_custom_top1"]["batch_size"] == 64

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from simsiam_tf.checkpoints import weights_sha256
 from simsiam_tf.config import DeviceConfig
 from simsiam_tf.data.shapes import make_shapes
 from simsiam_tf.evaluation import config as settings
@@ -60,6 +61,7 @@ def test_knn_records_every_k_and_temperature(tiny_run):
         assert set(records[name]) >= RECORD
     assert records["knn_top5"]["value"] >= records["knn_top1"]["value"]
     assert records["online_probe_top1"]["protocol"].startswith("online")
+    assert "centre crops of shapes/test" in records["online_probe_top1"]["protocol"]
     assert "offline" not in records["online_probe_top1"]["protocol"]
 
 
@@ -85,6 +87,33 @@ def test_finetuning_on_a_share_of_the_labels(tiny_run, capsys):
     file.write_text("\n".join(map(str, listed)))
     judge(tiny_run, protocol="finetune", **{**options, "label_fraction": 1.0}, label_file=str(file))
     assert summary(tiny_run)["finetune_mine_top1"]["value"] == record["value"]
+
+
+def test_stopped_finetuning_ends_with_the_bits_of_one_that_was_not(tiny_run, tmp_path, monkeypatch):
+    from simsiam_tf.evaluation import finetune
+
+    options = {"label_fraction": 0.02, "finetune_epochs": 3, "finetune_batch_size": 50}
+    digests, run_epochs = [], finetune.loop.run_epochs
+
+    def stopping(model, *args):
+        *rest, epochs = args
+        run_epochs(model, *rest, range(epochs.start, epochs.start + 1))
+        raise KeyboardInterrupt
+
+    def watched(model, *args):
+        run_epochs(model, *args)
+        digests.append(weights_sha256(model))
+
+    stopped = shutil.copytree(tiny_run, tmp_path / "stopped")
+    monkeypatch.setattr(finetune.loop, "run_epochs", stopping)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            judge(stopped, protocol="finetune", **options)
+    monkeypatch.setattr(finetune.loop, "run_epochs", watched)
+    judge(stopped, protocol="finetune", **options)
+    judge(tiny_run, protocol="finetune", **options)
+    assert summary(stopped)["finetune_2pct_top1"]["continued_at_step"] == 4
+    assert digests[0] == digests[1]
 
 
 def test_a_backbone_of_rate_zero_stays_and_the_head_learns(tiny_run, monkeypatch):
@@ -152,7 +181,7 @@ def test_neighbours_begin_with_the_image_itself_where_it_is_there(tiny_run, phot
     assert "3_3.png" in printed
     assert "its4nearestimages" in printed
     picture = tiny_run / "neighbours" / "3_3.png"
-    assert Image.open(picture).size == (5 * (96 + 2), 96)
+    assert Image.open(picture).size == (5 * (96 + 2), 96 + 2)
     judge(tiny_run, protocol="neighbours", data=data, query=str(query), num_neighbours=4)
     assert (tiny_run / "neighbours" / "3_3-2.png").exists()
     (photographs / "text.png").write_text("no image")
@@ -256,6 +285,7 @@ def test_only_the_report_takes_several_runs(paths, protocol, message):
         judge(*paths, protocol=protocol)
 
 
+@pytest.mark.slow
 def test_two_devices_give_the_numbers_of_one(tiny_run, tmp_path):
     """Within three of a thousand images."""
     options = {"label_fraction": 0.02, "finetune_epochs": 2}
