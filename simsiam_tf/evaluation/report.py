@@ -189,8 +189,8 @@ def _spectra(runs: Sequence[_Run], features: Sequence[tuple[Source, Features]]) 
         for kind, values in (("features", rows), ("z", run.subject.project(rows))):
             spectrum = metrics.spectrum(values)
             rank = f"{run.name}, effective rank {metrics.effective_rank(spectrum):.1f} of {len(spectrum)}"
-            visible = np.maximum(spectrum, 1e-6 * spectrum[0])
-            lines[kind].append(Line(rank, range(1, len(spectrum) + 1), visible.tolist(), run.number))
+            visible = spectrum[spectrum > 1e-6 * spectrum[0]]  # less is rounding
+            lines[kind].append(Line(rank, range(1, len(visible) + 1), visible.tolist(), run.number))
     return [
         {"svg": plots.plot(of, "rank", f"singular value of {kind}", logarithmic=True), "caption": kind}
         for kind, of in lines.items()
