@@ -6,6 +6,9 @@ python evaluate.py --protocol=knn|linear|finetune|diagnostics|report|embed|neigh
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# For how long NumPy's threads wait for another product of matrices (2^4 cycles): by default about as long as kNN needs
+# to look through one's result, from which they take the cores (docs/results/evaluation.md).
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 from flags import definitions
 

@@ -7,7 +7,6 @@ import concurrent.futures
 import dataclasses
 import functools
 import math
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +18,7 @@ from simsiam_tf.augment.random import view_keys
 from simsiam_tf.data import decoding
 from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute import Share, compiled_on_host, host_compiles
+from simsiam_tf.machine import usable_cores
 from simsiam_tf.settings import UsageError
 
 
@@ -287,9 +287,7 @@ class _Reader:
 @functools.cache
 def _decoding_threads():
     """Pillow lets go of Python's lock while it decodes and resizes."""
-    # Only Linux says how many cores this process may use.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return concurrent.futures.ThreadPoolExecutor(cores, "decode")
+    return concurrent.futures.ThreadPoolExecutor(usable_cores(), "decode")
 
 
 def _aligned_empty(shape):

@@ -13,10 +13,10 @@ from PIL import Image
 
 from simsiam_tf.data.bad_images import BadImages
 from simsiam_tf.data.sources import Files, Source, listing_bad_images
-from simsiam_tf.evaluation import knn
 from simsiam_tf.evaluation.config import ImagesConfig
 from simsiam_tf.evaluation.features import Features, embed_source
 from simsiam_tf.evaluation.pictures import contact_sheet, thumbnails
+from simsiam_tf.evaluation.search import nearest
 from simsiam_tf.evaluation.subject import Subject
 from simsiam_tf.settings import UsageError, expand
 
@@ -112,7 +112,7 @@ def run_neighbours(subject: Subject, config: ImagesConfig) -> None:
     except UsageError as error:
         raise UsageError(f"--query must be an image file that can be read. Received: {query.name}.") from error
     bank = subject.features(source)
-    similarity, rows = knn.nearest(bank, embedded.loaded(), min(config.num_neighbours, len(bank)))
+    similarity, rows = nearest(bank, embedded.loaded(), min(config.num_neighbours, len(bank)))
     positions = bank.index[rows[0]].tolist()
     table = rich.table.Table(title=f"Nearest to {_printable(query.name)} in {_printable(source.name)}")
     table.add_column("")

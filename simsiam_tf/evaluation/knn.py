@@ -9,60 +9,10 @@ import tensorflow as tf
 
 from simsiam_tf.data.sources import Source
 from simsiam_tf.evaluation.features import Features
+from simsiam_tf.evaluation.search import nearest
 
-# Queries, and rows of the bank, that are compared at a time: their similarities take 256 MiB at most.
-_QUERY_CHUNK, _BANK_CHUNK = 1024, 1 << 16
-# A query's similarities are looked through in groups of so many.
-_GROUP = 16
-
-
-@tf.function(reduce_retracing=True, autograph=False)
-def _unit(x):
-    return tf.math.l2_normalize(x, axis=1)
-
-
-@tf.function(autograph=False)
-def _nearer(queries, bank, first, similarity, index):
-    """The k nearest, greatest similarity first, of those found so far `[M, k]` and of more rows of the bank `[n, D]`.
-
-    Seen as groups of neighbouring rows, what is nearer than the k-th so far lies in the groups whose maximum is: at
-    most k of them, and the fewer the more of the bank has been seen. Maxima of groups, and the greatest among few,
-    are several times faster than the k greatest of all.
-    """
-    values = tf.matmul(queries, bank, transpose_b=True)  # [M, n]
-    (m, n), k = values.shape, similarity.shape[1]
-    whole = n // _GROUP * _GROUP
-    grouped = tf.reshape(values[:, :whole], [m, whole // _GROUP, _GROUP])
-    maxima = tf.reduce_max(grouped, axis=2)
-    nearer = tf.reduce_sum(tf.cast(maxima > similarity[:, -1:], tf.int32), axis=1)  # [M]
-    _, best = tf.math.top_k(maxima, tf.minimum(k, tf.reduce_max(nearer)), sorted=False)  # [M, at most k] groups
-    found = tf.reshape(tf.gather(grouped, best, batch_dims=1), [m, -1])
-    rows = tf.reshape(best[:, :, tf.newaxis] * _GROUP + tf.range(_GROUP), [m, -1])
-    rest = tf.tile([tf.range(whole, n)], [m, 1])
-    nearest, chosen = tf.math.top_k(tf.concat([similarity, found, values[:, whole:]], axis=1), k)
-    return nearest, tf.gather(tf.concat([index, rows + first, rest + first], axis=1), chosen, batch_dims=1)
-
-
-def nearest(bank: Features, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k rows of a bank most similar to each query, by cosine similarity.
-
-    The bank is read once, a part at a time, so that it may be larger than memory.
-
-    Args:
-        bank: N features.
-        queries: `[M, D]`.
-        k: at most N.
-
-    Returns:
-        Similarities `[M, k] float32`, the greatest first, and rows `[M, k] int32`.
-    """
-    starts = range(0, len(queries), _QUERY_CHUNK)
-    units = [_unit(tf.constant(queries[i : i + _QUERY_CHUNK])) for i in starts]
-    best = [(tf.fill([len(unit), k], -np.inf), tf.zeros([len(unit), k], tf.int32)) for unit in units]
-    for first, rows in bank.chunks(_BANK_CHUNK):
-        part = _unit(tf.constant(rows))
-        best = [_nearer(u, part, tf.constant(first), *so_far) for u, so_far in zip(units, best, strict=True)]
-    return np.concatenate([s.numpy() for s, _ in best]), np.concatenate([i.numpy() for _, i in best])
+# Queries whose votes are counted at a time.
+_QUERY_CHUNK = 1024
 
 
 @tf.function(reduce_retracing=True, autograph=False)

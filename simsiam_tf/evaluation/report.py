@@ -16,11 +16,12 @@ from PIL import Image
 import simsiam_tf
 from simsiam_tf.augment import policies
 from simsiam_tf.data.sources import Source, listing_bad_images
-from simsiam_tf.evaluation import knn, metrics, plots
+from simsiam_tf.evaluation import metrics, plots
 from simsiam_tf.evaluation.config import ImagesConfig
 from simsiam_tf.evaluation.features import Features
 from simsiam_tf.evaluation.pictures import VISIBLE, thumbnails, view_rows
 from simsiam_tf.evaluation.plots import Line
+from simsiam_tf.evaluation.search import nearest
 from simsiam_tf.evaluation.subject import Subject
 from simsiam_tf.settings import UsageError, expand
 
@@ -201,9 +202,9 @@ def _spectra(runs: Sequence[_Run], features: Sequence[tuple[Source, Features]]) 
 def _neighbours(subject: Subject, source: Source, features: Features, count: int) -> list[list[dict[str, str]]]:
     """Strips of a sample image and those nearest to it."""
     rows = np.unique(np.linspace(0, len(features) - 1, _SAMPLES, dtype=int))
-    similarity, nearest = knn.nearest(features, features.take(rows), min(count + 1, len(features)))
+    similarity, found = nearest(features, features.take(rows), min(count + 1, len(features)))
     size, strips = min(subject.image_size, VISIBLE), []
-    for row, cosines, others in zip(rows, similarity, nearest, strict=True):
+    for row, cosines, others in zip(rows, similarity, found, strict=True):
         chosen = [(row, 1.0), *[(o, c) for o, c in zip(others, cosines, strict=True) if o != row][:count]]
         images = thumbnails(source, [int(features.index[o]) for o, _ in chosen], size)
         strip = []

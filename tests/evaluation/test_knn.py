@@ -67,17 +67,3 @@ def test_top5_counts_the_five_classes_with_the_most_votes(draw):
     scores = knn_scores(bank, queries, 12, ks=(20,))[20, 0.1]
     assert scores.top5 == pytest.approx(100 * np.mean(hits))
     assert scores.top1 < scores.top5 < 100
-
-
-@pytest.mark.parametrize("count", [3, 40, 997])
-def test_nearest_is_exact_whatever_the_chunks(rng, monkeypatch, count):
-    """Chunks smaller than k, groups that do not divide them, and equal numbers of neighbours and rows."""
-    monkeypatch.setattr(knn, "_BANK_CHUNK", 70)
-    monkeypatch.setattr(knn, "_QUERY_CHUNK", 13)
-    bank, queries = rng.standard_normal((count, 6), np.float32), rng.standard_normal((31, 6), np.float32)
-    for k in (1, min(count, 37), count):
-        similarity, rows = nearest(Features.of(bank), queries, k)
-        exact = unit(queries) @ unit(bank).T
-        order = np.argsort(-exact, axis=1)[:, :k]
-        np.testing.assert_array_equal(rows, order)
-        np.testing.assert_allclose(similarity, np.take_along_axis(exact, order, axis=1), atol=1e-6)

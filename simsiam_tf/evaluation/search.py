@@ -1,0 +1,119 @@
+"""The rows of a bank of features that are most similar to each query: exact search, for kNN and neighbours."""
+
+import concurrent.futures
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from simsiam_tf.evaluation.features import Features
+from simsiam_tf.machine import usable_cores
+
+# Queries, and rows of the bank, that are compared at a time: their similarities take 256 MiB at most.
+_QUERY_CHUNK, _BANK_CHUNK = 1024, 1 << 16
+# Similarities are looked through in groups of so many, and by one thread for so many queries.
+_GROUP, _QUERIES_PER_THREAD = 16, 64
+_SMALLEST_NORM = 1e-6
+
+
+def nearest(bank: Features, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k rows of a bank most similar to each query, by cosine similarity.
+
+    The bank is read once, a part at a time, so that it may be larger than memory.
+
+    Args:
+        bank: N features.
+        queries: `[M, D]`.
+        k: at most N.
+
+    Returns:
+        Similarities `[M, k] float32`, the greatest first, and rows `[M, k] int32`.
+    """
+    if tf.config.list_logical_devices("GPU"):
+        unit, nearer = _unit, _nearer
+    else:
+        room = np.empty(min(_QUERY_CHUNK, len(queries)) * min(_BANK_CHUNK, len(bank)), np.float32)
+        unit, nearer = _unit_on_host, functools.partial(_nearer_on_host, room)
+    units = [unit(queries[i : i + _QUERY_CHUNK]) for i in range(0, len(queries), _QUERY_CHUNK)]
+    best = [(np.full((len(u), k), -np.inf, np.float32), np.zeros((len(u), k), np.int32)) for u in units]
+    for first, rows in bank.chunks(_BANK_CHUNK):
+        part = unit(rows)
+        best = [nearer(u, part, np.int32(first), *so_far) for u, so_far in zip(units, best, strict=True)]
+    return np.concatenate([np.asarray(s) for s, _ in best]), np.concatenate([np.asarray(i) for _, i in best])
+
+
+# On a host's CPU: NumPy, whose partition is several times as fast as TensorFlow's top_k (docs/results/evaluation.md).
+
+
+def _in_threads(function, count, *arrays):
+    """What a function gives for some rows of arrays at a time, in order; NumPy lets other threads run meanwhile."""
+    parts = [slice(i, i + count) for i in range(0, len(arrays[0]), count)]
+    with concurrent.futures.ThreadPoolExecutor(usable_cores()) as pool:
+        return list(pool.map(lambda part: function(*(array[part] for array in arrays)), parts))
+
+
+def _unit_on_host(x):
+    units = np.empty(x.shape, np.float32)
+
+    def scale(some, scaled):
+        norms = np.sqrt(np.einsum("nd,nd->n", some, some))
+        np.divide(some, np.maximum(norms, _SMALLEST_NORM)[:, np.newaxis], out=scaled)
+
+    _in_threads(scale, 4096, x, units)
+    return units
+
+
+def _nearer_on_host(room, queries, bank, first, similarity, index):
+    """The k nearest, greatest similarity first, of those found so far `[M, k]` and of more rows of the bank `[n, D]`.
+
+    The similarities are written to `room`, since fresh memory for each chunk costs 4 % of the search's time.
+    """
+    values = room[: len(queries) * len(bank)].reshape(len(queries), len(bank))
+    np.matmul(queries, bank.T, out=values)  # [M, n]
+    found = _in_threads(_merge_greatest, _QUERIES_PER_THREAD, values, similarity, index - first)
+    return np.concatenate([s for s, _ in found]), np.concatenate([i for _, i in found]) + first
+
+
+def _merge_greatest(values, similarity, index):
+    """The k greatest, greatest first, of some `[m, k]` and of more values `[m, n]`, which are counted from 0.
+
+    k groups of values have a maximum that is at least the k-th greatest of the maxima, and that bounds the k-th
+    greatest value from below. Few values reach the bound, most often not many more than k.
+    """
+    (m, n), k = values.shape, similarity.shape[1]
+    groups = n // _GROUP
+    bound = similarity[:, -1]
+    if groups >= k:
+        maxima = values[:, : groups * _GROUP].reshape(m, _GROUP, groups).max(axis=1)
+        bound = np.maximum(bound, np.partition(maxima, groups - k, axis=1)[:, groups - k])
+    row, column = np.divmod(np.flatnonzero(values >= bound[:, np.newaxis]), n)
+    counts = np.bincount(row, minlength=m)
+    if counts.max() > _GROUP * k and n > k:  # many are equal, as where a network has collapsed
+        columns = np.argpartition(values, n - k, axis=1)[:, n - k :]
+        more = np.take_along_axis(values, columns, axis=1)
+    else:  # each query's, side by side
+        position = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        columns = np.zeros((m, counts.max()), np.int32)
+        more = np.full(columns.shape, -np.inf, np.float32)
+        columns[row, position], more[row, position] = column, values[row, column]
+    both = np.concatenate([similarity, more], axis=1)
+    chosen = np.argsort(-both, axis=1, kind="stable")[:, :k]
+    columns = np.concatenate([index, columns], axis=1).astype(np.int32)
+    return np.take_along_axis(both, chosen, axis=1), np.take_along_axis(columns, chosen, axis=1)
+
+
+# On an accelerator: TensorFlow.
+
+
+@tf.function(reduce_retracing=True, autograph=False)
+def _unit(x):
+    return tf.math.l2_normalize(x, axis=1, epsilon=_SMALLEST_NORM**2)
+
+
+@tf.function(reduce_retracing=True, autograph=False)
+def _nearer(queries, bank, first, similarity, index):
+    """As `_nearer_on_host`."""
+    values = tf.matmul(queries, bank, transpose_b=True)  # [M, n]
+    rows = tf.tile(tf.range(first, first + tf.shape(bank)[0])[tf.newaxis], [tf.shape(queries)[0], 1])
+    nearest, chosen = tf.math.top_k(tf.concat([similarity, values], axis=1), tf.shape(similarity)[1])
+    return nearest, tf.gather(tf.concat([index, rows], axis=1), chosen, batch_dims=1)

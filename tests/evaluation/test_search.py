@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simsiam_tf.evaluation import search
+from simsiam_tf.evaluation.features import Features
+
+
+@pytest.fixture(params=["host", "accelerator"])
+def where(request, monkeypatch):
+    """Either way of searching; on a machine without a GPU the accelerator's runs on the CPU."""
+    if request.param == "accelerator":
+        monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("count", [3, 40, 997])
+def test_nearest_is_exact_whatever_the_chunks(where, rng, monkeypatch, count):
+    """Chunks smaller than k, groups that do not divide them, and equal numbers of neighbours and rows."""
+    monkeypatch.setattr(search, "_BANK_CHUNK", 70)
+    monkeypatch.setattr(search, "_QUERY_CHUNK", 13)
+    monkeypatch.setattr(search, "_QUERIES_PER_THREAD", 5)
+    bank, queries = rng.standard_normal((count, 6), np.float32), rng.standard_normal((31, 6), np.float32)
+    for k in (1, min(count, 37), count):
+        similarity, rows = search.nearest(Features.of(bank), queries, k)
+        exact = unit(queries) @ unit(bank).T
+        order = np.argsort(-exact, axis=1)[:, :k]
+        np.testing.assert_array_equal(rows, order)
+        np.testing.assert_allclose(similarity, np.take_along_axis(exact, order, axis=1), atol=1e-6)
+
+
+def test_nearest_of_equals_is_still_k_rows(where, rng, monkeypatch):
+    """A collapsed network's features are all alike: no row may be found twice, and memory must not grow."""
+    monkeypatch.setattr(search, "_BANK_CHUNK", 300)
+    bank = np.ones((700, 4), np.float32)
+    bank[650] = [1, 1, 1, 1.5]  # the one that is nearer to the second query
+    queries = np.array([[1, 1, 1, 1], [1, 1, 1, 2]], np.float32)
+    similarity, rows = search.nearest(Features.of(bank), queries, 5)
+    assert [len(set(row)) for row in rows] == [5, 5]
+    assert 650 not in rows[0]
+    assert rows[1][0] == 650
+    np.testing.assert_allclose(similarity[0], 1, rtol=1e-6)
+
+
+def test_a_zero_feature_is_similar_to_nothing(where):
+    similarity, rows = search.nearest(Features.of(np.eye(3, dtype=np.float32)[:, :2]), np.ones((1, 2), np.float32), 3)
+    assert rows[0][2] == 2
+    np.testing.assert_allclose(similarity[0], [0.5**0.5, 0.5**0.5, 0], rtol=1e-6)
