@@ -71,7 +71,7 @@ def best_rate(dataset, batch: int, options: argparse.Namespace) -> tuple[float, 
 def open_images(kind: str, folder: pathlib.Path):
     import numpy as np
 
-    from simsiam_tf.config import DataConfig
+    from simsiam_tf.data.config import DataConfig
     from simsiam_tf.data.sources import memory_source, open_source
 
     if kind == "cifar":

@@ -10,9 +10,11 @@ from typing import Any
 
 from absl import flags
 
-from simsiam_tf.augment.config import AugmentConfig, PerView
-from simsiam_tf.config import CONFIG_GROUPS, Config, DataConfig, DeviceConfig, PreviewConfig
+from simsiam_tf.augment.config import AugmentConfig, PerView, PreviewConfig
+from simsiam_tf.config import CONFIG_GROUPS, Config, DeviceConfig, SizeConfig
+from simsiam_tf.data.config import DataConfig
 from simsiam_tf.evaluation.config import EVALUATION_GROUPS, EvaluationConfig
+from simsiam_tf.reproduce.config import ReproduceConfig
 from simsiam_tf.settings import Integers, Names, Numbers, UsageError
 from simsiam_tf.stopping import Stopped
 
@@ -105,7 +107,7 @@ def _values(group: type) -> dict[str, Any]:
 
 def define_training_flags() -> None:
     """The flags of train.py."""
-    for group in CONFIG_GROUPS.values():
+    for group in (*CONFIG_GROUPS.values(), SizeConfig):
         _define(group)
 
 
@@ -116,13 +118,27 @@ def training_config() -> Config:
 
 def _config(arguments):
     groups = {name: group(**_values(group)) for name, group in CONFIG_GROUPS.items()}
-    return Config(**groups, recipe=recipe_name(arguments))
+    return SizeConfig(**_values(SizeConfig)).of(Config(**groups, recipe=recipe_name(arguments)))
 
 
 def training_config_of(arguments: Sequence[str]) -> Config:
-    """The run that train.py's flags, given as a list, ask for; for scripts with flags of another kind besides."""
-    define_training_flags()
-    flags.FLAGS(["", *arguments])
+    """The run that train.py's flags, given as a list, ask for; for scripts with flags of another kind besides.
+
+    Args:
+        arguments: of one run; may be called again with another's.
+
+    Raises:
+        UsageError: if there is no such run.
+    """
+    if "epochs_scale" not in flags.FLAGS:
+        define_training_flags()
+    for group in (*CONFIG_GROUPS.values(), SizeConfig):
+        for field in dataclasses.fields(group):
+            flags.FLAGS[field.name].unparse()
+    try:
+        flags.FLAGS(["", *arguments])
+    except flags.Error as error:
+        raise UsageError(str(error)) from error
     return _config(arguments)
 
 
@@ -189,11 +205,26 @@ def preview_config() -> tuple[PreviewConfig, DataConfig, AugmentConfig, int]:
     )
 
 
+def define_reproduce_flags() -> None:
+    """The flags of the reproduction, and those of its runs."""
+    _define(ReproduceConfig)
+    define_training_flags()
+
+
+def reproduce_config() -> tuple[ReproduceConfig, str, int, list[str]]:
+    """The reproduction, its folder, its first seed, and the flags that are given to every run."""
+    groups = (*CONFIG_GROUPS.values(), SizeConfig)
+    names = [field.name for group in groups for field in dataclasses.fields(group)]
+    given = [flags.FLAGS[name] for name in names if flags.FLAGS[name].present and name not in ("workdir", "seed")]
+    workdir, seed = flags.FLAGS.workdir, flags.FLAGS.seed
+    return ReproduceConfig(**_values(ReproduceConfig)), workdir, seed, [flag.serialize() for flag in given]
+
+
 def run(define: Callable[[], None], main: Callable[[], None]) -> None:
     """Parses the command line, calls `main`, and exits.
 
-    The exit code is 0, or 2 with one sentence for a request that cannot be met, 1 with one for a run that
-    diverged or lost a worker, 128 and the signal's number after one that stopped it.
+    The exit code is 0, or 2 with one sentence for a request that cannot be met, 3 with one for a run that
+    diverged, 1 with one for a run that lost a worker, 128 and the signal's number after one that stopped it.
 
     Args:
         define: defines the script's flags.
@@ -222,7 +253,9 @@ def _code_of(main):
         return 0
     except (flags.Error, UsageError, PermissionError) as error:
         return _say(2, str(error))
-    except (FloatingPointError, ConnectionError) as error:
+    except FloatingPointError as error:
+        return _say(3, str(error))
+    except ConnectionError as error:
         return _say(1, str(error))
     except Stopped as stopped:
         print(stopped)

@@ -1,11 +1,18 @@
-"""From a configuration to its model and optimiser."""
+"""From a configuration to its model, optimiser and views."""
+
+import math
 
 import keras
 
+from simsiam_tf.augment import policies
+from simsiam_tf.augment.policies import Policy
 from simsiam_tf.backbones import BACKBONES
 from simsiam_tf.config import Config, OptimizerConfig, resolve_stem
+from simsiam_tf.data.pipeline import Order
+from simsiam_tf.machine import available_memory
 from simsiam_tf.methods import METHODS, SSLModel
 from simsiam_tf.optim import SGD, WarmupCosine, scaled_learning_rate
+from simsiam_tf.settings import UsageError
 
 _POLICIES = {"float64": "float64", "float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -16,8 +23,14 @@ def set_precision(precision: str) -> None:
     keras.config.set_dtype_policy(_POLICIES[precision])
 
 
-def make_model(config: Config, num_classes: int = 0) -> SSLModel:
-    """The method around its backbone, freshly initialised; with the online probe, if it has one and K is given."""
+def make_model(config: Config, num_classes: int = 0, steps_per_epoch: int = 1) -> SSLModel:
+    """The method around its backbone, freshly initialised.
+
+    Args:
+        config: the run.
+        num_classes: K of the online probe, if it has one; 0: leave it out.
+        steps_per_epoch: what `--alternation_steps=epoch` stands for.
+    """
     model = config.model
     backbone = BACKBONES[model.arch](cifar_stem=resolve_stem(model, config.data.image_size), width=model.width)
     return METHODS[model.method](
@@ -25,9 +38,14 @@ def make_model(config: Config, num_classes: int = 0) -> SSLModel:
         projector_dim=model.projector_dim,
         projector_layers=model.projector_layers,
         projector_hidden_dim=model.projector_hidden_dim or None,
+        predictor=model.predictor,
         predictor_dim=model.predictor_dim,
         bn_placement=model.bn_placement,
         stop_gradient=model.stop_gradient,
+        similarity=model.similarity,
+        symmetry=model.symmetry,
+        alternation_steps=steps_per_epoch if model.alternation_steps == "epoch" else int(model.alternation_steps),
+        eta_momentum=model.eta_momentum,
         online_probe_classes=num_classes if model.online_probe else 0,
     )
 
@@ -64,10 +82,43 @@ def make_trainer(config: Config, steps_per_epoch: int, num_classes: int = 0) -> 
         steps_per_epoch: of its schedules.
         num_classes: of the images, for the online probe.
     """
-    model, batch = make_model(config, num_classes), config.data.global_batch_size
+    model, batch = make_model(config, num_classes, steps_per_epoch), config.data.global_batch_size
     scale_loss = config.devices.precision == "float16"
     optimizer = make_optimizer(config.optimizer, model, batch, config.run.epochs, steps_per_epoch, scale_loss)
     model.compile(optimizer)
     optimizer.build(model.trainable_variables)
     model.accumulate_over(config.devices.accumulate_steps)
     return model
+
+
+def view_policies(config: Config) -> tuple[Policy, ...]:
+    """The policy of each view of a step: a pair, or two (Sec. 4.6)."""
+    pair = policies.resolve(config.augment)
+    return pair * (config.model.num_views // len(pair))
+
+
+def make_table(model: SSLModel, order: Order) -> None:
+    """What a method remembers of each image (Sec. 5.2), if it does; call it outside of the strategy's scope.
+
+    Args:
+        model: the method.
+        order: of the run's images.
+
+    Raises:
+        UsageError: if it does not fit into the host's memory.
+    """
+    shape = model.table_shape(order.num_examples, order.global_batch_size)
+    if shape is None:
+        return
+    gib, there = math.prod(shape) * _BYTES[keras.config.floatx()] / 2**30, available_memory() / 2**30
+    what = f"{' x '.join(map(str, shape))} numbers, {gib:.3g} GiB"
+    if gib > there:
+        raise UsageError(
+            f"The targets that are kept for each image must fit into the host's memory, of which {there:.3g} GiB are "
+            f"free; train on fewer images, or lower --projector_dim or --alternation_steps. Received: {what}."
+        )
+    print(f"Targets are kept for each image: {what} of the host's memory, and of each checkpoint.")
+    model.make_table(shape)
+
+
+_BYTES = {"float64": 8, "float32": 4}

@@ -46,6 +46,7 @@ class Checkpoints:
             model=_trackable(model.variables),
             optimizer=_trackable(model.optimizer.variables),
             averages=_trackable(model.metrics_variables),
+            **({} if model.table is None else {"table": model.table}),
         )
         self._saved_step = -1
         self._is_chief = workers.is_chief(strategy)

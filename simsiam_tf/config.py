@@ -8,6 +8,7 @@ import dataclasses
 from typing import Any
 
 from simsiam_tf.augment.config import AugmentConfig
+from simsiam_tf.data.config import DataConfig
 from simsiam_tf.settings import Validated, check, option
 
 
@@ -27,6 +28,12 @@ class ModelConfig(Validated):
     projector_layers: int = option(3, "Dense layers of the projector: 3, or 2 on CIFAR-10 (Sec. 3, App. D).")
     projector_dim: int = option(2048, "d, the width of z and p (App. B).")
     projector_hidden_dim: int = option(0, "Width of the projector's hidden layers; 0: that of the features.")
+    predictor: str = option(
+        "mlp",
+        "The predictor h: 'mlp', 'identity' (none; Table 1a: collapses) or 'fixed' at its random initial weights "
+        "(Table 1b: does not learn).",
+        ("mlp", "identity", "fixed"),
+    )
     predictor_dim: int = option(512, "Width of the predictor's hidden layer: d / 4 in the paper.")
     bn_placement: str = option(
         "release",
@@ -36,6 +43,28 @@ class ModelConfig(Validated):
     )
     stop_gradient: bool = option(
         True, "Treat the other view's z as a constant; --nostop_gradient collapses (Sec. 4.1)."
+    )
+    similarity: str = option(
+        "cosine",
+        "D of the loss: minus the 'cosine', or the 'cross_entropy' of softmaxes over channels (Sec. 4.5).",
+        ("cosine", "cross_entropy"),
+    )
+    symmetry: str = option(
+        "symmetric",
+        "Which predictions count (Sec. 4.6): 'symmetric', of both views; 'asymmetric', of view 1 alone; "
+        "'asymmetric_2x', likewise with two pairs of views of each image.",
+        ("symmetric", "asymmetric", "asymmetric_2x"),
+    )
+    alternation_steps: str = option(
+        "1",
+        "SGD steps that use targets computed before the first of them (Sec. 5.2): a number, or 'epoch'. 1 is SimSiam. "
+        "The targets take steps x batch x 2 x d x 4 bytes of the host's memory.",
+    )
+    eta_momentum: float = option(
+        0.0,
+        "Targets are a moving average, with this weight of the old one, of z of an image's views over the epochs "
+        "(Sec. 5.2: 0.8, with --predictor=identity); 0: z of the other view. Takes images x d x 4 bytes of the host's "
+        "memory.",
     )
     online_probe: bool = option(
         False,
@@ -48,6 +77,24 @@ class ModelConfig(Validated):
         check(self.projector_layers >= 2, "--projector_layers must be at least 2.", self.projector_layers)
         for name in ("projector_dim", "predictor_dim"):
             check(getattr(self, name) > 0, f"--{name} must be positive.", getattr(self, name))
+        steps = self.alternation_steps
+        wanted = "--alternation_steps must be a whole number from 1, or 'epoch'."
+        check(steps == "epoch" or (steps.isdecimal() and int(steps) >= 1), wanted, repr(steps))
+        check(self.eta_momentum < 1, "--eta_momentum must be below 1.", self.eta_momentum)
+        several = "--eta_momentum and --alternation_steps are two variants; give one of them."
+        check(not self.eta_momentum or steps == "1", several, f"{self.eta_momentum} and {steps}")
+        pairs = "--alternation_steps keeps targets of two views, which --symmetry=asymmetric_2x has four of."
+        check(steps == "1" or self.symmetry != "asymmetric_2x", pairs, steps)
+
+    @property
+    def num_views(self) -> int:
+        """Views of each image in a step."""
+        return 4 if self.symmetry == "asymmetric_2x" else 2
+
+    @property
+    def remembers_images(self) -> bool:
+        """Whether targets of single images outlive their step."""
+        return bool(self.eta_momentum) or self.alternation_steps != "1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,39 +119,6 @@ class OptimizerConfig(Validated):
         check(self.base_learning_rate > 0, "--base_learning_rate must be positive.", self.base_learning_rate)
         check(self.warmup_epochs < float("inf"), "--warmup_epochs must be finite.", self.warmup_epochs)
         check(self.sgd_momentum < 1, "--sgd_momentum must be below 1.", self.sgd_momentum)
-
-
-@dataclasses.dataclass(frozen=True)
-class DataConfig(Validated):
-    """The images."""
-
-    dataset: str = option(
-        "cifar10", "A name in TensorFlow Datasets, 'folder' (the images under --data_dir), or 'shapes' (built in)."
-    )
-    data_dir: str = option(
-        "",
-        "Where the data set is: TFDS's directory, or the folder of images. Empty: TFDS's own default.",
-        identity=False,
-    )
-    download: bool = option(False, "Let TFDS download and prepare a data set that is not there yet.", identity=False)
-    train_split: str = option("train", "Split (or sub-folder) that is trained on.")
-    eval_split: str = option("auto", "Split that is evaluated; 'auto': validation, val or test, the first there is.")
-    max_examples: int = option(0, "Pre-train on only the first so many images; 0: on all.")
-    max_bad_fraction: float = option(
-        0.01, "Stop when more than this share of the images cannot be read; fewer are skipped.", identity=False
-    )
-    image_size: int = option(224, "Side of the square views, in pixels.")
-    global_batch_size: int = option(512, "Images per step over all replicas; each has two views.")
-
-    def validate(self):
-        check(self.image_size >= 8, "--image_size must be at least 8.", self.image_size)
-        check(self.max_bad_fraction < 1, "--max_bad_fraction must be below 1.", self.max_bad_fraction)
-        check(self.global_batch_size >= 2, "--global_batch_size must be at least 2.", self.global_batch_size)
-        check(
-            self.dataset != "folder" or bool(self.data_dir),
-            "--dataset=folder needs --data_dir, the folder of images.",
-            "no --data_dir",
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,19 +196,6 @@ class DeviceConfig(Validated):
 
 
 @dataclasses.dataclass(frozen=True)
-class PreviewConfig(Validated):
-    """The picture."""
-
-    out: str = option("preview.png", "PNG file to write; an existing one is not overwritten.")
-    num_images: int = option(8, "Images, one in each column.")
-    num_epochs: int = option(3, "Epochs whose views are drawn, two rows each.")
-
-    def validate(self):
-        for name in ("num_images", "num_epochs"):
-            check(getattr(self, name) > 0, f"--{name} must be positive.", getattr(self, name))
-
-
-@dataclasses.dataclass(frozen=True)
 class Config:
     """A pre-training run.
 
@@ -259,6 +260,36 @@ CONFIG_GROUPS: dict[str, Any] = {
     "devices": DeviceConfig,
     "run": RunConfig,
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class SizeConfig(Validated):
+    """The size of an experiment, beside its settings."""
+
+    epochs_scale: float = option(1.0, "Multiplier of --epochs and --warmup_epochs.")
+    batch_scale: float = option(1.0, "Multiplier of --global_batch_size.")
+    head_scale: float = option(1.0, "Multiplier of --projector_dim, --projector_hidden_dim and --predictor_dim.")
+
+    def validate(self):
+        for field in dataclasses.fields(self):
+            check(getattr(self, field.name) > 0, f"--{field.name} must be positive.", getattr(self, field.name))
+
+    def of(self, config: Config) -> Config:
+        """The run at this size: its settings hold the numbers that they come to."""
+
+        def times(number, scale, least=1):
+            return max(least, round(number * scale)) if number else number
+
+        model, optimizer, data, run = config.model, config.optimizer, config.data, config.run
+        dims = ("projector_dim", "projector_hidden_dim", "predictor_dim")
+        widths = {name: times(getattr(model, name), self.head_scale) for name in dims}
+        return dataclasses.replace(
+            config,
+            model=dataclasses.replace(model, **widths),
+            optimizer=dataclasses.replace(optimizer, warmup_epochs=optimizer.warmup_epochs * self.epochs_scale),
+            data=dataclasses.replace(data, global_batch_size=times(data.global_batch_size, self.batch_scale, 2)),
+            run=dataclasses.replace(run, epochs=times(run.epochs, self.epochs_scale)),
+        )
 
 
 def resolve_stem(model: ModelConfig, image_size: int) -> bool:

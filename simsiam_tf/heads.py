@@ -7,6 +7,7 @@ import keras
 from simsiam_tf.normalization import BatchNormalization
 
 BN_PLACEMENTS = ("none", "hidden", "release", "paper", "all")
+PREDICTORS = ("mlp", "identity", "fixed")
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
@@ -123,18 +124,23 @@ def make_projector(
     )
 
 
-def make_predictor(projector_dim: int = 2048, predictor_dim: int = 512, bn_placement: str = "release") -> MLP:
-    """The bottleneck predictor h that gives p = h(z) (paper Sec. 3; Table 3 for `bn_placement`).
+def make_predictor(
+    projector_dim: int = 2048, predictor_dim: int = 512, bn_placement: str = "release", kind: str = "mlp"
+) -> keras.layers.Layer:
+    """The bottleneck predictor h that gives p = h(z) (paper Sec. 3; Table 3 for `bn_placement`, Table 1 for `kind`).
 
     Args:
         projector_dim: d of z and of p.
         predictor_dim: width of the hidden layer: d / 4 in the paper.
         bn_placement: as for `make_projector`; `all` puts batch norm on the output too.
+        kind: `mlp`; `identity`, p = z (Table 1a); `fixed`, an MLP that stays as it was initialised (Table 1b).
 
     Returns:
-        The built MLP, `[B, d]` to `[B, d]`.
+        The built layer, `[B, d]` to `[B, d]`.
     """
-    return MLP(
+    if kind == "identity":
+        return keras.layers.Identity(name="predictor")
+    predictor = MLP(
         projector_dim,
         (predictor_dim,),
         projector_dim,
@@ -142,6 +148,8 @@ def make_predictor(projector_dim: int = 2048, predictor_dim: int = 512, bn_place
         output_bn="affine" if bn_placement == "all" else "none",
         name="predictor",
     )
+    predictor.trainable = kind == "mlp"
+    return predictor
 
 
 def make_classifier(feature_dim: int, num_classes: int, name: str = "classifier") -> keras.layers.Dense:

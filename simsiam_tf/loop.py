@@ -1,5 +1,6 @@
 """The one training loop. Why not `fit`: docs/decisions/0002-own-loop.md."""
 
+import functools
 import time
 from collections.abc import Callable
 
@@ -18,7 +19,7 @@ from simsiam_tf.stopping import StopSignals
 def run_epochs(
     model: SSLModel,
     strategy: tf.distribute.Strategy,
-    make_dataset: Callable[[distribute.Share], tf.data.Dataset],
+    make_dataset: Callable[[distribute.Share, int], tf.data.Dataset],
     prepare: Callable[[dict], dict],
     callbacks: list[keras.callbacks.Callback],
     saver: Saver,
@@ -33,8 +34,7 @@ def run_epochs(
     Args:
         model: a compiled method whose optimizer is built.
         strategy: that the model was made under.
-        make_dataset: batches of one replica each for one host's share, consecutive replicas in turn, starting at
-            the optimizer's step.
+        make_dataset: batches of one replica each for one host's share, consecutive replicas in turn, from a step on.
         prepare: what each replica does to its batch before the training step, on its device.
         callbacks: Keras callbacks; logs hold the epoch's running means, and those of `_Pace`. As with Keras,
             `on_train_batch_end` comes once for each execution, with its last step.
@@ -53,14 +53,21 @@ def run_epochs(
         steps=order.steps_per_epoch,
         verbose=verbosity() if workers.is_chief(strategy) else 0,
     )
-    data = distribute.dataset_of(strategy, make_dataset, order.global_batch_size, devices.accumulate_steps)
+
+    def batches(start_step):
+        from_step = functools.partial(make_dataset, start_step=start_step)
+        return distribute.dataset_of(strategy, from_step, order.global_batch_size, devices.accumulate_steps)
+
+    data = batches(saver.step)
     list_of_callbacks.on_train_begin()
     with StopSignals() as signals:
         executor = _Executor(model, strategy, iter(data), prepare, devices, lambda: (saver.is_due, signals.received))
+        last_step = epochs.stop * order.steps_per_epoch
+        look_ahead = _LookAhead(model, strategy, batches, prepare, devices, range(saver.step, last_step), signals)
         for epoch in epochs:
             list_of_callbacks.on_epoch_begin(epoch)
             logs = _restored_logs(model, saver.step)
-            for at, newest in _steps(model, executor, list_of_callbacks, order, epoch, devices):
+            for at, newest in _steps(model, executor, list_of_callbacks, order, epoch, devices, look_ahead):
                 logs, (save, stop) = newest, executor.wishes
                 if saver.is_due_at(saver.step) or save or stop or at == order.steps_per_epoch:
                     saver.save()
@@ -70,7 +77,7 @@ def run_epochs(
     list_of_callbacks.on_train_end()
 
 
-def _steps(model, executor, callbacks, order, epoch, devices):
+def _steps(model, executor, callbacks, order, epoch, devices, look_ahead):
     """Takes the steps that an epoch lacks; after each execution yields how many are done, and the logs."""
     steps, done = order.steps_per_epoch, int(model.optimizer.iterations.numpy())
     at = done - epoch * steps
@@ -78,7 +85,8 @@ def _steps(model, executor, callbacks, order, epoch, devices):
         model.reset_metrics()  # else the averages of the epoch's first part came with the checkpoint
     pace = _Pace(order.global_batch_size)
     while at < steps:
-        count = min(devices.steps_per_execution, steps - at)
+        ready = look_ahead(epoch * steps + at)
+        count = min(devices.steps_per_execution, steps - at, ready)
         callbacks.on_train_batch_begin(at)
         logs, seconds_waited = executor(count)
         logs |= pace.after(count, None if devices.deterministic else seconds_waited)
@@ -94,6 +102,45 @@ def _restored_logs(model, step):
     means = {name: float(tracker.result()) for name, tracker in model.trackers.items()}
     scale = {"loss_scale": float(model.optimizer.loss_scale.numpy())} if model.scales_loss else {}
     return means | {"learning_rate": model.optimizer.learning_rate_at(step - 1)} | scale
+
+
+class _LookAhead:
+    """Shows a method the batches of its next steps before they are trained on, if it wants to see them (Sec. 5.2).
+
+    Turns of k steps are counted from the run's first step, so that a resumed run has the same ones. The batches are
+    made a second time: they are the same, and to keep those of many steps would take more memory than they are worth.
+
+    Args:
+        model: a compiled method.
+        strategy: that it was made under.
+        batches: distributed batches from a step on.
+        prepare: what each replica does to its batch first.
+        devices: parts of a batch, steps between two looks at the signals.
+        steps: those that are going to be taken.
+        signals: that ask to stop. A turn that is cut short in its preparation begins with it anew.
+    """
+
+    def __init__(self, model, strategy, batches, prepare, devices, steps, signals):
+        self._every, self._steps, self._signals, self._devices = model.lookahead_steps, steps, signals, devices
+        if self._every:
+            first = -(-steps.start // self._every) * self._every
+            self._iterator = iter(batches(first)) if first < steps.stop else None
+
+            def look(batch):
+                model.look_ahead(prepare(batch))
+
+            self._look = tf.function(lambda batch: strategy.run(look, args=(batch,)), autograph=False)
+
+    def __call__(self, step: int) -> int:
+        """Prepares the turn that begins at a step, if one does; how many steps may be taken from there on."""
+        if not self._every:
+            return self._steps.stop - step
+        if step % self._every == 0:
+            for _ in range(min(self._every, self._steps.stop - step) * self._devices.accumulate_steps):
+                self._look(next(self._iterator))
+                if self._signals.received:
+                    raise self._signals.stopped(step)
+        return self._every - step % self._every
 
 
 class _Executor:

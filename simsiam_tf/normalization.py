@@ -5,8 +5,9 @@ epsilon 1e-3, a biased moving variance) and in two that cost time (no fused kern
 for each call), so this is a layer of our own.
 """
 
+import contextlib
 import contextvars
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
@@ -19,6 +20,18 @@ BN_EPSILON = 1e-5
 # How many views lie one after another in the batch that the networks are being applied to. Replicas are traced in
 # threads of their own, each of which has its own value.
 _VIEWS = contextvars.ContextVar("views", default=1)
+# Whether moving statistics move in training mode.
+_MOVING = contextvars.ContextVar("moving", default=True)
+
+
+@contextlib.contextmanager
+def keeping_moving_statistics() -> Iterator[None]:
+    """Within it, networks in training mode leave their moving statistics as they are."""
+    token = _MOVING.set(False)
+    try:
+        yield
+    finally:
+        _MOVING.reset(token)
 
 
 def each_view(network: keras.Model, views: Sequence[tf.Tensor], training: bool) -> tuple[tf.Tensor, ...]:
@@ -149,6 +162,8 @@ class BatchNormalization(keras.layers.Layer):
 
     def _update_moving(self, means, unbiased_variances):
         """Moves the moving statistics towards those of each view in turn."""
+        if not _MOVING.get():
+            return
         for moving, views in ((self.moving_mean, means), (self.moving_variance, unbiased_variances)):
             value = tf.convert_to_tensor(moving)
             for statistics in views:

@@ -46,7 +46,12 @@ def _pretrain(config, strategy):
     # These say at once what cannot be done.
     distribute.per_replica_batch_size(batch, strategy.num_replicas_in_sync, devices.accumulate_steps)
     distribute.compiles_step(strategy, devices.jit)
-    views = policies.resolve(config.augment)
+    if config.model.remembers_images and isinstance(strategy, _SEVERAL_HOSTS):
+        raise UsageError(
+            "--eta_momentum and --alternation_steps keep targets of each image in the memory of one host; they take "
+            f"one host, with any number of replicas, and no TPU. Received: {type(strategy).__name__}."
+        )
+    views = build.view_policies(config)
     labelled = open_source(config.data, config.data.train_split)
     source = labelled.first(config.data.max_examples)
     order = Order(source.num_examples, batch, config.run.seed)
@@ -72,6 +77,7 @@ def _pretrain(config, strategy):
 # Training images that an unlabelled run's features are looked at by.
 _WATCHED = 2000
 _GO, _FINISHED, _REFUSED = range(3)
+_SEVERAL_HOSTS = tf.distribute.MultiWorkerMirroredStrategy, tf.distribute.TPUStrategy
 
 
 def _open_workdir(config, strategy):
@@ -98,6 +104,7 @@ def _train(config, strategy, source, order, views, knn, workdir):
     keras.utils.set_random_seed(run.seed)
     with strategy.scope():
         model = build.make_trainer(config, steps, source.num_classes)
+    build.make_table(model, order)
     checkpoints = Checkpoints(model, strategy, workdir.checkpoints, run.keep_checkpoints)
     step = checkpoints.restore_latest()
     callbacks, on_record = [HealthCheck()], step // steps
@@ -116,7 +123,7 @@ def _train(config, strategy, source, order, views, knn, workdir):
     loop.run_epochs(
         model,
         strategy,
-        *_input(config, strategy, source, order, views, step),
+        *_input(config, strategy, source, order, views, has_turns=bool(model.lookahead_steps)),
         callbacks,
         Saver(checkpoints, run.save_every_steps, run.save_every_minutes),
         config.devices,
@@ -128,15 +135,19 @@ def _train(config, strategy, source, order, views, knn, workdir):
     )
 
 
-def _input(config, strategy, source, order, views, start_step):
+def _input(config, strategy, source, order, views, has_turns):
     """The batches of a host's share, and what the step does to a batch first: the views are made in one of them."""
     size, where = config.data.image_size, config.augment.augment_on
     on_device = where == "device" or (where == "auto" and distribute.has_accelerator(strategy))
 
-    def make_dataset(share):
+    def make_dataset(share, start_step):
         labelled = config.model.online_probe
         dataset = pretraining_dataset(source, order, views, size, share, start_step, labelled=labelled)
-        return dataset if on_device else with_views(dataset, views, size)
+        dataset = dataset if on_device else with_views(dataset, views, size)
+        if not has_turns:
+            return dataset
+        positions = order.steps(share, start_step, None)
+        return tf.data.Dataset.zip(dataset, positions).map(lambda batch, position: {**batch, "position": position})
 
     make_views = functools.partial(policies.make_views, views, size)
     return make_dataset, distribute.compiled(strategy, make_views) if on_device else lambda batch: batch

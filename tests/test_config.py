@@ -5,7 +5,8 @@ import pytest
 
 from simsiam_tf.augment.config import AugmentConfig
 from simsiam_tf.augment.policies import POLICIES
-from simsiam_tf.config import Config, DataConfig, DeviceConfig, ModelConfig, OptimizerConfig, RunConfig
+from simsiam_tf.config import Config, DeviceConfig, ModelConfig, OptimizerConfig, RunConfig
+from simsiam_tf.data.config import DataConfig
 from simsiam_tf.settings import UsageError
 
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.config import DataConfig
 from simsiam_tf.data import shapes, tfds_records
 from simsiam_tf.data.bad_images import BadImages, Report
+from simsiam_tf.data.config import DataConfig
 from simsiam_tf.settings import UsageError, expand
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.config import DataConfig
+from simsiam_tf.data.config import DataConfig
 from simsiam_tf.settings import UsageError, expand
 
 # A TFRecord is: length (8 bytes), checksum of it (4), data, checksum of that (4).

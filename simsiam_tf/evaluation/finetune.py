@@ -152,8 +152,8 @@ def _train(subject: Subject, config: FinetuneConfig, source: Source, batch: int,
     checkpoints_step = checkpoints.restore_latest()
     views, size = (policies.POLICIES[_AUGMENTATION][0],), subject.image_size
 
-    def make_dataset(share: distribute.Share):
-        dataset = pretraining_dataset(source, order, views, size, share, checkpoints_step, labelled=True)
+    def make_dataset(share: distribute.Share, start_step: int):
+        dataset = pretraining_dataset(source, order, views, size, share, start_step, labelled=True)
         return with_views(dataset, views, size)
 
     loop.run_epochs(

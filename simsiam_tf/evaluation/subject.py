@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from simsiam_tf import build
 from simsiam_tf.checkpoints import restore_model
-from simsiam_tf.config import Config, DataConfig
+from simsiam_tf.config import Config
+from simsiam_tf.data.config import DataConfig
 from simsiam_tf.data.sources import Source, open_eval_source, open_source
 from simsiam_tf.evaluation.features import Features, FeatureStore
 from simsiam_tf.methods import SSLModel

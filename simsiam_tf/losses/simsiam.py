@@ -1,5 +1,7 @@
 """SimSiam's loss (paper Eq. 1 to 4, Alg. 1)."""
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 
 _SMALLEST_NORM = 1e-4
@@ -38,17 +40,42 @@ def negative_cosine(p: tf.Tensor, z: tf.Tensor, stop_gradient: bool = True) -> t
     return -tf.reduce_sum(normalize(p) * normalize(z), axis=-1)
 
 
-def simsiam_loss(p1: tf.Tensor, p2: tf.Tensor, z1: tf.Tensor, z2: tf.Tensor, stop_gradient: bool = True) -> tf.Tensor:
-    """L = D(p1, stopgrad(z2)) / 2 + D(p2, stopgrad(z1)) / 2, of each image (paper Eq. 4).
+def cross_entropy(p: tf.Tensor, z: tf.Tensor, stop_gradient: bool = True) -> tf.Tensor:
+    """D(p, stopgrad(z)) = -softmax(z) . log softmax(p) of each image, over channels (paper Sec. 4.5).
 
     Args:
-        p1: predictor outputs of view 1, `[B, d]`.
-        p2: predictor outputs of view 2, `[B, d]`.
-        z1: projector outputs of view 1, `[B, d]`.
-        z2: projector outputs of view 2, `[B, d]`.
+        p: predictor outputs of one view, `[B, d]`.
+        z: targets from the other view, `[B, d]`.
         stop_gradient: as for `negative_cosine`.
 
     Returns:
-        `[B]`, between -1 (perfect) and 1.
+        `[B]`, positive; log(d) where p is constant over channels.
     """
-    return negative_cosine(p1, z2, stop_gradient) / 2 + negative_cosine(p2, z1, stop_gradient) / 2
+    if stop_gradient:
+        z = tf.stop_gradient(z)
+    p, z = (tf.cast(x, tf.float64 if x.dtype == tf.float64 else tf.float32) for x in (p, z))
+    return -tf.reduce_sum(tf.nn.softmax(z) * tf.nn.log_softmax(p), axis=-1)
+
+
+# The values of --similarity.
+SIMILARITIES = {"cosine": negative_cosine, "cross_entropy": cross_entropy}
+
+
+def simsiam_loss(
+    p: Sequence[tf.Tensor],
+    targets: Sequence[tf.Tensor],
+    distance: Callable[..., tf.Tensor] = negative_cosine,
+    stop_gradient: bool = True,
+) -> tf.Tensor:
+    """L = D(p1, stopgrad(z2)) / 2 + D(p2, stopgrad(z1)) / 2, of each image (paper Eq. 4).
+
+    Args:
+        p: (p1, p2), predictor outputs of each view, `[B, d]`; or of as many as have a target (Sec. 4.6).
+        targets: (z2, z1), for each of them the projector's output of the other view, `[B, d]`.
+        distance: D.
+        stop_gradient: as for `negative_cosine`.
+
+    Returns:
+        `[B]`; for the cosine between -1 (perfect) and 1.
+    """
+    return tf.add_n([distance(one, other, stop_gradient) / len(p) for one, other in zip(p, targets, strict=True)])

@@ -92,6 +92,32 @@ class SSLModel(keras.Model):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement compute_ssl_loss.")
 
+    @property
+    def lookahead_steps(self) -> int:
+        """k, where the next k steps' batches are to be given to `look_ahead` before the first of them is trained on."""
+        return 0
+
+    def look_ahead(self, batch: dict) -> None:
+        """Sees a batch, with its `position` in the run's sequence of images, that is going to be trained on."""
+        raise NotImplementedError(f"{type(self).__name__} does not look ahead.")
+
+    def table_shape(self, num_examples: int, global_batch_size: int) -> tuple[int, ...] | None:
+        """The shape of what the method remembers of each image, in the host's memory, or `None`.
+
+        Args:
+            num_examples: images trained on.
+            global_batch_size: images of a step.
+        """
+        return None
+
+    def make_table(self, shape: tuple[int, ...]) -> None:
+        """Makes that table; to be called outside of the strategy's scope, before the first step."""
+
+    @property
+    def table(self) -> tf.Variable | None:
+        """It is no variable of the model: it has a row for each image, and is saved beside the weights."""
+        return None
+
     def after_step(self) -> None:
         """Updates what is not trained by gradient; called after each update of the weights."""
 

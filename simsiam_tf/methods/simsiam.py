@@ -1,4 +1,4 @@
-"""SimSiam (paper Sec. 3, Alg. 1)."""
+"""SimSiam (paper Sec. 3, Alg. 1), with every variant of its ablations (Sec. 4 and 5)."""
 
 import keras
 import tensorflow as tf
@@ -6,9 +6,13 @@ import tensorflow as tf
 from simsiam_tf.backbones import feature_dim
 from simsiam_tf.evaluation.metrics import scaled_std
 from simsiam_tf.heads import make_predictor, make_projector
-from simsiam_tf.losses.simsiam import simsiam_loss
+from simsiam_tf.losses.simsiam import SIMILARITIES, simsiam_loss
 from simsiam_tf.methods.base import SSLModel
-from simsiam_tf.normalization import each_view
+from simsiam_tf.normalization import each_view, keeping_moving_statistics
+from simsiam_tf.targets import make_table, make_targets
+
+# Which view's prediction is compared with which view's target (Sec. 4.6).
+PAIRS = {"symmetric": ((0, 1), (1, 0)), "asymmetric": ((0, 1),), "asymmetric_2x": ((0, 1), (2, 3))}
 
 
 class SimSiam(SSLModel):
@@ -19,9 +23,14 @@ class SimSiam(SSLModel):
         projector_dim: d of z and p.
         projector_layers: dense layers of the projector: 3, or 2 on CIFAR-10 (App. D).
         projector_hidden_dim: width of the projector's hidden layers; by default D.
+        predictor: `mlp`, or `identity` or `fixed` (Table 1); see `make_predictor`.
         predictor_dim: width of the predictor's hidden layer: d / 4 in the paper.
         bn_placement: where the heads have batch norm (Table 3); see `make_projector`.
         stop_gradient: `False` shows the collapse (Sec. 4.1).
+        similarity: `cosine` or `cross_entropy` (Sec. 4.5).
+        symmetry: `symmetric`, `asymmetric`, or `asymmetric_2x` with two pairs of views of each image (Sec. 4.6).
+        alternation_steps: SGD steps that use targets computed before the first of them (Sec. 5.2).
+        eta_momentum: of targets that are a moving average over epochs (Sec. 5.2); 0: none.
     """
 
     log_names = ("z_std_scaled",)
@@ -32,25 +41,52 @@ class SimSiam(SSLModel):
         projector_dim: int = 2048,
         projector_layers: int = 3,
         projector_hidden_dim: int | None = None,
+        predictor: str = "mlp",
         predictor_dim: int = 512,
         bn_placement: str = "release",
         stop_gradient: bool = True,
+        similarity: str = "cosine",
+        symmetry: str = "symmetric",
+        alternation_steps: int = 1,
+        eta_momentum: float = 0.0,
         **kwargs,
     ):
         super().__init__(backbone, **kwargs)
         self.projector = make_projector(
             feature_dim(backbone), projector_dim, projector_layers, projector_hidden_dim, bn_placement
         )
-        self.predictor = make_predictor(projector_dim, predictor_dim, bn_placement)
-        self.stop_gradient = stop_gradient
+        self.predictor = make_predictor(projector_dim, predictor_dim, bn_placement, predictor)
+        self.projector_dim, self.stop_gradient = projector_dim, stop_gradient
+        self.distance, self.pairs = SIMILARITIES[similarity], PAIRS[symmetry]
+        self.targets = make_targets(alternation_steps, eta_momentum)
         self.build()
 
     def compute_ssl_loss(self, batch, training):
-        z1, z2 = each_view(self.projector, self.features(batch, training), training)  # [B, d]
-        p1, p2 = each_view(self.predictor, (z1, z2), training)  # [B, d]
-        loss = tf.reduce_mean(simsiam_loss(p1, p2, z1, z2, self.stop_gradient))
-        return loss, {"z_std_scaled": (scaled_std(z1) + scaled_std(z2)) / 2}
+        z = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
+        p = each_view(self.predictor, [z[i] for i, _ in self.pairs], training)  # [B, d] each
+        eta = self.targets(batch, z) if training else z  # z itself but for the variants of Sec. 5.2
+        targets = [eta[j] for _, j in self.pairs]
+        loss = tf.reduce_mean(simsiam_loss(p, targets, self.distance, self.stop_gradient))
+        return loss, {"z_std_scaled": tf.add_n([scaled_std(view) for view in z]) / len(z)}
 
     def encode(self, views, training=False):
         """z = f(x) of each view x, the projector after the backbone: `[B, H, W, 3]` to `[B, d]` each."""
         return each_view(self.projector, each_view(self.backbone, views, training), training)
+
+    @property
+    def lookahead_steps(self):
+        return self.targets.lookahead_steps
+
+    def look_ahead(self, batch):
+        with keeping_moving_statistics():
+            self.targets.remember(batch, self.encode(batch["views"], training=True))
+
+    def table_shape(self, num_examples, global_batch_size):
+        return self.targets.table_shape(num_examples, global_batch_size, self.projector_dim)
+
+    def make_table(self, shape):
+        self.targets.table = make_table(shape)
+
+    @property
+    def table(self):
+        return self.targets.table

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf.augment.config import AugmentConfig
-from simsiam_tf.config import Config, DataConfig, DeviceConfig, ModelConfig, OptimizerConfig, RunConfig
+from simsiam_tf.config import Config, DeviceConfig, ModelConfig, OptimizerConfig, RunConfig
+from simsiam_tf.data.config import DataConfig
 from simsiam_tf.normalization import BatchNormalization
 from tests.conftest import ROOT, run_script
 

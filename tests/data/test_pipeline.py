@@ -8,8 +8,8 @@ import tensorflow as tf
 from PIL import Image
 
 from simsiam_tf.augment.policies import POLICIES, make_views
-from simsiam_tf.config import DataConfig
 from simsiam_tf.data.bad_images import BadImages, Report
+from simsiam_tf.data.config import DataConfig
 from simsiam_tf.data.pipeline import Order, evaluation_dataset, pretraining_dataset, views_of, with_views
 from simsiam_tf.data.sources import Files, memory_source, open_source
 from simsiam_tf.distribute import Share

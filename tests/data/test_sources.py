@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.config import DataConfig
+from simsiam_tf.data.config import DataConfig
 from simsiam_tf.data.decoding import open_image
 from simsiam_tf.data.shapes import CLASS_NAMES, make_shapes
 from simsiam_tf.data.sources import open_eval_source, open_source

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from simsiam_tf.config import DataConfig
 from simsiam_tf.data import decoding, sources, tfds_records
+from simsiam_tf.data.config import DataConfig
 
 COUNT = 23
 

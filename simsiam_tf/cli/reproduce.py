@@ -1,0 +1,49 @@
+"""The paper's experiments, our numbers beside theirs: `python -m simsiam_tf.reproduce --experiment=fig2 --workdir=W`.
+
+Runs what is missing, goes on with what was interrupted, skips what is done (by its settings), and writes
+W/<experiment>.md, .json and .png. Any flag of train.py besides is given to every run.
+"""
+
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from flags import definitions
+from simsiam_tf.reproduce import page, runs
+from simsiam_tf.reproduce.experiments import EXPERIMENTS
+from simsiam_tf.settings import UsageError, expand
+from simsiam_tf.workdir import Workdir
+
+
+def main() -> None:
+    """Carries out the experiments one after the other."""
+    config, workdir, seed, extra = definitions.reproduce_config()
+    if not workdir:
+        raise UsageError("--workdir must name a folder for the runs and tables. Received: none.")
+    root = pathlib.Path(expand(workdir))
+    Workdir(root).check_writable()
+    names = list(EXPERIMENTS) if config.experiment == "all" else [config.experiment]
+
+    def planned(experiment):
+        def seeds(row):
+            count = max(config.seeds, config.reference_seeds) if row.recipe == experiment.reference else config.seeds
+            return range(seed, seed + count)
+
+        of = definitions.training_config_of
+        return runs.plan(experiment.rows, seeds, config.size, extra, root, of)
+
+    plans = {name: planned(EXPERIMENTS[name]) for name in names}  # a mistake shows before the first run
+    pages = []
+    for name, plan in plans.items():
+        print(f"{EXPERIMENTS[name].title}:", flush=True)
+        runs.carry_out([run for of_row in plan.values() for run in of_row], config.probe)
+        pages.append(page.write(root, name, EXPERIMENTS[name], plan, config.probe))
+        print(f"Wrote {root / name}.md, .json and .png")
+    if len(names) > 1:
+        (root / "all.md").write_text("\n".join(pages))
+        print(f"Wrote {root / 'all.md'}: every table.")
+
+
+if __name__ == "__main__":
+    definitions.run(definitions.define_reproduce_flags, main)

@@ -1,0 +1,117 @@
+"""The paper's experiments: rows, each a recipe of flags/recipes/paper, the paper's number, and what the row claims."""
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """A row of a table.
+
+    Attributes:
+        recipe: stem of its flagfile.
+        label: what it is.
+        claim: what it is to show; the keys of `verdicts.CLAIMS`.
+        paper: the paper's linear top-1, percent; `None` where it gives none.
+    """
+
+    recipe: str
+    label: str
+    claim: str
+    paper: float | None
+
+
+class Experiment(NamedTuple):
+    """A table, or a figure.
+
+    Attributes:
+        title: with its section.
+        reference: recipe of the row that the others are compared with.
+        rows: in the paper's order.
+    """
+
+    title: str
+    reference: str
+    rows: tuple[Row, ...]
+
+
+_BASELINE = Row("baseline", "baseline (predictor's rate decays)", "reference", 67.7)
+_CONSTANT = Row("table1c_predictor_constant_lr", "SimSiam (predictor's rate constant)", "reference", 68.1)
+_NO_STOP = "fig2_no_stop_gradient"
+_IDENTITY = "table1a_predictor_identity"
+
+EXPERIMENTS = {
+    "fig2": Experiment(
+        "Stop-gradient (Sec. 4.1, Fig. 2)",
+        "baseline",
+        (
+            _BASELINE._replace(label="with stop-gradient"),
+            Row(_NO_STOP, "without", "collapses", 0.1),
+            Row(f"{_NO_STOP}_bn_paper", "without, BN with offset on z", "collapses_to_a_point", 0.1),
+        ),
+    ),
+    "table1": Experiment(
+        "Predictor (Sec. 4.2, Table 1)",
+        "baseline",
+        (
+            _BASELINE,
+            Row(_IDENTITY, "(a) no predictor", "collapses", 0.1),
+            Row(f"{_IDENTITY}_bn_paper", "(a) no predictor, BN with offset on z", "collapses_to_a_point", 0.1),
+            Row("table1b_predictor_fixed", "(b) fixed random predictor", "does_not_learn", 1.5),
+            _CONSTANT._replace(label="(c) predictor's rate constant", claim="as_good"),
+        ),
+    ),
+    "table2": Experiment(
+        "Batch size (Sec. 4.3, Table 2)",
+        "table2_batch_512",
+        tuple(
+            Row(f"table2_batch_{batch}", f"batch {batch} x size", "learns" if batch != 512 else "reference", paper)
+            for batch, paper in zip(
+                (64, 128, 256, 512, 1024, 2048, 4096), (66.1, 67.3, 68.1, 68.1, 68.0, 67.9, 64.0), strict=True
+            )
+        ),
+    ),
+    "table3": Experiment(
+        "Batch norm in the heads (Sec. 4.4, Table 3)",
+        "table3c_bn_paper",
+        (
+            Row("table3a_bn_none", "(a) none", "learns_little", 34.6),
+            Row("table3b_bn_hidden", "(b) hidden layers", "learns", 67.4),
+            Row("table3c_bn_paper", "(c) and the projector's output", "reference", 68.1),
+            Row("table3c_bn_release", "(c) without scale and offset there", "as_good", 68.2),
+            Row("table3d_bn_all", "(d) and the predictor's output", "unstable", None),
+        ),
+    ),
+    "sec45": Experiment(
+        "Similarity (Sec. 4.5)",
+        "table1c_predictor_constant_lr",
+        (_CONSTANT._replace(label="cosine"), Row("sec45_cross_entropy", "cross-entropy", "learns", 63.2)),
+    ),
+    "sec46": Experiment(
+        "Symmetry (Sec. 4.6)",
+        "table1c_predictor_constant_lr",
+        (
+            _CONSTANT._replace(label="symmetric"),
+            Row("sec46_asymmetric", "asymmetric", "learns", 64.8),
+            Row("sec46_asymmetric_2x", "asymmetric, two pairs", "learns", 67.3),
+        ),
+    ),
+    "appb": Experiment(
+        "Output dimension (App. B)",
+        "appb_dim_2048",
+        tuple(
+            Row(f"appb_dim_{d}", f"d = {d} x size", "learns" if d != 2048 else "reference", paper)
+            for d, paper in zip((256, 512, 1024, 2048), (65.3, 67.2, 67.5, 68.1), strict=True)
+        ),
+    ),
+    "sec52": Experiment(
+        "Alternation and expectation (Sec. 5.2)",
+        "table1c_predictor_constant_lr",
+        (
+            _CONSTANT._replace(label="alternation every step (SimSiam)"),
+            Row("sec52_alternation_10", "every 10 steps", "learns", 68.7),
+            Row("sec52_alternation_100", "every 100 steps", "learns", 68.9),
+            Row("sec52_alternation_epoch", "every epoch", "learns", 67.0),
+            Row("sec52_eta_plain", "no predictor, no moving average", "collapses", None),
+            Row("sec52_eta_momentum", "no predictor, moving average", "learns", 55.0),
+        ),
+    ),
+}

@@ -1,0 +1,183 @@
+"""What a row's runs say about what the row claims: pure functions of their numbers."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What the runs of a row came to; each number is the mean over seeds.
+
+    Attributes:
+        seeds: runs.
+        top1: accuracy by the protocol that all rows share, percent.
+        untrained: kNN top-1 before the first step, percent.
+        loss: of the last epoch.
+        std: of z/|z|, times sqrt(d), in the last epoch.
+        losses: of each epoch.
+        spread: sample standard deviation of `top1` over seeds; `None` of a single one.
+        diverged: runs that ended in a loss that is no number.
+        cosine: whether the loss is a cosine, which -1 bounds.
+    """
+
+    seeds: int
+    top1: float
+    untrained: float
+    loss: float
+    std: float
+    losses: tuple[float, ...] = ()
+    spread: float | None = None
+    diverged: int = 0
+    cosine: bool = True
+
+    @property
+    def gain(self) -> float:
+        """Points above the untrained network."""
+        return self.top1 - self.untrained
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """Whether a claim shows, and by what numbers.
+
+    Attributes:
+        shows: `yes`, `no`, `within noise`, or `reference`.
+        text: the numbers.
+    """
+
+    shows: str
+    text: str
+
+
+# A collapse: the loss below this, and the standard deviation below this share of the reference's.
+COLLAPSED_LOSS, COLLAPSED_STD = -0.9, 0.5
+# With an offset after the last batch norm z can become one point: its deviation below this share.
+POINT_STD = 0.1
+# A loss that rises by this much from one epoch to the next oscillates.
+OSCILLATION = 0.05
+
+
+def noise(rows: Sequence[Outcome], ours: Outcome, reference: Outcome) -> float | None:
+    """Two standard errors of a difference of accuracies, from the spread over seeds of all rows that have several.
+
+    Args:
+        rows: of the experiment.
+        ours: the row.
+        reference: what it is compared with.
+
+    Returns:
+        Points, or `None` where every row has a single seed.
+    """
+    known = [(row.spread, row.seeds - 1) for row in rows if row.spread is not None and not row.diverged]
+    if not known:
+        return None
+    variance = sum(spread**2 * freedom for spread, freedom in known) / sum(freedom for _, freedom in known)
+    return 2 * math.sqrt(variance * (1 / ours.seeds + 1 / reference.seeds))
+
+
+def has_collapsed(ours: Outcome, reference: Outcome) -> bool:
+    """By loss, where that is a cosine, and by the standard deviation of z."""
+    return ours.std < COLLAPSED_STD * reference.std and (ours.loss < COLLAPSED_LOSS or not ours.cosine)
+
+
+def _difference(ours, reference, margin):
+    """How a row stands to the reference in words, and as -1, 0 (within noise) or 1."""
+    by = ours.top1 - reference.top1
+    if margin is None:
+        return f"{by:+.1f} points (one seed: noise not measured)", 1 if by >= 0 else -1
+    if abs(by) <= margin:
+        return f"{by:+.1f} points, within noise (+-{margin:.1f})", 0
+    return f"{by:+.1f} points (noise +-{margin:.1f})", 1 if by > 0 else -1
+
+
+def _collapse_numbers(ours, reference):
+    loss = f"loss {ours.loss:.3f}" + (f" (below {COLLAPSED_LOSS}: collapse)" if ours.cosine else "")
+    share = f"std {ours.std:.3f}, {ours.std / reference.std:.2f} of the reference's"
+    return f"{loss}, {share}"
+
+
+def _collapses(ours, reference, rows, limit=COLLAPSED_STD):
+    below = ours.gain < reference.gain / 2
+    shows = has_collapsed(ours, reference) and ours.std < limit * reference.std and below
+    return shows, f"{_collapse_numbers(ours, reference)}, {_gain(ours, reference)}"
+
+
+def _collapses_to_a_point(ours, reference, rows):
+    return _collapses(ours, reference, rows, POINT_STD)
+
+
+def _does_not_learn(ours, reference, rows):
+    """The loss stays in the upper half between 0 and the reference's, and nothing collapses."""
+    shows = ours.loss > reference.loss / 2 and not has_collapsed(ours, reference) and ours.gain < reference.gain / 2
+    return shows, f"{_collapse_numbers(ours, reference)}, {_gain(ours, reference)}"
+
+
+def _as_good(ours, reference, rows):
+    text, sign = _difference(ours, reference, noise(rows, ours, reference))
+    return ("within noise" if sign == 0 else sign > 0), text
+
+
+def _learns(ours, reference, rows):
+    text, _ = _difference(ours, reference, noise(rows, ours, reference))
+    shows = not has_collapsed(ours, reference) and ours.gain > reference.gain / 4
+    return shows, f"{_gain(ours, reference)}, std {ours.std:.3f}; {text}"
+
+
+def _learns_little(ours, reference, rows):
+    text, sign = _difference(ours, reference, noise(rows, ours, reference))
+    shows = not has_collapsed(ours, reference) and sign < 0
+    return shows, f"{_collapse_numbers(ours, reference)}; {text}"
+
+
+def _unstable(ours, reference, rows):
+    text, sign = _difference(ours, reference, noise(rows, ours, reference))
+    rise = max((b - a for a, b in zip(ours.losses, ours.losses[1:], strict=False)), default=0.0)
+    shows = rise > OSCILLATION or sign < 0
+    return shows, f"largest rise of the loss between two epochs {max(rise, 0):.3f}; {text}"
+
+
+def _gain(ours, reference):
+    return f"{ours.gain:+.1f} points over the untrained network (reference {reference.gain:+.1f})"
+
+
+class Claim(NamedTuple):
+    """What a row is to show.
+
+    Attributes:
+        text: in words.
+        holds: from the row, the reference and all rows to whether it does (or `within noise`), and the numbers.
+    """
+
+    text: str
+    holds: Callable[[Outcome, Outcome, Sequence[Outcome]], tuple[bool | str, str]]
+
+
+CLAIMS = {
+    "collapses": Claim("collapses", _collapses),
+    "collapses_to_a_point": Claim("collapses, z to one point", _collapses_to_a_point),
+    "does_not_learn": Claim("the loss stays high, without collapse", _does_not_learn),
+    "as_good": Claim("as good as the reference", _as_good),
+    "learns": Claim("learns, without collapse", _learns),
+    "learns_little": Claim("learns less, without collapse", _learns_little),
+    "unstable": Claim("unstable or worse", _unstable),
+}
+
+
+def judge(claim: str, ours: Outcome, reference: Outcome, rows: Sequence[Outcome]) -> Verdict:
+    """Whether a row shows what it claims.
+
+    Args:
+        claim: a key of `CLAIMS`, or `reference`.
+        ours: the row.
+        reference: what it is compared with.
+        rows: all of the experiment, whose spread over seeds is the noise.
+    """
+    if claim == "reference":
+        return Verdict("reference", _gain(ours, ours))
+    if ours.diverged:
+        shows = "yes" if claim == "unstable" else "no"
+        return Verdict(shows, f"{ours.diverged} of {ours.seeds} runs diverged")
+    holds, text = CLAIMS[claim].holds(ours, reference, rows)
+    return Verdict(holds if isinstance(holds, str) else ("yes" if holds else "no"), text)
