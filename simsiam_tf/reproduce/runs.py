@@ -68,7 +68,7 @@ def plan(
         root: the reproduction's folder.
         config_of: from train.py's flags to what they ask for.
     """  # fmt: skip
-    planned = {}
+    planned: dict[str, list[Run]] = {}
     for row in rows:
         files = (RECIPES / "paper" / f"{row.recipe}.flags", RECIPES / "size" / f"{size}.flags")
         missing = [str(file) for file in files if not file.exists()]
