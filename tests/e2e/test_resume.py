@@ -71,6 +71,17 @@ def test_sigterm_saves_the_step_and_the_same_command_goes_on(uninterrupted, tmp_
     assert_same_run(workdir, uninterrupted(()))
 
 
+@pytest.mark.parametrize("flags", [("--alternation_steps=7",), ("--eta_momentum=0.8", "--predictor=identity")])
+def test_targets_of_earlier_steps_go_on_too(uninterrupted, tmp_path, flags):
+    """Stopped within a turn of alternation, whose targets are of weights that are gone; and between two epochs' eta."""
+    workdir, flags = tmp_path / "run", (*flags, "--save_every_steps=0", "--knn_every_epochs=0")
+    stopped = run_script("tests/e2e/killed.py", "SIGTERM", 17, *FLAGS, *flags, f"--workdir={workdir}")
+    assert stopped.returncode == 143, stopped.stderr
+    assert "Continuing at step 18:" in finish(workdir, [*FLAGS, *flags]).stdout
+    assert_same_run(workdir, uninterrupted(flags))
+    assert summary(workdir)["weights_sha256"] != summary(uninterrupted(()))["weights_sha256"]
+
+
 def test_an_epoch_that_lacks_only_its_record_gets_it(uninterrupted, tmp_path):
     """Killed after an epoch's last step is saved and before the epoch is on record; three steps an execution."""
     workdir, flags = tmp_path / "run", [*FLAGS, "--steps_per_execution=3"]
