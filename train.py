@@ -12,6 +12,8 @@ from flags import definitions
 
 def main() -> None:
     config = definitions.training_config()
+    if config.devices.deterministic:  # oneDNN's bits differ from run to run, op determinism or not
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     from simsiam_tf.pretrain import pretrain  # TensorFlow loads only once the flags are in order
 
     pretrain(config)

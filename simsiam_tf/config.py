@@ -177,7 +177,9 @@ class DeviceConfig(Validated):
         "norm then takes its statistics over a part, and its moving statistics move once for each.",
     )
     deterministic: bool = option(
-        False, "Make a GPU give the same bits each time, more slowly; a CPU does anyway.", identity=False
+        False,
+        "Give the same bits each time, more slowly: on a GPU, and on a CPU where TensorFlow uses oneDNN.",
+        identity=False,
     )
 
     def validate(self):
