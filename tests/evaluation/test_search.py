@@ -45,6 +45,14 @@ def test_nearest_of_equals_is_still_k_rows(where, rng, monkeypatch):
     np.testing.assert_allclose(similarity[0], 1, rtol=1e-6)
 
 
+def test_equals_are_not_laid_side_by_side(monkeypatch):
+    """All similarities of a collapsed network reach the bound; a table of them would be as large as the bank."""
+    asked, argpartition = [], np.argpartition
+    monkeypatch.setattr(np, "argpartition", lambda *args, **kwargs: asked.append(1) or argpartition(*args, **kwargs))
+    search.nearest(Features.of(np.ones((700, 4), np.float32)), np.ones((3, 4), np.float32), 5)
+    assert len(asked) == 1
+
+
 def test_a_zero_feature_is_similar_to_nothing(where):
     similarity, rows = search.nearest(Features.of(np.eye(3, dtype=np.float32)[:, :2]), np.ones((1, 2), np.float32), 3)
     assert rows[0][2] == 2
