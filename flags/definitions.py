@@ -60,7 +60,8 @@ class _CommaSerializer(flags.ArgumentSerializer):
     """The inverse, for --help."""
 
     def serialize(self, value: Any) -> str:
-        return ",".join(f"{part:g}" if isinstance(part, float) else str(part) for part in value)
+        parts = value if isinstance(value, tuple) else (value,)
+        return ",".join(f"{p:g}" if isinstance(p, float) and float(f"{p:g}") == p else str(p) for p in parts)
 
 
 def _define_list(kind: Callable[[str], Any], what: str) -> Callable[..., None]:
@@ -71,7 +72,7 @@ def _define_list(kind: Callable[[str], Any], what: str) -> Callable[..., None]:
 
 
 def _define_per_view(name: str, default: Any, text: str, **options: Any) -> None:
-    flags.DEFINE(_PerViewParser(), name, default, text, serializer=flags.ArgumentSerializer(), **options)
+    flags.DEFINE(_PerViewParser(), name, default, text, serializer=_CommaSerializer(), **options)
 
 
 _DEFINE: dict[str, Any] = {

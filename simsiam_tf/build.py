@@ -112,10 +112,10 @@ def make_table(model: SSLModel, order: Order) -> None:
         return
     gib, there = math.prod(shape) * _BYTES[keras.config.floatx()] / 2**30, available_memory() / 2**30
     what = f"{' x '.join(map(str, shape))} numbers, {gib:.3g} GiB"
-    if gib > there:
+    if 2 * gib > there:  # a run that goes on holds them twice while it reads them
         raise UsageError(
-            f"The targets that are kept for each image must fit into the host's memory, of which {there:.3g} GiB are "
-            f"free; train on fewer images, or lower --projector_dim or --alternation_steps. Received: {what}."
+            f"The targets that are kept for each image must fit twice into the host's memory, of which {there:.3g} GiB "
+            f"are free; train on fewer images, or lower --projector_dim or --alternation_steps. Received: {what}."
         )
     print(f"Targets are kept for each image: {what} of the host's memory, and of each checkpoint.")
     model.make_table(shape)

@@ -26,7 +26,7 @@ class ModelConfig(Validated):
         ("auto", "cifar", "imagenet"),
     )
     projector_layers: int = option(3, "Dense layers of the projector: 3, or 2 on CIFAR-10 (Sec. 3, App. D).")
-    projector_dim: int = option(2048, "d, the width of z and p (App. B).")
+    projector_dim: int = option(2048, "d, the width of z and p (App. B), times --head_scale.")
     projector_hidden_dim: int = option(0, "Width of the projector's hidden layers; 0: that of the features.")
     predictor: str = option(
         "mlp",
@@ -34,7 +34,7 @@ class ModelConfig(Validated):
         "(Table 1b: does not learn).",
         ("mlp", "identity", "fixed"),
     )
-    predictor_dim: int = option(512, "Width of the predictor's hidden layer: d / 4 in the paper.")
+    predictor_dim: int = option(512, "Width of the predictor's hidden layer, times --head_scale: d / 4 in the paper.")
     bn_placement: str = option(
         "release",
         "Batch norm in the heads (Table 3): 'none' (a), 'hidden' (b), 'paper' (c), 'release' (c without scale and "
@@ -83,6 +83,10 @@ class ModelConfig(Validated):
         check(self.eta_momentum < 1, "--eta_momentum must be below 1.", self.eta_momentum)
         several = "--eta_momentum and --alternation_steps are two variants; give one of them."
         check(not self.eta_momentum or steps == "1", several, f"{self.eta_momentum} and {steps}")
+        held = "--alternation_steps and --eta_momentum hold targets constant in any case, without --nostop_gradient."
+        check(self.stop_gradient or not self.remembers_images, held, "--nostop_gradient")
+        units = "--eta_momentum averages z of length 1, whose softmax is all but uniform; it takes --similarity=cosine."
+        check(not self.eta_momentum or self.similarity == "cosine", units, self.similarity)
         pairs = "--alternation_steps keeps targets of two views, which --symmetry=asymmetric_2x has four of."
         check(steps == "1" or self.symmetry != "asymmetric_2x", pairs, steps)
 
@@ -104,7 +108,9 @@ class OptimizerConfig(Validated):
     base_learning_rate: float = option(0.05, "Learning rate per 256 images; scaled by the batch size.")
     sgd_momentum: float = option(0.9, "Momentum of SGD.")
     weight_decay: float = option(1e-4, "Coupled L2 on every parameter.")
-    warmup_epochs: float = option(0.0, "Epochs of linear warm-up; 10 for batches from 1024 and for Table 3a.")
+    warmup_epochs: float = option(
+        0.0, "Epochs of linear warm-up, times --epochs_scale; 10 for batches from 1024 and for Table 3a."
+    )
     lr_decay: str = option(
         "step", "Cosine decay at each 'step', or at each 'epoch' as in the release.", ("step", "epoch")
     )
@@ -127,7 +133,7 @@ class RunConfig(Validated):
 
     workdir: str = option("", "Folder of the run: checkpoints, logs and results.", identity=False)
     seed: int = option(0, "Seed of the initial weights, the order of the images and their views.")
-    epochs: int = option(100, "Passes over the images.")
+    epochs: int = option(100, "Passes over the images, times --epochs_scale.")
     save_every_steps: int = option(0, "Save each so many steps, besides at each epoch's end.", identity=False)
     save_every_minutes: float = option(10.0, "Save at least this often; 0: off.", identity=False)
     keep_checkpoints: int = option(3, "Checkpoints that are kept.", identity=False)

@@ -63,7 +63,8 @@ def run_epochs(
     with StopSignals() as signals:
         executor = _Executor(model, strategy, iter(data), prepare, devices, lambda: (saver.is_due, signals.received))
         last_step = epochs.stop * order.steps_per_epoch
-        look_ahead = _LookAhead(model, strategy, batches, prepare, devices, range(saver.step, last_step), signals)
+        coming = range(saver.step, last_step)
+        look_ahead = _LookAhead(model, strategy, batches, prepare, devices, coming, saver, signals)
         for epoch in epochs:
             list_of_callbacks.on_epoch_begin(epoch)
             logs = _restored_logs(model, saver.step)
@@ -117,11 +118,14 @@ class _LookAhead:
         prepare: what each replica does to its batch first.
         devices: parts of a batch, steps between two looks at the signals.
         steps: those that are going to be taken.
-        signals: that ask to stop. A turn that is cut short in its preparation begins with it anew.
+        saver: saves what was trained before, if asked to stop. A turn that is cut short in its preparation begins
+            with it anew.
+        signals: that ask to stop.
     """
 
-    def __init__(self, model, strategy, batches, prepare, devices, steps, signals):
-        self._every, self._steps, self._signals, self._devices = model.lookahead_steps, steps, signals, devices
+    def __init__(self, model, strategy, batches, prepare, devices, steps, saver, signals):
+        self._every, self._steps, self._devices = model.lookahead_steps, steps, devices
+        self._saver, self._signals = saver, signals
         if self._every:
             first = -(-steps.start // self._every) * self._every
             self._iterator = iter(batches(first)) if first < steps.stop else None
@@ -139,6 +143,7 @@ class _LookAhead:
             for _ in range(min(self._every, self._steps.stop - step) * self._devices.accumulate_steps):
                 self._look(next(self._iterator))
                 if self._signals.received:
+                    self._saver.save()
                     raise self._signals.stopped(step)
         return self._every - step % self._every
 

@@ -71,7 +71,8 @@ def test_every_recipe_of_the_paper_is_a_run_of_its_own_or_a_known_equal():
         runs.setdefault(str(config_of(path).identity()), set()).add(path.stem)
     equal = sorted(sorted(stems) for stems in runs.values() if len(stems) > 1)
     constant = ["appb_dim_2048", "table1c_predictor_constant_lr", "table2_batch_512", "table3c_bn_release"]
-    assert equal == [constant, ["table2_batch_256", "table4_epochs_100"]]
+    plain = ["sec52_eta_plain", "table1a_predictor_identity"]
+    assert equal == [constant, plain, ["table2_batch_256", "table4_epochs_100"]]
 
 
 def test_a_size_leaves_what_the_recipes_set():

@@ -1,12 +1,17 @@
 """Targets that outlive their step (paper Sec. 5.2): alternation, and the moving average over epochs."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from simsiam_tf import build
+from simsiam_tf.config import DeviceConfig
 from simsiam_tf.data.pipeline import Order
+from simsiam_tf.loop import _LookAhead
 from simsiam_tf.settings import UsageError
+from simsiam_tf.stopping import Stopped
 from simsiam_tf.targets import CachedTargets
 from tests.methods.test_methods import make, make_views
 
@@ -82,10 +87,28 @@ def test_one_replica_equals_two(batches, two_replicas, float64, variant):
         np.testing.assert_allclose(two[name], value, atol=1e-10, err_msg=name)
 
 
+def test_a_stop_while_looking_ahead_saves_what_was_trained(batches):
+    """The turn begins anew afterwards, so nothing of it is lost."""
+    model = make("simsiam", alternation_steps=3)
+    seen, did = [], []
+    model.look_ahead = lambda batch: seen.append(1)
+    strategy = SimpleNamespace(run=lambda function, args: function(*args))
+    signals = SimpleNamespace(received=False, stopped=lambda step: Stopped(f"at {step}", 143))
+    saver = SimpleNamespace(save=lambda: did.append("saved"))
+    plan = (model, strategy, lambda step: batches[step:], lambda batch: batch, DeviceConfig(), range(1, 9))
+    look_ahead = _LookAhead(*plan, saver, signals)
+    assert look_ahead(1) == 2  # within a turn, which the checkpoint has the targets of
+    assert not seen
+    signals.received = True
+    with pytest.raises(Stopped, match="at 3"):
+        look_ahead(3)
+    assert (len(seen), did) == (1, ["saved"])
+
+
 def test_a_table_that_does_not_fit_is_refused_with_its_size(monkeypatch, capsys):
     model = make("simsiam", alternation_steps=10)  # of d = 32
     monkeypatch.setattr(build, "available_memory", lambda: 2**30)
     build.make_table(model, Order(10_000, 100, 0))
     assert "1000 x 2 x 32 numbers, 0.000238 GiB" in capsys.readouterr().out
-    with pytest.raises(UsageError, match=r"of which 1 GiB are free; .* Received: 10000000 x 2 x 32 numbers, 2.38 GiB"):
-        build.make_table(model, Order(10_000_000, 1_000_000, 0))
+    with pytest.raises(UsageError, match=r"of which 1 GiB are free; .* Received: 3000000 x 2 x 32 numbers, 0.715 GiB"):
+        build.make_table(model, Order(10_000_000, 300_000, 0))

@@ -6,6 +6,7 @@ W/<experiment>.md, .json and .png. Any flag of train.py besides is given to ever
 
 import os
 import pathlib
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -23,6 +24,9 @@ def main() -> None:
         raise UsageError("--workdir must name a folder for the runs and tables. Received: none.")
     root = pathlib.Path(expand(workdir))
     Workdir(root).check_writable()
+    folders = runs.Folders(root)
+    apart = ("--workdir", "--data_dir", "--experiment")
+    flags = [argument for argument in sys.argv[1:] if argument.partition("=")[0] not in apart]
     names = list(EXPERIMENTS) if config.experiment == "all" else [config.experiment]
 
     def planned(experiment):
@@ -30,15 +34,14 @@ def main() -> None:
             count = max(config.seeds, config.reference_seeds) if row.recipe == experiment.reference else config.seeds
             return range(seed, seed + count)
 
-        of = definitions.training_config_of
-        return runs.plan(experiment.rows, seeds, config.size, extra, root, of)
+        return runs.plan(experiment.rows, seeds, config.size, extra, folders, definitions.training_config_of)
 
     plans = {name: planned(EXPERIMENTS[name]) for name in names}  # a mistake shows before the first run
     pages = []
     for name, plan in plans.items():
         print(f"{EXPERIMENTS[name].title}:", flush=True)
         runs.carry_out([run for of_row in plan.values() for run in of_row], config.probe)
-        pages.append(page.write(root, name, EXPERIMENTS[name], plan, config.probe))
+        pages.append(page.write(root, name, EXPERIMENTS[name], plan, config.probe, flags))
         print(f"Wrote {root / name}.md, .json and .png")
     if len(names) > 1:
         (root / "all.md").write_text("\n".join(pages))

@@ -28,6 +28,9 @@ def nearest(bank: Features, queries: np.ndarray, k: int) -> tuple[np.ndarray, np
 
     Returns:
         Similarities `[M, k] float32`, the greatest first, and rows `[M, k] int32`.
+
+    Raises:
+        FloatingPointError: if a feature is not finite: every comparison with it would be false.
     """
     if tf.config.list_logical_devices("GPU"):
         unit, nearer = _unit, _nearer
@@ -58,9 +61,15 @@ def _unit_on_host(x):
     def scale(some, scaled):
         norms = np.sqrt(np.einsum("nd,nd->n", some, some))
         np.divide(some, np.maximum(norms, _SMALLEST_NORM)[:, np.newaxis], out=scaled)
+        return np.isfinite(norms).all()
 
-    _in_threads(scale, 4096, x, units)
+    _check_finite(all(_in_threads(scale, 4096, x, units)))
     return units
+
+
+def _check_finite(finite):
+    if not finite:
+        raise FloatingPointError("A feature is not finite, so it has no neighbours; look at the run's loss.")
 
 
 def _nearer_on_host(room, queries, bank, first, similarity, index):
@@ -105,9 +114,10 @@ def _merge_greatest(values, similarity, index):
 # On an accelerator: TensorFlow.
 
 
-@tf.function(reduce_retracing=True, autograph=False)
 def _unit(x):
-    return tf.math.l2_normalize(x, axis=1, epsilon=_SMALLEST_NORM**2)
+    units = tf.math.l2_normalize(x, axis=1, epsilon=_SMALLEST_NORM**2)
+    _check_finite(tf.reduce_all(tf.math.is_finite(units)))
+    return units
 
 
 @tf.function(reduce_retracing=True, autograph=False)

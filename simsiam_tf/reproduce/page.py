@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import math
 import pathlib
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from simsiam_tf.evaluation.plots import COLOURS
+from simsiam_tf.machine import usable_cores
 from simsiam_tf.reproduce import verdicts
 from simsiam_tf.reproduce.experiments import Experiment
 from simsiam_tf.reproduce.runs import Run, outcome, top1_name
@@ -22,7 +25,14 @@ _CURVES = (
 )
 
 
-def write(root: pathlib.Path, name: str, experiment: Experiment, runs: Mapping[str, Sequence[Run]], probe: str) -> str:
+def write(
+    root: pathlib.Path,
+    name: str,
+    experiment: Experiment,
+    runs: Mapping[str, Sequence[Run]],
+    probe: str,
+    flags: Sequence[str],
+) -> str:
     """Writes `<name>.md`, `.json` and `.png`.
 
     Args:
@@ -31,6 +41,7 @@ def write(root: pathlib.Path, name: str, experiment: Experiment, runs: Mapping[s
         experiment: its rows.
         runs: of each row, all done.
         probe: the linear probe that accuracies are of, or `none` for kNN.
+        flags: of the command.
 
     Returns:
         The page's text.
@@ -43,45 +54,48 @@ def write(root: pathlib.Path, name: str, experiment: Experiment, runs: Mapping[s
         verdict = verdicts.judge(row.claim, ours, reference, list(outcomes.values()))
         claim = "" if row.claim == "reference" else verdicts.CLAIMS[row.claim].text
         where = [run.workdir.root.name for run in runs[row.recipe]]
-        rows.append(
-            {**row._asdict(), "claim": claim, **dataclasses.asdict(ours), "verdict": dataclasses.asdict(verdict)}
-            | {"runs": where}
-        )
-    about = _about([run for of_row in runs.values() for run in of_row], probe)
-    write_json(root / f"{name}.json", {"experiment": name, "title": experiment.title, **about, "rows": rows})
-    text = _markdown(name, experiment.title, about, rows)
+        about = {"claim": claim, "verdict": dataclasses.asdict(verdict), "runs": where}
+        rows.append({**row._asdict(), **_numbers(ours), **about})
+    command = shlex.join(["python", "-m", "simsiam_tf.reproduce", f"--experiment={name}", *flags])
+    of_all = {"experiment": name, "title": experiment.title, "command": command}
+    of_all |= _about([run for of_row in runs.values() for run in of_row], probe)
+    write_json(root / f"{name}.json", {**of_all, "rows": rows})
+    text = _markdown(name, of_all, rows)
     (root / f"{name}.md").write_text(text)
     curves = [(row["label"], runs[row["recipe"]][0].workdir.metrics()) for row in rows]
     _draw(curves).savefig(root / f"{name}.png", dpi=110)
     return text
 
 
+def _numbers(outcome: verdicts.Outcome) -> dict[str, Any]:
+    """Those of JSON, which has no NaN."""
+    values = dataclasses.asdict(outcome).items()
+    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values}
+
+
 def _about(runs: Sequence[Run], probe: str) -> dict[str, Any]:
     """What all rows share: the protocol, and what the runs took."""
     runs = list({run.workdir.root: run for run in runs}.values())
-    finished = [run for run in runs if run.workdir.is_finished()]
-    protocol = {}
-    if finished:
-        produced = finished[0].workdir.summary()[top1_name(probe)]
-        protocol = {key: produced[key] for key in ("protocol", "k", "temperature", "test") if key in produced}
-    seconds = sum(run.workdir.summary()["wall_seconds"]["value"] for run in finished)
+    summaries = [run.workdir.summary() for run in runs if run.workdir.is_finished()]
+    produced = summaries[0][top1_name(probe)] if summaries else {}
     contents = [json.loads(run.workdir.config_path.read_text()) for run in runs]
     return {
-        "recipe_size": sorted({content["config"]["recipe"].rpartition("+")[2] for content in contents}),
-        "protocol": protocol,
-        "hours": seconds / 3600,
+        "protocol": {key: produced[key] for key in ("protocol", "k", "temperature", "test") if key in produced},
+        "training_hours": sum(summary["wall_seconds"]["value"] for summary in summaries) / 3600,
+        "cores": usable_cores(),
         "commits": sorted({str(content["git_commit"])[:7] for content in contents}),
     }
 
 
-def _markdown(name, title, about, rows):
-    protocol = about["protocol"].get("protocol", "no run finished")
+def _markdown(name, about, rows):
+    protocol = about["protocol"].get("protocol", "no run came to its end")
     k = f", k {about['protocol']['k']}, T {about['protocol']['temperature']}" if "k" in about["protocol"] else ""
     lines = [
-        f"## {title}",
+        f"## {about['title']}",
         "",
-        f"`python -m simsiam_tf.reproduce --experiment={name} --size={'+'.join(about['recipe_size'])}`; "
-        f"ours: {protocol}{k}; {about['hours']:.1f} hours of training and monitoring; "
+        f"`{about['command']}`",
+        "",
+        f"Ours: {protocol}{k}. {about['training_hours']:.1f} hours of training and monitoring, {about['cores']} cores, "
         f"commit {', '.join(about['commits'])}.",
         "",
         "| row | paper, linear % | ours % | loss | std | claim | shows | numbers |",
@@ -89,13 +103,12 @@ def _markdown(name, title, about, rows):
     ]
     for row in rows:
         paper = "" if row["paper"] is None else f"{row['paper']:g}"
-        spread = "" if row["spread"] is None else f" +- {row['spread']:.1f}"
-        seeds = f" ({row['seeds']} seeds)" if row["seeds"] > 1 else ""
+        spread = "" if row["spread"] is None else f" +- {row['spread']:.1f} ({row['seeds']} seeds)"
+        ours = "diverged | | "
+        if row["seeds"]:
+            ours = f"{row['top1']:.1f}{spread} | {row['loss']:.3f} | {row['std']:.3f}"
         verdict = row["verdict"]
-        lines.append(
-            f"| {row['label']} | {paper} | {row['top1']:.1f}{spread}{seeds} | {row['loss']:.3f} | {row['std']:.3f} "
-            f"| {row['claim']} | {verdict['shows']} | {verdict['text']} |"
-        )
+        lines.append(f"| {row['label']} | {paper} | {ours} | {row['claim']} | {verdict['shows']} | {verdict['text']} |")
     return "\n".join([*lines, "", f"![loss, std and kNN]({name}.png)", ""])
 
 

@@ -50,12 +50,37 @@ class Run:
         return [sys.executable, str(_ROOT / "train.py"), *self.arguments, f"--workdir={self.workdir.root}"]
 
 
+class Folders:
+    """Where the runs of a reproduction are, by their settings: whatever has the same ones is the same run.
+
+    Args:
+        root: the reproduction's folder.
+    """
+
+    def __init__(self, root: pathlib.Path):
+        self._root = root / "runs"
+        self._of: dict[str, pathlib.Path] = {}
+        there = [Workdir(path.parent) for path in sorted(self._root.glob("*/config.json"))]
+        for workdir in sorted(there, key=lambda workdir: workdir.is_finished()):  # a finished one comes last, and stays
+            self._of[_identity(workdir.config())] = workdir.root
+
+    def folder(self, name: str, config: Config) -> pathlib.Path:
+        """The folder of a run, which `name` is a part of where it is new."""
+        identity = _identity(config)
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
+        return self._of.setdefault(identity, self._root / f"{name}-{digest}")
+
+
+def _identity(config):
+    return json.dumps(config.identity(), sort_keys=True)
+
+
 def plan(
     rows: Sequence[Row],
     seeds: Callable[[Row], Sequence[int]],
     size: str,
     extra: Sequence[str],
-    root: pathlib.Path,
+    folders: Folders,
     config_of: Callable[[Sequence[str]], Config],
 ) -> dict[str, list[Run]]:
     """The runs of each row, by recipe; rows whose settings come to the same share them.
@@ -65,25 +90,34 @@ def plan(
         seeds: of a row.
         size: stem of the size's flagfile.
         extra: further flags of train.py.
-        root: the reproduction's folder.
+        folders: of the reproduction.
         config_of: from train.py's flags to what they ask for.
-    """  # fmt: skip
+
+    Raises:
+        UsageError: if there is no such run, or a further flag would undo what a row is about.
+    """
     planned: dict[str, list[Run]] = {}
     for row in rows:
         files = (RECIPES / "paper" / f"{row.recipe}.flags", RECIPES / "size" / f"{size}.flags")
         missing = [str(file) for file in files if not file.exists()]
         if missing:
             raise UsageError(f"Reproducing needs a checkout of the project, with its recipes. Received: {missing[0]}.")
+        undone = _names(files[0].read_text().split()) & _names(extra) - {"dataset"}
+        if undone:
+            raise UsageError(f"--{undone.pop()} is what {row.recipe} sets; leave it to the recipe. Received: {extra}.")
         planned[row.recipe] = []
         for seed in seeds(row):
             arguments = (*(f"--flagfile={file}" for file in files), *extra, f"--seed={seed}")
             config = config_of([*arguments, "--workdir=w"])
-            identity = json.dumps(config.identity(), sort_keys=True, default=str)
-            digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
-            there = sorted((root / "runs").glob(f"*-{digest}"))
-            folder = there[0] if there else root / "runs" / f"{row.recipe}-seed{seed}-{digest}"
+            if config.run.knn_every_epochs == 0:
+                raise UsageError("Rows are compared by kNN; leave --knn_every_epochs above 0. Received: 0.")
+            folder = folders.folder(f"{row.recipe}-seed{seed}", config)
             planned[row.recipe].append(Run(arguments, config, Workdir(folder)))
     return planned
+
+
+def _names(flags):
+    return {flag.lstrip("-").partition("=")[0].removeprefix("no") for flag in flags if flag.startswith("--")}
 
 
 def carry_out(runs: Sequence[Run], probe: str) -> None:
@@ -120,8 +154,9 @@ def _call(command):
             if signals.received:
                 process.terminate()
                 process.wait()
-                raise Stopped("Stopped; the run under way is saved, and the same command goes on from there.", 143)
             time.sleep(0.2)
+    if signals.received:
+        raise Stopped("Stopped; what was under way is saved, and the same command goes on from there.", 143)
     if process.returncode not in (0, _DIVERGED):
         raise UsageError(f"This run failed, and says above why: {' '.join(command)}. Received: {process.returncode}.")
     return process.returncode
@@ -144,25 +179,28 @@ def outcome(runs: Sequence[Run], probe: str) -> Outcome:
         probe: as for `carry_out`.
     """
     finished = [run.workdir for run in runs if run.workdir.is_finished()]
-    diverged = len(runs) - len(finished)
+    diverged, cosine = len(runs) - len(finished), runs[0].config.model.similarity == "cosine"
     if not finished:
-        nan = float("nan")
-        return Outcome(len(runs), nan, nan, nan, nan, diverged=diverged)
-    summaries = [workdir.summary() for workdir in finished]
+        return Outcome(seeds=0, diverged=diverged, cosine=cosine)
 
-    def mean(name):
-        return statistics.fmean(summary[name]["value"] for summary in summaries)
+    def values(name):
+        found = [workdir.summary().get(name, {"value": None})["value"] for workdir in finished]
+        if None in found:
+            where = finished[found.index(None)].root
+            raise UsageError(f"Rows are compared by {name}, which needs labels and a test split. Received: {where}.")
+        return found
 
-    top1 = [summary[top1_name(probe)]["value"] for summary in summaries]
+    top1 = values(top1_name(probe))
     curves = [[line["loss"] for line in workdir.metrics() if "loss" in line] for workdir in finished]
     return Outcome(
-        seeds=len(runs),
+        seeds=len(finished),
         top1=statistics.fmean(top1),
-        untrained=mean("knn_top1_untrained"),
-        loss=mean("loss"),
-        std=mean("z_std_scaled"),
-        losses=tuple(statistics.fmean(values) for values in zip(*curves, strict=True)),
+        knn=statistics.fmean(values("knn_top1")),
+        untrained=statistics.fmean(values("knn_top1_untrained")),
+        loss=statistics.fmean(values("loss")),
+        std=statistics.fmean(values("z_std_scaled")),
+        losses=tuple(statistics.fmean(of_epoch) for of_epoch in zip(*curves, strict=True)),
         spread=statistics.stdev(top1) if len(top1) > 1 else None,
         diverged=diverged,
-        cosine=runs[0].config.model.similarity == "cosine",
+        cosine=cosine,
     )

@@ -1,6 +1,7 @@
 """What a row's runs say about what the row claims: pure functions of their numbers."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -8,11 +9,12 @@ from typing import NamedTuple
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What the runs of a row came to; each number is the mean over seeds.
+    """What the runs of a row came to; each number is the mean over the seeds that came to an end.
 
     Attributes:
-        seeds: runs.
-        top1: accuracy by the protocol that all rows share, percent.
+        seeds: runs that came to an end.
+        top1: accuracy by the protocol that rows are compared by, percent.
+        knn: kNN top-1, percent.
         untrained: kNN top-1 before the first step, percent.
         loss: of the last epoch.
         std: of z/|z|, times sqrt(d), in the last epoch.
@@ -23,10 +25,11 @@ class Outcome:
     """
 
     seeds: int
-    top1: float
-    untrained: float
-    loss: float
-    std: float
+    top1: float = math.nan
+    knn: float = math.nan
+    untrained: float = math.nan
+    loss: float = math.nan
+    std: float = math.nan
     losses: tuple[float, ...] = ()
     spread: float | None = None
     diverged: int = 0
@@ -34,8 +37,8 @@ class Outcome:
 
     @property
     def gain(self) -> float:
-        """Points above the untrained network."""
-        return self.top1 - self.untrained
+        """Points of kNN above the untrained network."""
+        return self.knn - self.untrained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Verdict:
     """Whether a claim shows, and by what numbers.
 
     Attributes:
-        shows: `yes`, `no`, `within noise`, or `reference`.
+        shows: `yes`, `no`, `within noise`, `undecided`, or `reference`.
         text: the numbers.
     """
 
@@ -55,8 +58,10 @@ class Verdict:
 COLLAPSED_LOSS, COLLAPSED_STD = -0.9, 0.5
 # With an offset after the last batch norm z can become one point: its deviation below this share.
 POINT_STD = 0.1
-# A loss that rises by this much from one epoch to the next oscillates.
+# A loss that rises by so much more than the reference's from one epoch to the next oscillates.
 OSCILLATION = 0.05
+# Points of kNN that the reference must have gained for anything to be told from it.
+LEAST_GAIN = 3.0
 
 
 def noise(rows: Sequence[Outcome], ours: Outcome, reference: Outcome) -> float | None:
@@ -70,7 +75,7 @@ def noise(rows: Sequence[Outcome], ours: Outcome, reference: Outcome) -> float |
     Returns:
         Points, or `None` where every row has a single seed.
     """
-    known = [(row.spread, row.seeds - 1) for row in rows if row.spread is not None and not row.diverged]
+    known = [(row.spread, row.seeds - 1) for row in rows if row.spread is not None]
     if not known:
         return None
     variance = sum(spread**2 * freedom for spread, freedom in known) / sum(freedom for _, freedom in known)
@@ -82,20 +87,19 @@ def has_collapsed(ours: Outcome, reference: Outcome) -> bool:
     return ours.std < COLLAPSED_STD * reference.std and (ours.loss < COLLAPSED_LOSS or not ours.cosine)
 
 
-def _difference(ours, reference, margin):
-    """How a row stands to the reference in words, and as -1, 0 (within noise) or 1."""
-    by = ours.top1 - reference.top1
+def _difference(ours, reference, rows):
+    """How a row stands to the reference in words, and as -1, 0 (within noise) or 1; `None` where noise is not known."""
+    by, margin = ours.top1 - reference.top1, noise(rows, ours, reference)
     if margin is None:
-        return f"{by:+.1f} points (one seed: noise not measured)", 1 if by >= 0 else -1
+        return f"{by:+.1f} points (one seed each: noise not measured)", None
     if abs(by) <= margin:
         return f"{by:+.1f} points, within noise (+-{margin:.1f})", 0
     return f"{by:+.1f} points (noise +-{margin:.1f})", 1 if by > 0 else -1
 
 
 def _collapse_numbers(ours, reference):
-    loss = f"loss {ours.loss:.3f}" + (f" (below {COLLAPSED_LOSS}: collapse)" if ours.cosine else "")
-    share = f"std {ours.std:.3f}, {ours.std / reference.std:.2f} of the reference's"
-    return f"{loss}, {share}"
+    loss = f"loss {ours.loss:.3f}" + (f" (collapse: below {COLLAPSED_LOSS})" if ours.cosine else "")
+    return f"{loss}, std {ours.std:.3f}, {ours.std / reference.std:.2f} of the reference's"
 
 
 def _collapses(ours, reference, rows, limit=COLLAPSED_STD):
@@ -115,31 +119,44 @@ def _does_not_learn(ours, reference, rows):
 
 
 def _as_good(ours, reference, rows):
-    text, sign = _difference(ours, reference, noise(rows, ours, reference))
+    text, sign = _difference(ours, reference, rows)
+    if sign is None:
+        return (True if ours.top1 >= reference.top1 else "undecided"), text
     return ("within noise" if sign == 0 else sign > 0), text
 
 
 def _learns(ours, reference, rows):
-    text, _ = _difference(ours, reference, noise(rows, ours, reference))
+    text, _ = _difference(ours, reference, rows)
     shows = not has_collapsed(ours, reference) and ours.gain > reference.gain / 4
     return shows, f"{_gain(ours, reference)}, std {ours.std:.3f}; {text}"
 
 
+def _is_worse(ours, reference, sign):
+    """By noise, or without it where a quarter of what the reference gained is lacking; else undecided."""
+    if sign is None:
+        return True if ours.gain < 0.75 * reference.gain else "undecided"
+    return "within noise" if sign == 0 else sign < 0
+
+
 def _learns_little(ours, reference, rows):
-    text, sign = _difference(ours, reference, noise(rows, ours, reference))
-    shows = not has_collapsed(ours, reference) and sign < 0
-    return shows, f"{_collapse_numbers(ours, reference)}; {text}"
+    text, sign = _difference(ours, reference, rows)
+    shows = False if has_collapsed(ours, reference) else _is_worse(ours, reference, sign)
+    return shows, f"{_collapse_numbers(ours, reference)}, {_gain(ours, reference)}; {text}"
+
+
+def _largest_rise(losses):
+    return max((after - before for before, after in itertools.pairwise(losses)), default=0.0)
 
 
 def _unstable(ours, reference, rows):
-    text, sign = _difference(ours, reference, noise(rows, ours, reference))
-    rise = max((b - a for a, b in zip(ours.losses, ours.losses[1:], strict=False)), default=0.0)
-    shows = rise > OSCILLATION or sign < 0
-    return shows, f"largest rise of the loss between two epochs {max(rise, 0):.3f}; {text}"
+    text, sign = _difference(ours, reference, rows)
+    rise, usual = (max(0.0, _largest_rise(row.losses)) for row in (ours, reference))
+    shows = True if rise > usual + OSCILLATION else _is_worse(ours, reference, sign)
+    return shows, f"largest rise of the loss between epochs {rise:.3f} (reference {usual:.3f}); {text}"
 
 
 def _gain(ours, reference):
-    return f"{ours.gain:+.1f} points over the untrained network (reference {reference.gain:+.1f})"
+    return f"kNN {ours.gain:+.1f} points over the untrained network (reference {reference.gain:+.1f})"
 
 
 class Claim(NamedTuple):
@@ -174,10 +191,12 @@ def judge(claim: str, ours: Outcome, reference: Outcome, rows: Sequence[Outcome]
         reference: what it is compared with.
         rows: all of the experiment, whose spread over seeds is the noise.
     """
-    if claim == "reference":
-        return Verdict("reference", _gain(ours, ours))
     if ours.diverged:
-        shows = "yes" if claim == "unstable" else "no"
-        return Verdict(shows, f"{ours.diverged} of {ours.seeds} runs diverged")
+        shows = {"unstable": "yes", "reference": "reference"}.get(claim, "no")
+        return Verdict(shows, f"{ours.diverged} of {ours.seeds + ours.diverged} runs diverged")
+    if claim == "reference":
+        return Verdict("reference", f"kNN {ours.gain:+.1f} points over the untrained network")
+    if reference.diverged or not reference.gain >= LEAST_GAIN:
+        return Verdict("undecided", "the reference diverged, or gained too little for anything to be told from it")
     holds, text = CLAIMS[claim].holds(ours, reference, rows)
     return Verdict(holds if isinstance(holds, str) else ("yes" if holds else "no"), text)

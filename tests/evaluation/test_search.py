@@ -53,6 +53,15 @@ def test_equals_are_not_laid_side_by_side(monkeypatch):
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("where_not", ["bank", "queries"])
+def test_a_feature_that_is_not_finite_is_refused(where, where_not):
+    """Or else it would have no neighbours, no class a vote, and each class be among the best."""
+    features = {"bank": np.ones((5, 2), np.float32), "queries": np.ones((3, 2), np.float32)}
+    features[where_not][1, 0] = np.nan
+    with pytest.raises(FloatingPointError, match="not finite"):
+        search.nearest(Features.of(features["bank"]), features["queries"], 2)
+
+
 def test_a_zero_feature_is_similar_to_nothing(where):
     similarity, rows = search.nearest(Features.of(np.eye(3, dtype=np.float32)[:, :2]), np.ones((1, 2), np.float32), 3)
     assert rows[0][2] == 2

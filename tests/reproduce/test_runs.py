@@ -2,11 +2,13 @@ import json
 import pathlib
 
 import pytest
+from absl import flags
 
 from flags import definitions
 from simsiam_tf.reproduce import page, runs
 from simsiam_tf.reproduce.experiments import EXPERIMENTS
 from simsiam_tf.settings import UsageError
+from simsiam_tf.stopping import Stopped
 from simsiam_tf.workdir import record, write_json
 
 FIG2 = EXPERIMENTS["fig2"]
@@ -14,9 +16,9 @@ FIG2 = EXPERIMENTS["fig2"]
 
 @pytest.fixture
 def plan(tmp_path):
-    def plan(experiment=FIG2, seeds=(0,), extra=("--weight_decay=0.001",)):
-        of = definitions.training_config_of
-        return runs.plan(experiment.rows, lambda _: seeds, "shapes", extra, tmp_path, of)
+    def plan(experiment=FIG2, seeds=(0,), extra=("--train_split=train",), folders=None):
+        folders = folders or runs.Folders(tmp_path)
+        return runs.plan(experiment.rows, lambda _: seeds, "shapes", extra, folders, definitions.training_config_of)
 
     return plan
 
@@ -41,7 +43,61 @@ def test_rows_with_the_same_settings_share_their_runs(plan, tmp_path):
     dims = plan(EXPERIMENTS["appb"])
     assert dims["appb_dim_2048"][0].workdir.root == table1["table1c_predictor_constant_lr"][0].workdir.root
     assert not dims["appb_dim_1024"][0].is_done
-    assert not plan(EXPERIMENTS["sec45"], extra=("--weight_decay=0.002",))["table1c_predictor_constant_lr"][0].is_done
+    assert not plan(EXPERIMENTS["sec45"], extra=("--sgd_momentum=0.8",))["table1c_predictor_constant_lr"][0].is_done
+
+
+def test_rows_share_runs_before_the_first_is_there(plan, tmp_path):
+    """As with --experiment=all, where everything is planned first."""
+    folders = runs.Folders(tmp_path)
+    plans = [plan(EXPERIMENTS[name], folders=folders) for name in ("sec45", "appb", "table2")]
+    recipes = ("table1c_predictor_constant_lr", "appb_dim_2048", "table2_batch_512")
+    assert len({made[recipe][0].workdir.root for made, recipe in zip(plans, recipes, strict=True)}) == 1
+
+
+def test_a_run_is_found_by_its_settings_whatever_its_folder_is_called(plan, tmp_path):
+    made = plan()["baseline"][0]
+    pretend(made)
+    made.workdir.root.rename(tmp_path / "runs" / "renamed")
+    assert plan()["baseline"][0].workdir.root.name == "renamed"
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ("--stop_gradient", "--stop_gradient is what fig2_no_stop_gradient sets"),
+        ("--knn_every_epochs=0", "compared by kNN"),
+        ("--epochs=none", "epochs"),
+    ],
+)
+def test_flags_that_would_undo_a_row_are_refused(plan, extra, message):
+    with pytest.raises(UsageError, match=message):
+        plan(extra=(extra,))
+
+
+def test_flags_of_any_kind_reach_the_runs(monkeypatch):
+    given = ["--blur_p=1.0,0.1", "--gray_p=0.123456789", "--data_dir=a folder", "--noresume", "--precision=bfloat16"]
+    flags.FLAGS.unparse_flags()
+    for name in list(flags.FLAGS):
+        if name not in ("help", "helpfull", "helpshort", "helpxml"):
+            delattr(flags.FLAGS, name)
+    definitions.define_reproduce_flags()
+    flags.FLAGS(["reproduce", "--experiment=fig2", "--workdir=w", "--seed=3", *given])
+    config, workdir, seed, extra = definitions.reproduce_config()
+    assert (config.experiment, workdir, seed) == ("fig2", "w", 3)
+    made = definitions.training_config_of([*extra, "--workdir=w"])
+    assert (made.augment.blur_p, made.augment.gray_p) == ((1.0, 0.1), 0.123456789)
+    assert (made.data.data_dir, made.run.resume, made.devices.precision) == ("a folder", False, "bfloat16")
+
+
+def test_a_stop_is_heard_even_as_a_run_ends(monkeypatch):
+    class AtTheEnd(runs.StopSignals):
+        def __exit__(self, *error):
+            self._number = 15
+            super().__exit__(*error)
+
+    monkeypatch.setattr(runs, "StopSignals", AtTheEnd)
+    with pytest.raises(Stopped):
+        runs._call(["true"])
 
 
 def test_what_is_done_is_skipped_and_the_rest_run_by_a_command_that_stands_alone(plan, monkeypatch):
@@ -76,11 +132,33 @@ def test_the_page_has_both_numbers_and_the_mean_over_seeds(plan, tmp_path):
     for number, row in enumerate(FIG2.rows):
         for seed, run in enumerate(made[row.recipe]):
             pretend(run, top1=40 - 10 * number + seed)
-    text = page.write(tmp_path, "fig2", FIG2, made, "none")
+    text = page.write(tmp_path, "fig2", FIG2, made, "none", ["--size=shapes", "--seeds=2"])
+    assert "`python -m simsiam_tf.reproduce --experiment=fig2 --size=shapes --seeds=2`" in text
     assert "| with stop-gradient | 67.7 | 40.5 +- 0.7 (2 seeds) | -0.600 | 1.000 |" in text
     assert "| collapses | no |" in text  # with this deviation
-    assert "k 200, T 0.1; 3.0 hours" in text
+    assert "k 200, T 0.1. 3.0 hours" in text
     content = json.loads((tmp_path / "fig2.json").read_text())
     assert [row["top1"] for row in content["rows"]] == [40.5, 30.5, 20.5]
     assert content["commits"] == ["ccccccc"]
     assert (tmp_path / "fig2.png").stat().st_size > 10_000
+
+
+def test_a_row_that_diverged_is_called_so(plan, tmp_path):
+    made = plan()
+    for row in FIG2.rows[:2]:
+        pretend(made[row.recipe][0])
+    lost = made[FIG2.rows[2].recipe][0]
+    lost.workdir.root.mkdir(parents=True)
+    write_json(lost.workdir.config_path, {"config": lost.config.to_dict(), "git_commit": "d" * 40})
+    text = page.write(tmp_path, "fig2", FIG2, made, "none", [])
+    assert "| diverged | |  | collapses, z to one point | no | 1 of 1 runs diverged |" in text
+    content = json.loads((tmp_path / "fig2.json").read_text(), parse_constant=pytest.fail)
+    assert content["rows"][2]["top1"] is None
+
+
+def test_a_run_without_labels_is_refused_in_one_sentence(plan):
+    made = plan()["baseline"]
+    pretend(made[0])
+    made[0].workdir.add_to_summary({"knn_top1": record(None)})
+    with pytest.raises(UsageError, match="compared by knn_top1, which needs labels"):
+        runs.outcome(made, "none")
