@@ -71,7 +71,13 @@ def test_sigterm_saves_the_step_and_the_same_command_goes_on(uninterrupted, tmp_
     assert_same_run(workdir, uninterrupted(()))
 
 
-@pytest.mark.parametrize("flags", [("--alternation_steps=7",), ("--eta_momentum=0.8", "--predictor=identity")])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--alternation_steps=7",),
+        pytest.param(("--eta_momentum=0.8", "--predictor=identity"), marks=pytest.mark.slow),
+    ],
+)
 def test_targets_of_earlier_steps_go_on_too(uninterrupted, tmp_path, flags):
     """Stopped within a turn of alternation, whose targets are of weights that are gone; and between two epochs' eta."""
     workdir, flags = tmp_path / "run", (*flags, "--save_every_steps=0", "--knn_every_epochs=0")
