@@ -11,11 +11,12 @@ from typing import Any
 from absl import flags
 
 from simsiam_tf.augment.config import AugmentConfig, PerView, PreviewConfig
-from simsiam_tf.config import CONFIG_GROUPS, Config, DeviceConfig, SizeConfig
+from simsiam_tf.config import CONFIG_GROUPS, Config, DeviceConfig
 from simsiam_tf.data.config import DataConfig
 from simsiam_tf.evaluation.config import EVALUATION_GROUPS, EvaluationConfig
 from simsiam_tf.reproduce.config import ReproduceConfig
 from simsiam_tf.settings import Integers, Names, Numbers, UsageError
+from simsiam_tf.size import SizeConfig
 from simsiam_tf.stopping import Stopped
 
 _OLD_RUN = "The run, and the data where it is not the run's own"

@@ -270,36 +270,6 @@ CONFIG_GROUPS: dict[str, Any] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class SizeConfig(Validated):
-    """The size of an experiment, beside its settings."""
-
-    epochs_scale: float = option(1.0, "Multiplier of --epochs and --warmup_epochs.")
-    batch_scale: float = option(1.0, "Multiplier of --global_batch_size.")
-    head_scale: float = option(1.0, "Multiplier of --projector_dim, --projector_hidden_dim and --predictor_dim.")
-
-    def validate(self):
-        for field in dataclasses.fields(self):
-            check(getattr(self, field.name) > 0, f"--{field.name} must be positive.", getattr(self, field.name))
-
-    def of(self, config: Config) -> Config:
-        """The run at this size: its settings hold the numbers that they come to."""
-
-        def times(number, scale, least=1):
-            return max(least, round(number * scale)) if number else number
-
-        model, optimizer, data, run = config.model, config.optimizer, config.data, config.run
-        dims = ("projector_dim", "projector_hidden_dim", "predictor_dim")
-        widths = {name: times(getattr(model, name), self.head_scale) for name in dims}
-        return dataclasses.replace(
-            config,
-            model=dataclasses.replace(model, **widths),
-            optimizer=dataclasses.replace(optimizer, warmup_epochs=optimizer.warmup_epochs * self.epochs_scale),
-            data=dataclasses.replace(data, global_batch_size=times(data.global_batch_size, self.batch_scale, 2)),
-            run=dataclasses.replace(run, epochs=times(run.epochs, self.epochs_scale)),
-        )
-
-
 def resolve_stem(model: ModelConfig, image_size: int) -> bool:
     """Whether the backbone gets the CIFAR stem."""
     return model.stem == "cifar" or (model.stem == "auto" and image_size <= 64)
