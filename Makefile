@@ -2,6 +2,8 @@
 VENV := .venv
 RUN := PYTHONPATH=. TF_CPP_MIN_LOG_LEVEL=2 $(VENV)/bin/python
 DEMO := runs/demo
+# Two tests at a time, a file's in one process, and the long files of tests/e2e early.
+PYTEST := $(RUN) -m pytest -q --durations=10 -n 2 --dist=loadfile --no-loadscope-reorder
 REQUIREMENTS := requirements.txt
 CORE_TESTS := tests/losses tests/methods tests/optim tests/backbones tests/augment tests/data tests/parity \
 	tests/test_normalization.py tests/test_distribute.py tests/test_checkpoints.py tests/e2e/test_replicas.py
@@ -48,10 +50,10 @@ demo: $(VENV)/.installed
 	@$(RUN) -m simsiam_tf.cli.show --workdir=$(DEMO)
 
 test: $(VENV)/.installed-dev
-	$(RUN) -m pytest -q --durations=10 -m "not slow and not tpu_compile"
+	$(PYTEST) -m "not slow and not tpu_compile"
 
 test-all: $(VENV)/.installed-dev
-	$(RUN) -m pytest -q --durations=10 -m "not tpu_compile"
+	$(PYTEST) -m "not tpu_compile"
 
 # Each in an environment of its own, made by this very file under another name.
 test-tpu:

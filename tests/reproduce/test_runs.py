@@ -74,12 +74,27 @@ def test_flags_that_would_undo_a_row_are_refused(plan, extra, message):
         plan(extra=(extra,))
 
 
-def test_flags_of_any_kind_reach_the_runs(monkeypatch):
+def take_our_flags():
+    """Removes what is not absl's own, which TensorFlow reads, and gives it back."""
+    modules = flags.FLAGS.flags_by_module_dict().items()
+    ours = {flag.name: flag for module, of_module in modules if not module.startswith("absl.") for flag in of_module}
+    for name in ours:
+        delattr(flags.FLAGS, name)
+    return ours
+
+
+@pytest.fixture
+def no_flags():
+    """None of ours are defined, as in a new process; afterwards those that were are again."""
+    before = take_our_flags()
+    yield
+    take_our_flags()
+    for name, flag in before.items():
+        flags.FLAGS[name] = flag
+
+
+def test_flags_of_any_kind_reach_the_runs(no_flags):
     given = ["--blur_p=1.0,0.1", "--gray_p=0.123456789", "--data_dir=a folder", "--noresume", "--precision=bfloat16"]
-    flags.FLAGS.unparse_flags()
-    for name in list(flags.FLAGS):
-        if name not in ("help", "helpfull", "helpshort", "helpxml"):
-            delattr(flags.FLAGS, name)
     definitions.define_reproduce_flags()
     flags.FLAGS(["reproduce", "--experiment=fig2", "--workdir=w", "--seed=3", *given])
     config, workdir, seed, extra = definitions.reproduce_config()
