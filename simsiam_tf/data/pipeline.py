@@ -21,6 +21,9 @@ from simsiam_tf.distribute import Share, compiled_on_host, host_compiles
 from simsiam_tf.machine import usable_cores
 from simsiam_tf.settings import UsageError
 
+# AutoGraph would read the functions that make batches anew for each data set, and find nothing to rewrite.
+_as_it_is = tf.autograph.experimental.do_not_convert
+
 
 @dataclasses.dataclass(frozen=True)
 class Order:
@@ -218,10 +221,10 @@ class _Reader:
     def batches(self, chosen: tf.data.Dataset, replace: bool) -> tf.data.Dataset:
         """From (epoch, examples `[B]`); an unreadable image is replaced by the next one, or else left out."""
         if self.source.files is None:
-            dataset = chosen.map(self._from_memory, tf.data.AUTOTUNE, deterministic=True)
+            dataset = chosen.map(_as_it_is(self._from_memory), tf.data.AUTOTUNE, deterministic=True)
         else:
             # Two at a time, so that no core waits for a batch's last image; the threads are within.
-            read = functools.partial(self._from_files, replace)
+            read = _as_it_is(functools.partial(self._from_files, replace))
             dataset = chosen.map(read, num_parallel_calls=2, deterministic=True)
             if not replace:
                 dataset = dataset.filter(lambda batch: tf.size(batch["index"]) > 0)
@@ -230,9 +233,8 @@ class _Reader:
     def _from_memory(self, epoch, index):
         height, width = self.source.images.shape[1:3]
         parameters = _sampler(self.views, self.seed)(epoch, index)
-        for policy, draws, values in zip(
-            self.views, _drawer(self.views, self.seed)(epoch, index), parameters, strict=True
-        ):
+        of_crops = _drawer(self.views, self.seed)(epoch, index)
+        for policy, draws, values in zip(self.views, of_crops, parameters, strict=True):
 
             def boxes(draws, policy=policy):
                 return np.array([policies.box(policy, d, height, width, self.size) for d in draws.tolist()], np.float32)
