@@ -100,11 +100,17 @@ def test_an_epoch_that_lacks_only_its_record_gets_it(uninterrupted, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "more", [[], pytest.param(["--accumulate_steps=2", "--precision=float16"], marks=pytest.mark.slow)]
+    "more",
+    [
+        [],
+        pytest.param(["--steps_per_execution=3"], marks=pytest.mark.slow),
+        pytest.param(
+            ["--steps_per_execution=3", "--accumulate_steps=2", "--precision=float16"], marks=pytest.mark.slow
+        ),
+    ],
 )
-def test_several_steps_an_execution_on_two_replicas_resume_to_the_bit(tmp_path, more):
-    flags = [*FLAGS, "--cpu_devices=2", "--steps_per_execution=3", *more]
-    flags += ["--save_every_minutes=0.001", "--save_every_steps=0"]
+def test_two_replicas_resume_to_the_bit(tmp_path, more):
+    flags = [*FLAGS, "--cpu_devices=2", *more, "--save_every_minutes=0.001", "--save_every_steps=0"]
     finish(tmp_path / "whole", flags)
     killed = run_script("tests/e2e/killed.py", "SIGKILL", 15, *flags, f"--workdir={tmp_path / 'run'}")
     assert killed.returncode == -9
