@@ -29,7 +29,7 @@ def make_model(config: Config, num_classes: int = 0, steps_per_epoch: int = 1) -
     Args:
         config: the run.
         num_classes: K of the online probe, if it has one; 0: leave it out.
-        steps_per_epoch: what `--alternation_steps=epoch` stands for.
+        steps_per_epoch: what `--alternation_steps=epoch` stands for, and what `--eta_momentum` begins with.
     """
     model = config.model
     backbone = BACKBONES[model.arch](cifar_stem=resolve_stem(model, config.data.image_size), width=model.width)
@@ -46,6 +46,7 @@ def make_model(config: Config, num_classes: int = 0, steps_per_epoch: int = 1) -
         symmetry=model.symmetry,
         alternation_steps=steps_per_epoch if model.alternation_steps == "epoch" else int(model.alternation_steps),
         eta_momentum=model.eta_momentum,
+        eta_first_steps=steps_per_epoch,
         online_probe_classes=num_classes if model.online_probe else 0,
     )
 

@@ -108,8 +108,8 @@ def _restored_logs(model, step):
 class _LookAhead:
     """Shows a method the batches of its next steps before they are trained on, if it wants to see them (Sec. 5.2).
 
-    Turns of k steps are counted from the run's first step, so that a resumed run has the same ones. The batches are
-    made a second time: they are the same, and to keep those of many steps would take more memory than they are worth.
+    The batches are made a second time: they are the same, and to keep those of many steps would take more memory than
+    they are worth.
 
     Args:
         model: a compiled method.
@@ -124,28 +124,27 @@ class _LookAhead:
     """
 
     def __init__(self, model, strategy, batches, prepare, devices, steps, saver, signals):
-        self._every, self._steps, self._devices = model.lookahead_steps, steps, devices
-        self._saver, self._signals = saver, signals
-        if self._every:
-            first = -(-steps.start // self._every) * self._every
-            self._iterator = iter(batches(first)) if first < steps.stop else None
+        self._turn, self._batches, self._steps, self._devices = model.turn, batches, steps, devices
+        self._saver, self._signals, self._iterator = saver, signals, None
 
-            def look(batch):
-                model.look_ahead(prepare(batch))
+        def look(batch):
+            model.look_ahead(prepare(batch))
 
-            self._look = tf.function(lambda batch: strategy.run(look, args=(batch,)), autograph=False)
+        self._look = tf.function(lambda batch: strategy.run(look, args=(batch,)), autograph=False)
 
     def __call__(self, step: int) -> int:
         """Prepares the turn that begins at a step, if one does; how many steps may be taken from there on."""
-        if not self._every:
+        turn = self._turn(step)
+        if not turn:
             return self._steps.stop - step
-        if step % self._every == 0:
-            for _ in range(min(self._every, self._steps.stop - step) * self._devices.accumulate_steps):
+        if step == turn.start:
+            self._iterator = self._iterator or iter(self._batches(step))  # turns follow each other
+            for _ in range((min(turn.stop, self._steps.stop) - step) * self._devices.accumulate_steps):
                 self._look(next(self._iterator))
                 if self._signals.received:
                     self._saver.save()
                     raise self._signals.stopped(step)
-        return self._every - step % self._every
+        return turn.stop - step
 
 
 class _Executor:

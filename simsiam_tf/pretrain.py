@@ -123,7 +123,7 @@ def _train(config, strategy, source, order, views, knn, workdir):
     loop.run_epochs(
         model,
         strategy,
-        *_input(config, strategy, source, order, views, has_turns=bool(model.lookahead_steps)),
+        *_input(config, strategy, source, order, views, has_turns=bool(model.turn(0))),
         callbacks,
         Saver(checkpoints, run.save_every_steps, run.save_every_minutes),
         config.devices,

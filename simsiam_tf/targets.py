@@ -13,12 +13,18 @@ class Targets:
     of its own images.
 
     Attributes:
-        lookahead_steps: how many steps' batches are looked at before they are trained on; 0: none.
         table: what is remembered, one row for each image of `table_shape`, or `None`.
     """
 
-    lookahead_steps = 0
     table: tf.Variable | None = None
+
+    def turn(self, step: int) -> range:
+        """The steps, one of them given, whose batches are remembered before the first is trained on; empty: none."""
+        return range(0)
+
+    def remember(self, batch: dict, z: tuple[tf.Tensor, ...]) -> None:
+        """Keeps z of each view `[B, d]` for the step that the batch belongs to."""
+        raise NotImplementedError(f"{type(self).__name__} has no turns.")
 
     def table_shape(self, num_examples: int, global_batch_size: int, d: int) -> tuple[int, ...] | None:
         """The shape of the table that is needed, or `None`.
@@ -56,13 +62,16 @@ class CachedTargets(Targets):
     """
 
     def __init__(self, steps: int):
-        self.lookahead_steps = steps
+        self.steps = steps
+
+    def turn(self, step):
+        start = step // self.steps * self.steps
+        return range(start, start + self.steps)
 
     def table_shape(self, num_examples, global_batch_size, d):
-        return self.lookahead_steps * global_batch_size, 2, d
+        return self.steps * global_batch_size, 2, d
 
-    def remember(self, batch: dict, z: tuple[tf.Tensor, ...]) -> None:
-        """Keeps z of each view for the step that the batch belongs to."""
+    def remember(self, batch, z):
         self._write(self._rows(batch), tf.stack(z, axis=1))
 
     def __call__(self, batch, z):
@@ -77,18 +86,26 @@ class MovingAverageTargets(Targets):
 
     Paper Sec. 5.2, "Expectation over augmentations", where it stands in for the predictor. z counts as z / |z|. What
     view 1 is compared with holds view 2 as its newest part, and the other way round; the table takes the mean of both.
-    An image's first eta is that of its first epoch alone: the table begins at 0, and its length does not matter.
+    The first eta, which the first weights are fitted to (Sec. 5.1, Eq. 7), is of the untrained network: in the first
+    epoch z of the present weights alone would be SimSiam without a predictor, which collapses within it.
     Batches must hold `index`, `[B] int64`, the images' positions in the data set.
 
     Args:
         momentum: m.
+        first_steps: steps of the first epoch; 0: an image's first eta is z of the weights that first see it.
     """
 
-    def __init__(self, momentum: float):
-        self.momentum = momentum
+    def __init__(self, momentum: float, first_steps: int = 0):
+        self.momentum, self.first_steps = momentum, first_steps
+
+    def turn(self, step):
+        return range(self.first_steps) if step < self.first_steps else range(0)
 
     def table_shape(self, num_examples, global_batch_size, d):
         return num_examples, d
+
+    def remember(self, batch, z):
+        self._write(batch["index"], tf.add_n([normalize(view) for view in z]) / len(z))
 
     def __call__(self, batch, z):
         old = self._read(batch["index"])  # [B, d]
@@ -98,15 +115,16 @@ class MovingAverageTargets(Targets):
         return eta
 
 
-def make_targets(alternation_steps: int = 1, eta_momentum: float = 0.0) -> Targets:
+def make_targets(alternation_steps: int = 1, eta_momentum: float = 0.0, eta_first_steps: int = 0) -> Targets:
     """The targets of a run.
 
     Args:
         alternation_steps: SGD steps that use targets computed before the first of them.
         eta_momentum: m of the moving average; 0: none.
+        eta_first_steps: those whose images the moving average begins with as the untrained network has them.
     """
     if eta_momentum:
-        return MovingAverageTargets(eta_momentum)
+        return MovingAverageTargets(eta_momentum, eta_first_steps)
     return CachedTargets(alternation_steps) if alternation_steps > 1 else Targets()
 
 

@@ -58,7 +58,7 @@ def test_every_row_of_the_paper_takes_three_steps(path, rng):
         views = tuple(tf.constant(rng.standard_normal((n, 8, 8, 3)), tf.float32) for _ in build.view_policies(config))
         positions = tf.range(n * step, n * step + n, dtype=tf.int64)
         batches.append({"views": views, "index": positions, "position": positions})
-    for batch in batches if model.lookahead_steps else ():
+    for batch in batches if model.turn(0) else ():
         model.look_ahead(batch)
     losses = [float(model.train_step(batch)["loss"]) for batch in batches]
     assert all(np.isfinite(losses))

@@ -54,7 +54,9 @@ def test_turns_of_one_step_are_simsiam_step_for_step(batches, float64):
         np.testing.assert_allclose(value, expected[path], atol=1e-13, err_msg=path)
 
 
-@pytest.mark.parametrize("variant", [{"alternation_steps": 2}, {"eta_momentum": 0.8, "predictor": "identity"}])
+@pytest.mark.parametrize(
+    "variant", [{"alternation_steps": 2}, {"eta_momentum": 0.8, "eta_first_steps": 2, "predictor": "identity"}]
+)
 def test_one_replica_equals_two(batches, two_replicas, float64, variant):
     """The table is one for both: each works on the rows of its own images."""
 
@@ -75,9 +77,9 @@ def test_one_replica_equals_two(batches, two_replicas, float64, variant):
             for f in (model.look_ahead, model.train_step)
         )
         for number, batch in enumerate(batches):
-            if model.lookahead_steps and number % model.lookahead_steps == 0:
-                for coming in batches[number:][: model.lookahead_steps]:
-                    look(of_all(coming))
+            turn = model.turn(number)
+            for coming in batches[number : turn.stop] if turn and number == turn.start else ():
+                look(of_all(coming))
             step(of_all(batch))
         return values(model) | {"table": model.table.numpy()}
 
@@ -87,22 +89,53 @@ def test_one_replica_equals_two(batches, two_replicas, float64, variant):
         np.testing.assert_allclose(two[name], value, atol=1e-10, err_msg=name)
 
 
-def test_a_stop_while_looking_ahead_saves_what_was_trained(batches):
-    """The turn begins anew afterwards, so nothing of it is lost."""
-    model = make("simsiam", alternation_steps=3)
-    seen, did = [], []
-    model.look_ahead = lambda batch: seen.append(1)
-    strategy = SimpleNamespace(run=lambda function, args: function(*args))
+@pytest.fixture
+def looking():
+    """What looks ahead in a run's steps; what it does; the signals that it minds."""
+    did = []
     signals = SimpleNamespace(received=False, stopped=lambda step: Stopped(f"at {step}", 143))
-    saver = SimpleNamespace(save=lambda: did.append("saved"))
-    plan = (model, strategy, lambda step: batches[step:], lambda batch: batch, DeviceConfig(), range(1, 9))
-    look_ahead = _LookAhead(*plan, saver, signals)
+
+    def of(steps, **variant):
+        model = make("simsiam", **variant)
+        model.look_ahead = did.append
+        strategy = SimpleNamespace(run=lambda function, args: function(*args))
+        saver = SimpleNamespace(save=lambda: did.append("saved"))
+
+        def batches(start):
+            return range(start, 20)
+
+        return _LookAhead(model, strategy, batches, lambda batch: batch, DeviceConfig(), steps, saver, signals)
+
+    return of, did, signals
+
+
+def test_turns_are_looked_at_before_their_first_step_and_end_with_the_run(looking):
+    of, did, _ = looking
+    look_ahead = of(range(1, 8), alternation_steps=3)
     assert look_ahead(1) == 2  # within a turn, which the checkpoint has the targets of
-    assert not seen
+    assert not did
+    assert [look_ahead(step) for step in (3, 5, 6)] == [3, 1, 3]
+    assert did == [3, 4, 5, 6, 7]
+
+
+def test_moving_targets_have_one_turn_the_first_epoch(looking):
+    of, did, _ = looking
+    look_ahead = of(range(8), predictor="identity", eta_momentum=0.8, eta_first_steps=4)
+    assert [look_ahead(step) for step in (0, 2, 4)] == [4, 2, 4]
+    assert did == [0, 1, 2, 3]
+    again = of(range(2, 8), predictor="identity", eta_momentum=0.8, eta_first_steps=4)
+    assert [again(step) for step in (2, 4)] == [2, 4]
+    assert len(did) == 4
+
+
+def test_a_stop_while_looking_ahead_saves_what_was_trained(looking):
+    """The turn begins anew afterwards, so nothing of it is lost."""
+    of, did, signals = looking
+    look_ahead = of(range(1, 9), alternation_steps=3)
     signals.received = True
     with pytest.raises(Stopped, match="at 3"):
         look_ahead(3)
-    assert (len(seen), did) == (1, ["saved"])
+    assert did == [3, "saved"]
 
 
 def test_a_table_that_does_not_fit_is_refused_with_its_size(monkeypatch, capsys):

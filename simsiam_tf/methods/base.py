@@ -92,10 +92,9 @@ class SSLModel(keras.Model):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement compute_ssl_loss.")
 
-    @property
-    def lookahead_steps(self) -> int:
-        """k, where the next k steps' batches are to be given to `look_ahead` before the first of them is trained on."""
-        return 0
+    def turn(self, step: int) -> range:
+        """The steps, one of them given, whose batches are given to `look_ahead` before the first is trained on."""
+        return range(0)
 
     def look_ahead(self, batch: dict) -> None:
         """Sees a batch, with its `position` in the run's sequence of images, that is going to be trained on."""

@@ -31,6 +31,7 @@ class SimSiam(SSLModel):
         symmetry: `symmetric`, `asymmetric`, or `asymmetric_2x` with two pairs of views of each image (Sec. 4.6).
         alternation_steps: SGD steps that use targets computed before the first of them (Sec. 5.2).
         eta_momentum: of targets that are a moving average over epochs (Sec. 5.2); 0: none.
+        eta_first_steps: steps of its first epoch, whose images it begins with as the untrained network has them.
     """
 
     log_names = ("z_std_scaled",)
@@ -49,6 +50,7 @@ class SimSiam(SSLModel):
         symmetry: str = "symmetric",
         alternation_steps: int = 1,
         eta_momentum: float = 0.0,
+        eta_first_steps: int = 0,
         **kwargs,
     ):
         super().__init__(backbone, **kwargs)
@@ -58,7 +60,7 @@ class SimSiam(SSLModel):
         self.predictor = make_predictor(projector_dim, predictor_dim, bn_placement, predictor)
         self.projector_dim, self.stop_gradient = projector_dim, stop_gradient
         self.distance, self.pairs = SIMILARITIES[similarity], PAIRS[symmetry]
-        self.targets = make_targets(alternation_steps, eta_momentum)
+        self.targets = make_targets(alternation_steps, eta_momentum, eta_first_steps)
         self.build()
 
     def compute_ssl_loss(self, batch, training):
@@ -73,9 +75,8 @@ class SimSiam(SSLModel):
         """z = f(x) of each view x, the projector after the backbone: `[B, H, W, 3]` to `[B, d]` each."""
         return each_view(self.projector, each_view(self.backbone, views, training), training)
 
-    @property
-    def lookahead_steps(self):
-        return self.targets.lookahead_steps
+    def turn(self, step):
+        return self.targets.turn(step)
 
     def look_ahead(self, batch):
         with keeping_moving_statistics():

@@ -130,6 +130,18 @@ def test_moving_targets_hold_the_other_view_as_their_newest_part(rng):
     np.testing.assert_array_equal(model.table.numpy()[others], old[others])
 
 
+def test_the_first_moving_targets_are_of_the_untrained_network(rng):
+    model = make("simsiam", predictor="identity", eta_momentum=0.8, eta_first_steps=3)
+    model.make_table(model.table_shape(20, 16))
+    batch = {"views": make_views(rng), "index": tf.constant(rng.permutation(20)[:16])}
+    model.look_ahead(batch)
+    z = [v.numpy() for v in make("simsiam", predictor="identity").encode(batch["views"], training=True)]
+    units = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in z]
+    np.testing.assert_allclose(model.table.numpy()[batch["index"]], (units[0] + units[1]) / 2, atol=1e-5)
+    assert [model.turn(step) for step in (0, 2)] == [range(3)] * 2
+    assert not model.turn(3)
+
+
 def test_a_method_that_remembers_asks_for_its_table(rng):
     with pytest.raises(ValueError, match="make_table"):
         one_step(rng, eta_momentum=0.8)
