@@ -6,7 +6,6 @@ import pathlib
 import time
 from collections.abc import Callable, Iterator
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -138,7 +137,6 @@ def _train(subject: Subject, config: FinetuneConfig, source: Source, batch: int,
     order = Order(source.num_examples, batch, config.label_seed)
     steps, strategy = order.steps_per_epoch, subject.strategy
     total = config.finetune_epochs * steps
-    keras.utils.set_random_seed(config.label_seed)
     with strategy.scope():
         model = Classifier(subject.backbone, source.num_classes)
         rates = [

@@ -87,7 +87,7 @@ def test_finetuning_on_a_share_of_the_labels(tiny_run, capsys):
     # The same images as a list in a file, by their positions.
     file = tiny_run.parent / "mine.txt"
     file.write_text("\n".join(map(str, listed)))
-    keras.utils.set_random_seed(7)  # whatever was drawn before: the classifier has a seed of its own
+    keras.utils.set_random_seed(7)  # whatever was drawn before
     judge(tiny_run, protocol="finetune", **{**options, "label_fraction": 1.0}, label_file=str(file))
     assert summary(tiny_run)["finetune_mine_top1"]["value"] == record["value"]
 
