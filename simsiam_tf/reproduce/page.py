@@ -114,7 +114,7 @@ def _markdown(name, about, rows):
 
 def _draw(curves: Sequence[tuple[str, list[dict]]]) -> Figure:
     """Loss, standard deviation and kNN over the epochs, as in Fig. 2."""
-    figure = Figure(figsize=(12, 3.6), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(12, 4), layout="constrained", facecolor="white")
     for axes, (key, label) in zip(figure.subplots(1, len(_CURVES)), _CURVES, strict=True):
         for number, (name, lines) in enumerate(curves):
             points = [(line["epoch"], line[key]) for line in lines if key in line]
@@ -125,5 +125,6 @@ def _draw(curves: Sequence[tuple[str, list[dict]]]) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.2)
-    figure.axes[-1].legend(frameon=False, fontsize=7)
+    handles, labels = figure.axes[-1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize=8)
     return figure
