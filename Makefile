@@ -11,7 +11,7 @@ CORE_TESTS := tests/losses tests/methods tests/optim tests/backbones tests/augme
 .PHONY: help demo test test-all test-tpu test-tpu-build tpu-check tpu-build lint format clean
 
 help:
-	@echo "make demo      install, pre-train on the built-in images, evaluate, export: about 10 minutes"
+	@echo "make demo      install, pre-train on the built-in images, evaluate, export: 5 to 15 minutes"
 	@echo "make test      install, and run the tests: under 20 minutes on 2 cores"
 	@echo "make test-all  the slow tests too"
 	@echo "make test-tpu  compile a tiny step for a TPU, and run it through JAX: in an environment of its own, .venv-tpu-check"
