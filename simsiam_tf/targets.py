@@ -87,7 +87,7 @@ class MovingAverageTargets(Targets):
     Paper Sec. 5.2, "Expectation over augmentations", where it stands in for the predictor. z counts as z / |z|. What
     view 1 is compared with holds view 2 as its newest part, and the other way round; the table takes the mean of both.
     The first eta, which the first weights are fitted to (Sec. 5.1, Eq. 7), is of the untrained network: in the first
-    epoch z of the present weights alone would be SimSiam without a predictor, which collapses within it.
+    epoch z of the present weights alone would be SimSiam without a predictor, on its way to collapse.
     Batches must hold `index`, `[B] int64`, the images' positions in the data set.
 
     Args:
