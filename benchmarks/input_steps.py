@@ -49,7 +49,7 @@ def file_steps(folder: pathlib.Path) -> dict[str, float]:
         "decode": best_ms(lambda data: decoding.open_image(data).load(), files),
         "draw a box": best_ms(lambda d: ops.crop_box(d, 375, 500, (0.2, 1.0)), draws),
         "crop and resize": best_ms(
-            lambda pair: decoding.crop_views(pair[0], [pair[1]], SIZE, [True]), list(zip(images, boxes, strict=True))
+            lambda pair: decoding.crop_views(pair[0], [pair[1]], [SIZE], [True]), list(zip(images, boxes, strict=True))
         ),
     }
 
@@ -91,7 +91,7 @@ def op_steps() -> dict[str, float]:
 
     empty = cost(loop(lambda x: tf.cast(x, tf.float32)), images)
     costs = {name: cost(loop(step), images) - empty for name, step in steps.items()}
-    batch = {"images": images[:, tf.newaxis], "parameters": parameters}
+    batch = {"images": (images,), "parameters": parameters}
 
     def whole(batch):
         return policies.make_views_one_by_one(view, SIZE, batch)["views"]

@@ -86,7 +86,7 @@ def make_step(model, views, size, seed):
         parameters = policies.sample_views(views, seed, epoch, index)
         boxes = tf.cast(boxes, tf.float32)
         parameters = tuple({**p, "box": boxes[:, i]} for i, p in enumerate(parameters))
-        whole = {"images": tf.gather(images, index)[:, tf.newaxis], "parameters": parameters, "index": index}
+        whole = {"images": (tf.gather(images, index),), "parameters": parameters, "index": index}
         return model.train_step(policies.make_views(views, size, whole))
 
     return step

@@ -133,8 +133,8 @@ def step_inputs(views: tuple[Policy, ...], batch_size: int, size: int, in_memory
     parameters = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), outputs)
     if in_memory:
         parameters = tuple({**p, "box": tf.TensorSpec([batch_size, 4], tf.float32)} for p in parameters)
-    each = 1 if in_memory else len(views)
-    images = tf.TensorSpec([batch_size, each, size, size, 3], tf.uint8)
+    sides = [size] if in_memory else [policy.side(size) for policy in views]
+    images = tuple(tf.TensorSpec([batch_size, side, side, 3], tf.uint8) for side in sides)
     return {"images": images, "parameters": parameters, "index": index}
 
 

@@ -1,6 +1,7 @@
 """From a configuration to its model, optimiser and views."""
 
 import math
+from typing import Any
 
 import keras
 
@@ -11,7 +12,7 @@ from simsiam_tf.config import Config, OptimizerConfig, resolve_stem
 from simsiam_tf.data.pipeline import Order
 from simsiam_tf.machine import available_memory
 from simsiam_tf.methods import METHODS, SSLModel
-from simsiam_tf.optim import SGD, WarmupCosine, scaled_learning_rate
+from simsiam_tf.optim import LARS, SGD, WarmupCosine, scaled_learning_rate
 from simsiam_tf.settings import UsageError
 
 _POLICIES = {"float64": "float64", "float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -29,25 +30,16 @@ def make_model(config: Config, num_classes: int = 0, steps_per_epoch: int = 1) -
     Args:
         config: the run.
         num_classes: K of the online probe, if it has one; 0: leave it out.
-        steps_per_epoch: what `--alternation_steps=epoch` stands for, and what `--eta_momentum` begins with.
+        steps_per_epoch: of the run.
     """
     model = config.model
     backbone = BACKBONES[model.arch](cifar_stem=resolve_stem(model, config.data.image_size), width=model.width)
     return METHODS[model.method](
         backbone,
-        projector_dim=model.projector_dim,
-        projector_layers=model.projector_layers,
-        projector_hidden_dim=model.projector_hidden_dim or None,
-        predictor=model.predictor,
-        predictor_dim=model.predictor_dim,
-        bn_placement=model.bn_placement,
-        stop_gradient=model.stop_gradient,
-        similarity=model.similarity,
-        symmetry=model.symmetry,
-        alternation_steps=steps_per_epoch if model.alternation_steps == "epoch" else int(model.alternation_steps),
-        eta_momentum=model.eta_momentum,
-        eta_first_steps=steps_per_epoch,
+        **model.settings(),
         online_probe_classes=num_classes if model.online_probe else 0,
+        steps_per_epoch=steps_per_epoch,
+        epochs=config.run.epochs,
     )
 
 
@@ -59,20 +51,23 @@ def make_optimizer(
     steps_per_epoch: int,
     scale_loss: bool = False,
 ) -> SGD:
-    """The paper's SGD with its schedules (Sec. 3; Sec. 4.2 for the predictor's); `scale_loss` for float16."""
+    """The optimizer with its schedules (Sec. 3; Sec. 4.2 for the predictor's); `scale_loss` for float16."""
     total, warmup = epochs * steps_per_epoch, round(config.warmup_epochs * steps_per_epoch)
     held = steps_per_epoch if config.lr_decay == "epoch" else 1
+
+    def decaying(peak):
+        return WarmupCosine(peak, total, warmup, held, config.final_learning_rate)
+
     peak = scaled_learning_rate(config.base_learning_rate, global_batch_size)
     predictor_peak = peak * config.predictor_lr_multiplier
-    decaying = WarmupCosine(predictor_peak, total, warmup, held)
-    predictor_rate = predictor_peak if config.predictor_lr == "constant" else decaying
-    return SGD(
-        WarmupCosine(peak, total, warmup, held),
-        config.sgd_momentum,
-        config.weight_decay,
-        overrides=[(model.predictor.trainable_variables, predictor_rate)],
-        scale_loss=scale_loss,
-    )
+    predictor_rate = predictor_peak if config.predictor_lr == "constant" else decaying(predictor_peak)
+    options: dict[str, Any] = {"scale_loss": scale_loss}
+    if model.predictor is not None:
+        options["overrides"] = [(model.predictor.trainable_variables, predictor_rate)]
+    if config.optimizer == "sgd":
+        return SGD(decaying(peak), config.sgd_momentum, config.weight_decay, **options)
+    excluded = model.norms_and_biases if config.lars_exclude else []
+    return LARS(decaying(peak), config.sgd_momentum, config.weight_decay, excluded=excluded, **options)
 
 
 def make_trainer(config: Config, steps_per_epoch: int, num_classes: int = 0) -> SSLModel:
@@ -93,9 +88,8 @@ def make_trainer(config: Config, steps_per_epoch: int, num_classes: int = 0) -> 
 
 
 def view_policies(config: Config) -> tuple[Policy, ...]:
-    """The policy of each view of a step: a pair, or two (Sec. 4.6)."""
-    pair = policies.resolve(config.augment)
-    return pair * (config.model.num_views // len(pair))
+    """The policy of each view of a step: a pair, or two (Sec. 4.6), or a pair and small ones (SwAV)."""
+    return policies.resolve(config.augment) * config.model.pairs_of_views
 
 
 def make_table(model: SSLModel, order: Order) -> None:

@@ -9,111 +9,30 @@ from typing import Any
 
 from simsiam_tf.augment.config import AugmentConfig
 from simsiam_tf.data.config import DataConfig
+from simsiam_tf.model_config import ModelConfig
 from simsiam_tf.settings import Validated, check, option
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig(Validated):
-    """The method and its networks."""
-
-    method: str = option("simsiam", "Self-supervised method.", ("simsiam",))
-    arch: str = option("resnet50", "Backbone.", tuple(f"resnet{n}" for n in (18, 34, 50, 101, 152)))
-    width: float = option(1.0, "Multiplier of the backbone's numbers of channels.")
-    stem: str = option(
-        "auto",
-        "First layers of the backbone: 'cifar' (3x3, no max-pool; paper App. D), 'imagenet' (7x7 of stride 2 and "
-        "max-pool), or 'auto': 'cifar' for images up to 64 pixels.",
-        ("auto", "cifar", "imagenet"),
-    )
-    projector_layers: int = option(3, "Dense layers of the projector: 3, or 2 on CIFAR-10 (Sec. 3, App. D).")
-    projector_dim: int = option(2048, "d, the width of z and p (App. B), times --head_scale.")
-    projector_hidden_dim: int = option(0, "Width of the projector's hidden layers; 0: that of the features.")
-    predictor: str = option(
-        "mlp",
-        "The predictor h: 'mlp', 'identity' (none; Table 1a: collapses) or 'fixed' at its random initial weights "
-        "(Table 1b: does not learn).",
-        ("mlp", "identity", "fixed"),
-    )
-    predictor_dim: int = option(512, "Width of the predictor's hidden layer, times --head_scale: d / 4 in the paper.")
-    bn_placement: str = option(
-        "release",
-        "Batch norm in the heads (Table 3): 'none' (a), 'hidden' (b), 'paper' (c), 'release' (c without scale and "
-        "offset on the projector's output), 'all' (d).",
-        ("none", "hidden", "release", "paper", "all"),
-    )
-    stop_gradient: bool = option(
-        True, "Treat the other view's z as a constant; --nostop_gradient collapses (Sec. 4.1)."
-    )
-    similarity: str = option(
-        "cosine",
-        "D of the loss: minus the 'cosine', or the 'cross_entropy' of softmaxes over channels (Sec. 4.5).",
-        ("cosine", "cross_entropy"),
-    )
-    symmetry: str = option(
-        "symmetric",
-        "Which predictions count (Sec. 4.6): 'symmetric', of both views; 'asymmetric', of view 1 alone; "
-        "'asymmetric_2x', likewise with two pairs of views of each image.",
-        ("symmetric", "asymmetric", "asymmetric_2x"),
-    )
-    alternation_steps: str = option(
-        "1",
-        "SGD steps that use targets computed before the first of them (Sec. 5.2): a number, or 'epoch'. 1 is SimSiam. "
-        "The targets take steps x batch x 2 x d x 4 bytes of the host's memory.",
-    )
-    eta_momentum: float = option(
-        0.0,
-        "Targets are a moving average, with this weight of the old one, of z of an image's views over the epochs "
-        "(Sec. 5.2: 0.8, with --predictor=identity); 0: z of the other view. Takes images x d x 4 bytes of the host's "
-        "memory.",
-    )
-    online_probe: bool = option(
-        False,
-        "Train a linear classifier beside the method, on features that it leaves as they are; needs labels. Its "
-        "accuracy is reported apart: it is not that of a probe trained afterwards.",
-    )
-
-    def validate(self):
-        check(self.width > 0, "--width must be positive.", self.width)
-        check(self.projector_layers >= 2, "--projector_layers must be at least 2.", self.projector_layers)
-        for name in ("projector_dim", "predictor_dim"):
-            check(getattr(self, name) > 0, f"--{name} must be positive.", getattr(self, name))
-        steps = self.alternation_steps
-        wanted = "--alternation_steps must be a whole number from 1, or 'epoch'."
-        check(steps == "epoch" or (steps.isdecimal() and int(steps) >= 1), wanted, repr(steps))
-        check(self.eta_momentum < 1, "--eta_momentum must be below 1.", self.eta_momentum)
-        several = "--eta_momentum and --alternation_steps are two variants; give one of them."
-        check(not self.eta_momentum or steps == "1", several, f"{self.eta_momentum} and {steps}")
-        held = "--alternation_steps and --eta_momentum hold targets constant in any case, without --nostop_gradient."
-        check(self.stop_gradient or not self.remembers_images, held, "--nostop_gradient")
-        units = "--eta_momentum averages z of length 1, whose softmax is all but uniform; it takes --similarity=cosine."
-        check(not self.eta_momentum or self.similarity == "cosine", units, self.similarity)
-        pairs = "--alternation_steps keeps targets of two views, which --symmetry=asymmetric_2x has four of."
-        check(steps == "1" or self.symmetry != "asymmetric_2x", pairs, steps)
-
-    @property
-    def num_views(self) -> int:
-        """Views of each image in a step."""
-        return 4 if self.symmetry == "asymmetric_2x" else 2
-
-    @property
-    def remembers_images(self) -> bool:
-        """Whether targets of single images outlive their step."""
-        return bool(self.eta_momentum) or self.alternation_steps != "1"
-
-
-@dataclasses.dataclass(frozen=True)
 class OptimizerConfig(Validated):
-    """SGD and its schedule (Sec. 3)."""
+    """The optimizer and its schedule (Sec. 3)."""
 
+    optimizer: str = option(
+        "sgd", "'sgd', or 'lars', with which SimCLR, BYOL and SwAV take batches of 4096 (Sec. 6.1).", ("sgd", "lars")
+    )
+    lars_exclude: bool = option(
+        True, "LARS neither scales nor decays biases and batch norm's parameters, as in SimCLR and BYOL; SwAV's does."
+    )
     base_learning_rate: float = option(0.05, "Learning rate per 256 images; scaled by the batch size.")
-    sgd_momentum: float = option(0.9, "Momentum of SGD.")
-    weight_decay: float = option(1e-4, "Coupled L2 on every parameter.")
+    sgd_momentum: float = option(0.9, "Momentum of the optimizer.")
+    weight_decay: float = option(1e-4, "Coupled L2 on every parameter; but see --lars_exclude.")
     warmup_epochs: float = option(
         0.0, "Epochs of linear warm-up, times --epochs_scale; 10 for batches from 1024 and for Table 3a."
     )
     lr_decay: str = option(
         "step", "Cosine decay at each 'step', or at each 'epoch' as in the release.", ("step", "epoch")
     )
+    final_learning_rate: float = option(0.0, "What the decay ends at, as a share of the peak; SwAV: 0.001.")
     predictor_lr: str = option(
         "constant",
         "The predictor's learning rate: 'constant' (Table 1c, and from Sec. 4.2 on) or 'decay' with the rest.",
@@ -124,6 +43,7 @@ class OptimizerConfig(Validated):
     def validate(self):
         check(self.base_learning_rate > 0, "--base_learning_rate must be positive.", self.base_learning_rate)
         check(self.warmup_epochs < float("inf"), "--warmup_epochs must be finite.", self.warmup_epochs)
+        check(self.final_learning_rate <= 1, "--final_learning_rate must be at most 1.", self.final_learning_rate)
         check(self.sgd_momentum < 1, "--sgd_momentum must be below 1.", self.sgd_momentum)
 
 
@@ -225,6 +145,9 @@ class Config:
             f"--warmup_epochs must not exceed --epochs ({self.run.epochs}).",
             self.optimizer.warmup_epochs,
         )
+
+        small, method = self.augment.small_views, self.model.method
+        check(method == "swav" or small == 0, f"--small_views go with --method=swav, not with {method}.", small)
 
     def identity(self) -> dict[str, Any]:
         """The settings that make this run another than one that differs in them."""

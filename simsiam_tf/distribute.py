@@ -4,8 +4,9 @@ import dataclasses
 import functools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import keras
 import tensorflow as tf
 
 from simsiam_tf.config import DeviceConfig
@@ -13,6 +14,9 @@ from simsiam_tf.settings import UsageError, check
 
 # What stands for no strategy at all: TensorFlow's own choice of one device.
 _DEFAULT = tf.distribute.get_strategy()
+
+# For variables that each replica assigns the same value to.
+SAME_EVERYWHERE = {"aggregation": "only_first_replica", "autocast": False}
 
 
 def num_replicas() -> int:
@@ -22,10 +26,51 @@ def num_replicas() -> int:
 
 def all_reduce_mean(value: tf.Tensor) -> tf.Tensor:
     """Mean of `value` over the replicas; `value` itself where there is one. Differentiable."""
+    return all_reduce_sum(value) / num_replicas() if num_replicas() > 1 else value
+
+
+def all_reduce_sum(value: tf.Tensor) -> tf.Tensor:
+    """Sum of `value` over the replicas; `value` itself where there is one. Differentiable."""
     if num_replicas() == 1:
         return value
-    context = tf.distribute.get_replica_context()
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, value) / num_replicas()
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def all_gather(value: tf.Tensor) -> tf.Tensor:
+    """The rows of every replica, one replica's after another's: `[B, ...]` to `[R B, ...]`. Differentiable.
+
+    Made of an all-reduce, in which each replica fills its own place: that one works, and has its gradient, wherever
+    replicas do.
+    """
+    if num_replicas() == 1:
+        return value
+    place = tf.one_hot(replica_id(), num_replicas(), dtype=value.dtype)
+    placed = tf.reshape(place, [-1, *[1] * len(value.shape)]) * value[tf.newaxis]  # [R, B, ...]
+    return tf.reshape(all_reduce_sum(placed), tf.concat([[-1], tf.shape(value)[1:]], axis=0))
+
+
+def replica_id() -> tf.Tensor | int:
+    """Which replica the code being traced runs on, counted from 0."""
+    return tf.distribute.get_replica_context().replica_id_in_sync_group if num_replicas() > 1 else 0
+
+
+def update_each(
+    variables: Sequence[keras.Variable], function: Callable, others: Sequence[keras.Variable], value: tf.Tensor
+) -> None:
+    """Calls `function(variable, other, value)`, which assigns, on each replica's own copies: nothing crosses replicas.
+
+    Args:
+        variables: that are assigned to.
+        function: of two tf.Variables and a tensor.
+        others: one for each of them.
+        value: the same on all replicas.
+    """
+
+    def merged(strategy, value):
+        for variable, other in zip(variables, others, strict=True):
+            strategy.extended.update(variable.value, function, args=(other.value, value), group=False)
+
+    tf.distribute.get_replica_context().merge_call(merged, args=(tf.convert_to_tensor(value),))
 
 
 def make_strategy(devices: DeviceConfig) -> tf.distribute.Strategy:

@@ -96,7 +96,7 @@ def make_projector(
     feature_dim: int,
     projector_dim: int = 2048,
     projector_layers: int = 3,
-    projector_hidden_dim: int | None = None,
+    projector_hidden_dim: int = 0,
     bn_placement: str = "release",
 ) -> MLP:
     """The projection MLP that gives z (paper Sec. 3; Table 3 for `bn_placement`).
@@ -105,7 +105,7 @@ def make_projector(
         feature_dim: D of the backbone.
         projector_dim: d of z.
         projector_layers: number of dense layers: 3 on ImageNet, 2 on CIFAR-10 (App. D).
-        projector_hidden_dim: width of the hidden layers; by default that of the features.
+        projector_hidden_dim: width of the hidden layers; 0: that of the features.
         bn_placement: `none` (Table 3a), `hidden` (b), `paper` (c), `release` (c without scale and offset
             on the output), `all` (d).
 
@@ -150,6 +150,18 @@ def make_predictor(
     )
     predictor.trainable = kind == "mlp"
     return predictor
+
+
+def make_prototypes(projector_dim: int, num_prototypes: int) -> keras.layers.Dense:
+    """SwAV's prototypes c, the columns of a matrix without a bias, built: `[B, d]` to scores `[B, K]`.
+
+    Args:
+        projector_dim: d of z.
+        num_prototypes: K.
+    """
+    prototypes = _dense(projector_dim, num_prototypes, use_bias=False, name="prototypes")
+    prototypes.build((None, projector_dim))
+    return prototypes
 
 
 def make_classifier(feature_dim: int, num_classes: int, name: str = "classifier") -> keras.layers.Dense:

@@ -7,6 +7,7 @@ for each call), so this is a layer of our own.
 
 import contextlib
 import contextvars
+import itertools
 from collections.abc import Iterator, Sequence
 
 import keras
@@ -42,12 +43,15 @@ def each_view(network: keras.Model, views: Sequence[tf.Tensor], training: bool) 
 
     Args:
         network: from `[B, ...]` to `[B, ...]`.
-        views: tensors of one and the same shape.
+        views: tensors; those of one shape, one after another, share a pass.
         training: run in training mode.
 
     Returns:
         The network's output for each view.
     """
+    alike = [list(group) for _, group in itertools.groupby(views, lambda view: view.shape[1:].as_list())]
+    if len(alike) > 1:
+        return tuple(out for group in alike for out in each_view(network, group, training))
     if not training or distribute.num_replicas() == 1 or not _knows_views(network):
         return tuple(network(view, training=training) for view in views)
     token = _VIEWS.set(len(views))

@@ -169,7 +169,7 @@ def _resolved(config: Config, model: SSLModel, order: Order, replicas: int) -> d
     peak = scaled_learning_rate(config.optimizer.base_learning_rate, order.global_batch_size)
     return {
         "learning_rate": peak,
-        "predictor_learning_rate": peak * config.optimizer.predictor_lr_multiplier,
+        "predictor_learning_rate": None if model.predictor is None else peak * config.optimizer.predictor_lr_multiplier,
         "steps_per_epoch": order.steps_per_epoch,
         "replicas": replicas,
         "training_images": order.num_examples,

@@ -19,6 +19,13 @@ def option(default: Any, help: str, choices: tuple[str, ...] = (), identity: boo
     return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "identity": identity})
 
 
+def method_option(help: str, choices: tuple[str, ...], defaults: dict[str, Any]) -> Any:
+    """A setting that some methods have, and what it is by default in each."""
+    own = ", ".join(f"{method} {value}" for method, value in defaults.items())
+    metadata = {"help": f"{help} By default: {own}.", "choices": choices, "identity": True, "methods": defaults}
+    return dataclasses.field(default=None, metadata=metadata)
+
+
 def check(condition: bool, rule: str, received: Any) -> None:
     """Raises a UsageError that states the rule and what was received, unless `condition` holds."""
     if not condition:
@@ -33,7 +40,9 @@ class Validated:
             value, choices = getattr(self, field.name), field.metadata["choices"]
             parts = value if isinstance(value, tuple) else (value,)
             for part in parts if choices else ():
-                check(part in choices, f"--{field.name} must be one of {', '.join(choices)}.", repr(part))
+                check(
+                    part is None or part in choices, f"--{field.name} must be one of {', '.join(choices)}.", repr(part)
+                )
             for number in parts:
                 if isinstance(number, int | float) and not isinstance(number, bool):
                     check(number >= 0, f"--{field.name} must not be negative.", number)

@@ -12,7 +12,10 @@ class SizeConfig(Validated):
 
     epochs_scale: float = option(1.0, "Multiplier of --epochs and --warmup_epochs.")
     batch_scale: float = option(1.0, "Multiplier of --global_batch_size.")
-    head_scale: float = option(1.0, "Multiplier of --projector_dim, --projector_hidden_dim and --predictor_dim.")
+    head_scale: float = option(
+        1.0, "Multiplier of --projector_dim, --projector_hidden_dim, --predictor_dim, --num_prototypes."
+    )
+    queue_scale: float = option(1.0, "Multiplier of --queue_size.")
 
     def validate(self):
         for field in dataclasses.fields(self):
@@ -25,8 +28,9 @@ class SizeConfig(Validated):
             return max(least, round(number * scale)) if number else number
 
         model, optimizer, data, run = config.model, config.optimizer, config.data, config.run
-        dims = ("projector_dim", "projector_hidden_dim", "predictor_dim")
+        dims = ("projector_dim", "projector_hidden_dim", "predictor_dim", "num_prototypes")
         widths = {name: times(getattr(model, name), self.head_scale) for name in dims}
+        widths["queue_size"] = times(model.queue_size, self.queue_scale)
         return dataclasses.replace(
             config,
             model=dataclasses.replace(model, **widths),

@@ -55,7 +55,7 @@ def test_turns_of_one_step_are_simsiam_step_for_step(batches, float64):
 
 
 @pytest.mark.parametrize(
-    "variant", [{"alternation_steps": 2}, {"eta_momentum": 0.8, "eta_first_steps": 2, "predictor": "identity"}]
+    "variant", [{"alternation_steps": 2}, {"eta_momentum": 0.8, "steps_per_epoch": 2, "predictor": "identity"}]
 )
 def test_one_replica_equals_two(batches, two_replicas, float64, variant):
     """The table is one for both: each works on the rows of its own images."""
@@ -120,10 +120,10 @@ def test_turns_are_looked_at_before_their_first_step_and_end_with_the_run(lookin
 
 def test_moving_targets_have_one_turn_the_first_epoch(looking):
     of, did, _ = looking
-    look_ahead = of(range(8), predictor="identity", eta_momentum=0.8, eta_first_steps=4)
+    look_ahead = of(range(8), predictor="identity", eta_momentum=0.8, steps_per_epoch=4)
     assert [look_ahead(step) for step in (0, 2, 4)] == [4, 2, 4]
     assert did == [0, 1, 2, 3]
-    again = of(range(2, 8), predictor="identity", eta_momentum=0.8, eta_first_steps=4)
+    again = of(range(2, 8), predictor="identity", eta_momentum=0.8, steps_per_epoch=4)
     assert [again(step) for step in (2, 4)] == [2, 4]
     assert len(did) == 4
 

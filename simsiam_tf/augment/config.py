@@ -37,6 +37,10 @@ class AugmentConfig(Validated):
     blur_max_sigma: PerView = option(None, "Greatest standard deviation of the blur, pixels; by default 2.")
     solarize_p: PerView = option(None, f"Probability of inverting the bright levels; {_POLICY_S}.")
     solarize_threshold: PerView = option(None, "The level, 0 to 255, from which --solarize_p inverts; by default 128.")
+    small_views: int = option(0, "Small views of each image besides the two, for SwAV (its multi-crop: 6).")
+    small_view_size: float = option(0.43, "Side of the small views, as a share of --image_size: 96 of 224.")
+    small_crop_min_scale: float = option(0.05, "Least share of the image in a small view.")
+    small_crop_max_scale: float = option(0.14, "Greatest share of the image in a small view.")
     augment_on: str = option(
         "auto",
         "Where views are made of the images: on the 'device', in the training step, so that only uint8 images go "
@@ -45,6 +49,11 @@ class AugmentConfig(Validated):
         ("auto", "device", "host"),
         identity=False,
     )
+
+    def validate(self):
+        size = self.small_view_size
+        check(0 < size <= 1, "--small_view_size must be above 0 and at most 1.", size)
+        check(self.small_crop_min_scale > 0, "--small_crop_min_scale must be positive.", self.small_crop_min_scale)
 
     def strengths(self, view: int) -> dict[str, float]:
         """The figures that replace the policy's in one view."""

@@ -19,6 +19,7 @@ class Policy:
     """Strengths and probabilities of one view's augmentation; the ops come in the order of the fields.
 
     Attributes:
+        view_size: side of the view, as a share of the run's image size.
         crop_min_scale: least share of the image's area in a random crop; 0: the centre instead.
         crop_max_scale: greatest share.
         crop_min_aspect: least width by height of a random crop.
@@ -36,6 +37,7 @@ class Policy:
         solarize_threshold: the level from which they are inverted.
     """
 
+    view_size: float = 1.0
     crop_min_scale: float = 0.0
     crop_max_scale: float = 1.0
     crop_min_aspect: float = 3 / 4
@@ -65,6 +67,10 @@ class Policy:
             least, greatest = getattr(self, low), getattr(self, high)
             check(least <= greatest, f"--{low} must not exceed --{high}, {greatest:g}.", f"{least:g}")
 
+    def side(self, image_size: int) -> int:
+        """Side of the view, pixels."""
+        return max(1, round(self.view_size * image_size))
+
     @property
     def crops_at_random(self) -> bool:
         """Whether the view is a random crop, not the centre."""
@@ -93,8 +99,8 @@ POLICIES: dict[str, tuple[Policy, Policy]] = {
 }
 
 
-def resolve(config: AugmentConfig) -> tuple[Policy, Policy]:
-    """The policies of a run's two views.
+def resolve(config: AugmentConfig) -> tuple[Policy, ...]:
+    """The policies of a run's views: its two, and the small ones if there are any, treated as view 1 and 2 in turn.
 
     Args:
         config: the name, and the figures that replace the named policies'.
@@ -102,8 +108,10 @@ def resolve(config: AugmentConfig) -> tuple[Policy, Policy]:
     Raises:
         UsageError: if a figure is out of its range.
     """
-    first, second = POLICIES[config.augmentation]
-    return dataclasses.replace(first, **config.strengths(0)), dataclasses.replace(second, **config.strengths(1))
+    pair = [dataclasses.replace(p, **config.strengths(i)) for i, p in enumerate(POLICIES[config.augmentation])]
+    scales = {"crop_min_scale": config.small_crop_min_scale, "crop_max_scale": config.small_crop_max_scale}
+    small = [dataclasses.replace(p, view_size=config.small_view_size, **scales) for p in pair]
+    return (*pair, *(small[i % 2] for i in range(config.small_views)))
 
 
 def crop_draws(policy: Policy, keys: tf.Tensor) -> tf.Tensor:
@@ -121,7 +129,7 @@ def crop_draws(policy: Policy, keys: tf.Tensor) -> tf.Tensor:
     return uniform(fold_in(keys, 0), ops.CROP_DRAWS)
 
 
-def box(policy: Policy, draws: Sequence[float], height: int, width: int, size: int) -> ops.Box:
+def box(policy: Policy, draws: Sequence[float], height: int, width: int, image_size: int) -> ops.Box:
     """The part of an image that a view shows.
 
     Args:
@@ -129,7 +137,7 @@ def box(policy: Policy, draws: Sequence[float], height: int, width: int, size: i
         draws: `[n]` of the image, as from `crop_draws`.
         height: of the image, pixels.
         width: likewise.
-        size: side of the view, pixels.
+        image_size: of the run, pixels.
 
     Returns:
         Top, left, height, width, pixels.
@@ -137,6 +145,7 @@ def box(policy: Policy, draws: Sequence[float], height: int, width: int, size: i
     if policy.crops_at_random:
         scale = policy.crop_min_scale, policy.crop_max_scale
         return ops.crop_box(draws, height, width, scale, (policy.crop_min_aspect, policy.crop_max_aspect))
+    size = policy.side(image_size)
     whole = (height, width) == (size, size)
     resize_to = size if whole else round(size * policy.centre_resize)
     return ops.centre_box(height, width, min(height, width), size, resize_to)
@@ -202,33 +211,34 @@ def sample_views(views: tuple[Policy, ...], seed: int, epoch: tf.Tensor, index: 
     return tuple(sample(policy, view_keys(seed, epoch, index, i)) for i, policy in enumerate(views))
 
 
-def make_views(views: tuple[Policy, ...], size: int, batch: Mapping[str, Any]) -> dict[str, Any]:
+def make_views(views: tuple[Policy, ...], image_size: int, batch: Mapping[str, Any]) -> dict[str, Any]:
     """All views of a batch at once, as an accelerator likes it.
 
     Args:
         views: a policy for each view.
-        size: side of the views, pixels.
-        batch: `images` `[B, 1, H, W, 3] uint8` where the views share the image, `[B, V, size, size, 3]` where each
-            has its crop already; `parameters`, for each view; and whatever else it holds.
+        image_size: of the run, pixels.
+        batch: `images`, a tuple: of one `[B, H, W, 3] uint8` where the views share the image, of one
+            `[B, side, side, 3]` for each view where each has its crop already; `parameters`, for each view; and
+            whatever else it holds.
 
     Returns:
-        The batch with `views` instead of these two: `[B, size, size, 3] float32` each.
+        The batch with `views` instead of these two: `[B, side, side, 3] float32` each.
     """
     images, parameters = batch["images"], batch["parameters"]
     rest = {name: value for name, value in batch.items() if name not in ("images", "parameters")}
-    last = images.shape[1] - 1
-    made = [apply(policy, images[:, min(i, last)], parameters[i], size) for i, policy in enumerate(views)]
-    return {"views": tuple(made), **rest}
+    images = images * len(views) if len(images) == 1 else images
+    each = zip(views, images, parameters, strict=True)
+    return {"views": tuple(apply(p, image, of_it, p.side(image_size)) for p, image, of_it in each), **rest}
 
 
-def make_views_one_by_one(views: tuple[Policy, ...], size: int, batch: Mapping[str, Any]) -> dict[str, Any]:
+def make_views_one_by_one(views: tuple[Policy, ...], image_size: int, batch: Mapping[str, Any]) -> dict[str, Any]:
     """`make_views` image by image, as a CPU likes it: each stays in the cache, and what it does not need is skipped."""
     images, parameters = batch["images"], batch["parameters"]
     rest = {name: value for name, value in batch.items() if name not in ("images", "parameters")}
 
     def one(element):
         single = tf.nest.map_structure(lambda x: x[tf.newaxis], element)
-        return tuple(view[0] for view in make_views(views, size, single)["views"])
+        return tuple(view[0] for view in make_views(views, image_size, single)["views"])
 
     made = tf.map_fn(one, {"images": images, "parameters": parameters}, fn_output_signature=(tf.float32,) * len(views))
     return {"views": made, **rest}

@@ -3,10 +3,8 @@
 A batch is images and the parameters of their views, both small; `policies.make_views` makes views of it, here on the
 host or on the accelerator. Parameters are drawn here always, so they cannot differ."""
 
-import concurrent.futures
 import dataclasses
 import functools
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +16,6 @@ from simsiam_tf.augment.random import view_keys
 from simsiam_tf.data import decoding
 from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute import Share, compiled_on_host, host_compiles
-from simsiam_tf.machine import usable_cores
 from simsiam_tf.settings import UsageError
 
 # AutoGraph would read the functions that make batches anew for each data set, and find nothing to rewrite.
@@ -207,7 +204,7 @@ class _Reader:
     Attributes:
         source: the images.
         views: a policy for each view.
-        size: side of the views, pixels.
+        size: the run's image size, pixels.
         seed: the run's.
         labelled: whether batches hold the labels of the images that they show.
     """
@@ -217,6 +214,10 @@ class _Reader:
     size: int
     seed: int
     labelled: bool = False
+
+    @property
+    def sides(self) -> list[int]:
+        return [policy.side(self.size) for policy in self.views]
 
     def batches(self, chosen: tf.data.Dataset, replace: bool) -> tf.data.Dataset:
         """From (epoch, examples `[B]`); an unreadable image is replaced by the next one, or else left out."""
@@ -241,7 +242,7 @@ class _Reader:
 
             box = tf.numpy_function(boxes, [draws], tf.float32, stateful=False)
             values["box"] = tf.ensure_shape(box, [index.shape[0], 4])
-        images = tf.gather(self.source.images, index)[:, tf.newaxis]  # one image for all views
+        images = (tf.gather(self.source.images, index),)  # one for all views
         return {"images": images, "parameters": parameters, "index": index, **self._labels(index)}
 
     def _labels(self, shown):
@@ -250,26 +251,28 @@ class _Reader:
     def _from_files(self, replace, epoch, index):
         load = functools.partial(self._load_batch, replace)
         draws = _drawer(self.views, self.seed)(epoch, index)
-        images, kept, shown = tf.numpy_function(load, [index, *draws], [tf.uint8] + [tf.int64] * 2, stateful=False)
+        types = [tf.uint8] * len(self.views) + [tf.int64] * 2
+        *images, kept, shown = tf.numpy_function(load, [index, *draws], types, stateful=False)
         length = index.shape[0] if replace else None
         index, shown = tf.ensure_shape(kept, [length]), tf.ensure_shape(shown, [length])
-        images = tf.ensure_shape(images, [length, len(self.views), self.size, self.size, 3])
+        images = tuple(tf.ensure_shape(x, [length, n, n, 3]) for x, n in zip(images, self.sides, strict=True))
         parameters = _sampler(self.views, self.seed)(epoch, index)
         return {"images": images, "parameters": parameters, "index": index, **self._labels(shown)}
 
     def _load_batch(self, replace, index, *draws):
-        """The crops `[B, V, size, size, 3] uint8`, the examples `[B]` asked for, and those that the crops show."""
-        images = _aligned_empty((len(index), len(self.views), self.size, self.size, 3))
+        """The crops of each view `[B, side, side, 3] uint8`, the examples `[B]` asked for, and those the crops show."""
+        images = [decoding.empty_images((len(index), side, side, 3)) for side in self.sides]
 
         def load(i):
-            return self._load(images[i], index[i], [d[i] for d in draws], replace)
+            return self._load([view[i] for view in images], index[i], [d[i] for d in draws], replace)
 
-        shown = np.array(list(_decoding_threads().map(load, range(len(index)))), np.int64)
+        shown = np.array(list(decoding.threads().map(load, range(len(index)))), np.int64)
         readable = shown >= 0
-        return (images, index, shown) if all(readable) else (images[readable], index[readable], shown[readable])
+        everything = (*images, index, shown)
+        return everything if all(readable) else tuple(part[readable] for part in everything)
 
     def _load(self, crops, index, draws, replace):
-        """Fills in the crops of one image `[V, size, size, 3]`; the example that they show, or -1."""
+        """Fills in the crops of one image, `[side, side, 3]` of each view; the example that they show, or -1."""
         files, count = self.source.files, self.source.num_examples
         for i in range(index, index + (count if replace else 1)):
             try:
@@ -278,23 +281,9 @@ class _Reader:
                 pairs = zip(self.views, draws, strict=True)
                 boxes = [policies.box(policy, d.tolist(), height, width, self.size) for policy, d in pairs]
                 bounded = [policy.crops_at_random for policy in self.views]
-                for v, view in enumerate(decoding.crop_views(image, boxes, self.size, bounded)):
-                    crops[v] = np.asarray(view)
+                for crop, view in zip(crops, decoding.crop_views(image, boxes, self.sides, bounded), strict=True):
+                    crop[:] = np.asarray(view)
                 return i % count
             except Exception as error:  # whatever a broken file makes Pillow raise
                 files.bad.add(files.locate(i % count), error)
         return -1
-
-
-@functools.cache
-def _decoding_threads():
-    """Pillow lets go of Python's lock while it decodes and resizes."""
-    return concurrent.futures.ThreadPoolExecutor(usable_cores(), "decode")
-
-
-def _aligned_empty(shape):
-    """A uint8 array that TensorFlow takes over as it is: it copies those that do not start at a multiple of 64."""
-    size = math.prod(shape)
-    held = np.empty(size + 64, np.uint8)
-    start = -held.ctypes.data % 64
-    return held[start : start + size].reshape(shape)

@@ -27,7 +27,7 @@ def run_diagnostics(subject: Subject, config: ImagesConfig) -> None:
     """
     start = time.monotonic()
     source = (subject.test_source or subject.train_source).first(config.diagnostics_max_examples)
-    views = policies.resolve(subject.run.augment)
+    views = policies.resolve(subject.run.augment)[:2]
     print(f"Embedding two views of {source.name}")
     pairs = list(_two_views(subject, source, views))
     features = [np.concatenate(column) for column in zip(*pairs, strict=True)]

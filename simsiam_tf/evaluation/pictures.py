@@ -39,12 +39,14 @@ def view_rows(
 def contact_sheet(groups: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
     """One picture of groups of rows of images `[n, S, S, 3] uint8`, small ones enlarged; `[H, W, 3] uint8`."""
     strips: list[np.ndarray] = []
+    cell = max(max(1, VISIBLE // images.shape[1]) * images.shape[1] for group in groups for images in group) + _GAP
     for number, group in enumerate(groups):
         if number:
             strips.append(np.full((_GROUP_GAP, strips[0].shape[1], 3), 255, np.uint8))
         for images in group:
             zoom = max(1, VISIBLE // images.shape[1])
             enlarged = images.repeat(zoom, axis=1).repeat(zoom, axis=2)
-            padded = np.pad(enlarged, ((0, 0), (0, _GAP), (0, _GAP), (0, 0)), constant_values=255)
+            right = cell - enlarged.shape[2]
+            padded = np.pad(enlarged, ((0, 0), (0, _GAP), (0, right), (0, 0)), constant_values=255)
             strips.append(np.concatenate(list(padded), axis=1))
     return np.concatenate(strips)

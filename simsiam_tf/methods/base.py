@@ -1,12 +1,13 @@
 """What the methods share: one model class and the only training step."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import tensorflow as tf
 
 from simsiam_tf import distribute
 from simsiam_tf.backbones import feature_dim
+from simsiam_tf.evaluation.metrics import scaled_std
 from simsiam_tf.heads import make_classifier
 from simsiam_tf.normalization import each_view
 
@@ -23,14 +24,26 @@ class SSLModel(keras.Model):
             and leaves them as they are. It is trained in the same step by the same optimizer, and training data must
             hold `labels`. Its accuracy on the training views is logged as `online_probe_train_top1`, percent; its loss
             is no part of `loss`.
+        steps_per_epoch: of the run, where it is known.
+        epochs: likewise.
     """
 
+    # What `learning_rate` does not hold for, if there is one (Sec. 4.2).
+    predictor: keras.layers.Layer | None = None
     # What `compute_ssl_loss` puts into its logs; averaged over an epoch like the loss.
-    log_names: tuple[str, ...] = ()
+    log_names: tuple[str, ...] = ("z_std_scaled",)
 
-    def __init__(self, backbone: keras.Model, online_probe_classes: int = 0, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        backbone: keras.Model,
+        online_probe_classes: int = 0,
+        steps_per_epoch: int = 0,
+        epochs: int = 1,
+        **kwargs,
+    ):
+        super().__init__(**{"name": "method", **kwargs})  # the same each time: it is a part of variables' paths
         self.backbone = backbone
+        self.steps_per_epoch, self.total_steps = steps_per_epoch, steps_per_epoch * epochs
         self.online_probe = None
         names = ["loss", *self.log_names]
         if online_probe_classes:
@@ -48,6 +61,12 @@ class SSLModel(keras.Model):
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         return list(self.trackers.values())
+
+    @property
+    def norms_and_biases(self) -> list[keras.Variable]:
+        """What is trained but no weight of a dense layer or a convolution: scales, offsets and biases."""
+        found = [getattr(layer, name, None) for layer in self._flatten_layers() for name in ("gamma", "beta", "bias")]
+        return [variable for variable in found if isinstance(variable, keras.Variable)]
 
     def build(self, input_shape=None) -> None:
         self.built = True
@@ -68,6 +87,11 @@ class SSLModel(keras.Model):
         """The backbone's features of each view, `[B, D]`; noted in the batch, where the online probe finds them."""
         batch["features"] = each_view(self.backbone, batch["views"], training)
         return batch["features"]
+
+    @staticmethod
+    def logs(z: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
+        """What is logged of z of each view, `[B, d]`: whether it is collapsing (paper Sec. 4.1)."""
+        return {"z_std_scaled": tf.add_n([scaled_std(view) for view in z]) / len(z)}
 
     def _online_probe_loss(self, batch):
         """The online probe's mean cross-entropy over the views, and its accuracy in percent."""

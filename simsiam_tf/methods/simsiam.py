@@ -4,7 +4,6 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf.backbones import feature_dim
-from simsiam_tf.evaluation.metrics import scaled_std
 from simsiam_tf.heads import make_predictor, make_projector
 from simsiam_tf.losses.simsiam import SIMILARITIES, simsiam_loss
 from simsiam_tf.methods.base import SSLModel
@@ -22,35 +21,32 @@ class SimSiam(SSLModel):
         backbone: a built `keras.Model` from images `[B, H, W, 3]` to features `[B, D]`.
         projector_dim: d of z and p.
         projector_layers: dense layers of the projector: 3, or 2 on CIFAR-10 (App. D).
-        projector_hidden_dim: width of the projector's hidden layers; by default D.
+        projector_hidden_dim: width of the projector's hidden layers; 0: D.
         predictor: `mlp`, or `identity` or `fixed` (Table 1); see `make_predictor`.
         predictor_dim: width of the predictor's hidden layer: d / 4 in the paper.
         bn_placement: where the heads have batch norm (Table 3); see `make_projector`.
         stop_gradient: `False` shows the collapse (Sec. 4.1).
         similarity: `cosine` or `cross_entropy` (Sec. 4.5).
         symmetry: `symmetric`, `asymmetric`, or `asymmetric_2x` with two pairs of views of each image (Sec. 4.6).
-        alternation_steps: SGD steps that use targets computed before the first of them (Sec. 5.2).
-        eta_momentum: of targets that are a moving average over epochs (Sec. 5.2); 0: none.
-        eta_first_steps: steps of its first epoch, whose images it begins with as the untrained network has them.
+        alternation_steps: SGD steps that use targets computed before the first of them, or `epoch` (Sec. 5.2).
+        eta_momentum: of targets that are a moving average over epochs (Sec. 5.2), whose first one is of the untrained
+            network; 0: none.
     """
-
-    log_names = ("z_std_scaled",)
 
     def __init__(
         self,
         backbone: keras.Model,
         projector_dim: int = 2048,
         projector_layers: int = 3,
-        projector_hidden_dim: int | None = None,
+        projector_hidden_dim: int = 0,
         predictor: str = "mlp",
         predictor_dim: int = 512,
         bn_placement: str = "release",
         stop_gradient: bool = True,
         similarity: str = "cosine",
         symmetry: str = "symmetric",
-        alternation_steps: int = 1,
+        alternation_steps: int | str = 1,
         eta_momentum: float = 0.0,
-        eta_first_steps: int = 0,
         **kwargs,
     ):
         super().__init__(backbone, **kwargs)
@@ -60,7 +56,8 @@ class SimSiam(SSLModel):
         self.predictor = make_predictor(projector_dim, predictor_dim, bn_placement, predictor)
         self.projector_dim, self.stop_gradient = projector_dim, stop_gradient
         self.distance, self.pairs = SIMILARITIES[similarity], PAIRS[symmetry]
-        self.targets = make_targets(alternation_steps, eta_momentum, eta_first_steps)
+        steps = self.steps_per_epoch if alternation_steps == "epoch" else int(alternation_steps)
+        self.targets = make_targets(steps, eta_momentum, eta_first_steps=self.steps_per_epoch)
         self.build()
 
     def compute_ssl_loss(self, batch, training):
@@ -69,7 +66,7 @@ class SimSiam(SSLModel):
         eta = self.targets(batch, z) if training else z  # z itself but for the variants of Sec. 5.2
         targets = [eta[j] for _, j in self.pairs]
         loss = tf.reduce_mean(simsiam_loss(p, targets, self.distance, self.stop_gradient))
-        return loss, {"z_std_scaled": tf.add_n([scaled_std(view) for view in z]) / len(z)}
+        return loss, self.logs(z)
 
     def encode(self, views, training=False):
         """z = f(x) of each view x, the projector after the backbone: `[B, H, W, 3]` to `[B, d]` each."""

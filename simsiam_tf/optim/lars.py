@@ -1,5 +1,8 @@
-"""LARS (You et al. 2017), as the linear evaluation uses it (paper App. A)."""
+"""LARS (You et al. 2017), as the linear evaluation (paper App. A) and large batches (Sec. 6.1) use it."""
 
+from collections.abc import Sequence
+
+import keras
 import tensorflow as tf
 
 from simsiam_tf.optim.sgd import SGD
@@ -20,6 +23,7 @@ class LARS(SGD):
         epsilon: added to the denominator.
         heads_axis: where a variable holds several weights side by side, the axis that counts them, from the end (-1,
             -2, ...): each is then scaled by its own norms.
+        excluded: variables whose gradients are neither scaled nor decayed.
     """
 
     def __init__(
@@ -30,6 +34,7 @@ class LARS(SGD):
         trust_coefficient: float = 1e-3,
         epsilon: float = 1e-8,
         heads_axis: int | None = None,
+        excluded: Sequence[keras.Variable] = (),
         name: str = "lars",
         **kwargs,
     ):
@@ -37,8 +42,18 @@ class LARS(SGD):
         self.trust_coefficient = trust_coefficient
         self.epsilon = epsilon
         self.heads_axis = heads_axis
+        self._excluded = {id(v) for v in excluded}
+
+    def build(self, variables) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        self._adapts = [id(v) not in self._excluded for v in variables]
 
     def accumulate(self, velocity, gradient, variable) -> None:
+        if not self._adapts[self._get_variable_index(variable)]:
+            self.assign(velocity, self.sgd_momentum * velocity + gradient)
+            return
         weight_norm, gradient_norm = self._norm(tf.convert_to_tensor(variable)), self._norm(gradient)
         scale = self.trust_coefficient * weight_norm / (gradient_norm + self.l2 * weight_norm + self.epsilon)
         adapted = (gradient + self.l2 * variable) * scale

@@ -13,10 +13,11 @@ def scaled_learning_rate(base_learning_rate: float, global_batch_size: int) -> f
 
 
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Cosine decay to zero without restart, after an optional linear warm-up (paper Sec. 3).
+    """Cosine decay, to zero by default, without restart, after an optional linear warm-up (paper Sec. 3).
 
     At step s of S after w steps of warm-up: peak * (1 + cos(pi * (s - w) / (S - w))) / 2; during the warm-up
-    peak * (s + 1) / (w + 1), which is never zero and meets the cosine's start.
+    peak * (s + 1) / (w + 1), which is never zero and meets the cosine's start. With a final share f the cosine goes
+    from peak to f * peak.
     Computed in Keras' floatx: Keras' own schedules stay float32.
 
     Args:
@@ -25,13 +26,22 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         warmup_steps: w.
         steps_per_update: hold the rate for this many steps: 1 decays at each step, an epoch's number of
             steps decays once per epoch, as the authors' release does.
+        final: f.
     """
 
-    def __init__(self, peak: float | np.ndarray, total_steps: int, warmup_steps: int = 0, steps_per_update: int = 1):
+    def __init__(
+        self,
+        peak: float | np.ndarray,
+        total_steps: int,
+        warmup_steps: int = 0,
+        steps_per_update: int = 1,
+        final: float = 0.0,
+    ):
         self.peak = peak
         self.total_steps = total_steps
         self.warmup_steps = warmup_steps
         self.steps_per_update = steps_per_update
+        self.final = final
 
     def __call__(self, step) -> tf.Tensor:
         """The learning rate of update number `step`, counted from 0; a scalar in floatx."""
@@ -41,6 +51,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         warmup = tf.cast(self.warmup_steps, dtype)
         progress = tf.clip_by_value((held - warmup) / max(1, self.total_steps - self.warmup_steps), 0.0, 1.0)
         cosine = self.peak * (1.0 + tf.cos(tf.constant(math.pi, dtype) * progress)) / 2.0
+        cosine = self.final * self.peak + (1.0 - self.final) * cosine if self.final else cosine
         now = tf.cast(step, dtype)
         return tf.where(now < warmup, self.peak * (now + 1.0) / (warmup + 1.0), cosine)
 

@@ -12,7 +12,9 @@ SIZES = ("imagenet", "cifar10", "cifar10_small", "shapes")
 class ReproduceConfig(Validated):
     """Which experiments, at what size."""
 
-    experiment: str = option("all", "Experiment of the paper; 'all': one after the other.", (*EXPERIMENTS, "all"))
+    experiment: str = option(
+        "all", "Experiment of the paper; 'all': one after the other, but for table4.", (*EXPERIMENTS, "all")
+    )
     size: str = option("cifar10_small", "Size of its runs: a flagfile of flags/recipes/size.", SIZES)
     seeds: int = option(1, "Runs of each row, with seeds from --seed on.")
     reference_seeds: int = option(

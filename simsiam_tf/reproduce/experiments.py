@@ -11,12 +11,16 @@ class Row(NamedTuple):
         label: what it is.
         claim: what it is to show; the keys of `verdicts.CLAIMS`.
         paper: the paper's linear top-1, percent; `None` where it gives none.
+        original: stem of the flagfile of flags/recipes/original that ImageNet needs besides; empty: none.
+        against: recipe of the row that this one is compared with; empty: the experiment's reference.
     """
 
     recipe: str
     label: str
     claim: str
     paper: float | None
+    original: str = ""
+    against: str = ""
 
 
 class Experiment(NamedTuple):
@@ -37,6 +41,26 @@ _BASELINE = Row("baseline", "baseline (predictor's rate decays)", "reference", 6
 _CONSTANT = Row("table1c_predictor_constant_lr", "SimSiam (predictor's rate constant)", "reference", 68.1)
 _NO_STOP = "fig2_no_stop_gradient"
 _IDENTITY = "table1a_predictor_identity"
+
+# Of Table 4: the method, its flagfiles of flags/recipes/original by number of epochs, and the paper's numbers.
+_TABLE4 = {
+    "simclr": ("SimCLR", ("simclr",) * 4, (66.5, 68.3, 69.8, 70.4)),
+    "mocov2": ("MoCo v2", ("mocov2",) * 4, (67.4, 69.9, 71.0, 72.2)),
+    "byol": ("BYOL", ("byol_100_epochs", "byol", "byol", "byol_800_epochs"), (66.5, 70.6, 73.2, 74.3)),
+    "swav": ("SwAV", ("swav",) * 4, (66.5, 69.1, 70.7, 71.8)),
+}
+
+
+def _of_table4(method, index=0, **changes):
+    name, originals, paper = _TABLE4[method]
+    epochs = (100, 200, 400, 800)[index]
+    row = Row(f"table4_{method}_epochs_{epochs}", f"{name}, {epochs} epochs x size", "learns", paper[index])
+    return row._replace(original=originals[index], **changes)
+
+
+_SIMCLR, _SWAV, _BYOL = (_of_table4(m, label=_TABLE4[m][0]) for m in ("simclr", "swav", "byol"))
+_OF_SIMCLR = {"original": "simclr", "against": _SIMCLR.recipe}
+_OF_SWAV = {"original": "swav", "against": _SWAV.recipe}
 
 EXPERIMENTS = {
     "fig2": Experiment(
@@ -112,6 +136,50 @@ EXPERIMENTS = {
             Row("sec52_alternation_epoch", "every epoch", "learns", 67.0),
             Row("sec52_eta_plain", "no predictor, no moving average", "collapses", None),
             Row("sec52_eta_momentum", "no predictor, moving average", "learns", 55.0),
+        ),
+    ),
+    "table4": Experiment(
+        "Methods (Sec. 6.1, Table 4)",
+        "table4_epochs_100",
+        (
+            *(
+                Row(f"table4_epochs_{n}", f"SimSiam, {n} epochs x size", "learns" if n > 100 else "reference", paper)
+                for n, paper in zip((100, 200, 400, 800), (68.1, 70.0, 70.8, 71.3), strict=True)
+            ),
+            *(_of_table4(method, i) for method in _TABLE4 for i in range(4)),
+        ),
+    ),
+    "sec62": Experiment(
+        "What the methods share (Sec. 6.2)",
+        _CONSTANT.recipe,
+        (
+            _CONSTANT._replace(label="SimSiam"),
+            _SIMCLR,
+            Row("sec62_simclr_predictor", "SimCLR, predictor", "no_better", 66.4, **_OF_SIMCLR),
+            Row("sec62_simclr_predictor_stop_gradient", "and stop-gradient", "no_better", 66.0, **_OF_SIMCLR),
+            _SWAV,
+            Row("sec62_swav_predictor", "SwAV, predictor", "no_better", 65.2, **_OF_SWAV),
+            Row("sec62_swav_no_stop_gradient", "SwAV, without stop-gradient", "unstable", None, **_OF_SWAV),
+            _BYOL,
+            Row(
+                "sec62_byol_no_momentum",
+                "BYOL without momentum encoder, predictor's rate x10",
+                "learns",
+                None,
+                "byol_100_epochs",
+                _BYOL.recipe,
+            ),
+        ),
+    ),
+    "appd": Experiment(
+        "Methods in SimSiam's CIFAR-10 setting (App. D)",
+        _CONSTANT.recipe,
+        (
+            _CONSTANT._replace(label="SimSiam", paper=91.8),
+            *(
+                _of_table4(method, label=_TABLE4[method][0], paper=91.1 if method == "simclr" else None)
+                for method in _TABLE4
+            ),
         ),
     ),
 }

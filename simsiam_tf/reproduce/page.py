@@ -47,10 +47,10 @@ def write(
         The page's text.
     """
     outcomes = {row.recipe: outcome(runs[row.recipe], probe) for row in experiment.rows}
-    reference = outcomes[experiment.reference]
     rows = []
     for row in experiment.rows:
         ours = outcomes[row.recipe]
+        reference = outcomes[row.against or experiment.reference]
         verdict = verdicts.judge(row.claim, ours, reference, list(outcomes.values()))
         claim = "" if row.claim == "reference" else verdicts.CLAIMS[row.claim].text
         where = [run.workdir.root.name for run in runs[row.recipe]]

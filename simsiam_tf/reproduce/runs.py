@@ -98,7 +98,9 @@ def plan(
     """
     planned: dict[str, list[Run]] = {}
     for row in rows:
-        files = (RECIPES / "paper" / f"{row.recipe}.flags", RECIPES / "size" / f"{size}.flags")
+        files = [RECIPES / "paper" / f"{row.recipe}.flags", RECIPES / "size" / f"{size}.flags"]
+        if row.original and size == "imagenet":
+            files.append(RECIPES / "original" / f"{row.original}.flags")
         missing = [str(file) for file in files if not file.exists()]
         if missing:
             raise UsageError(f"Reproducing needs a checkout of the project, with its recipes. Received: {missing[0]}.")

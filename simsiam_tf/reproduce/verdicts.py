@@ -125,6 +125,13 @@ def _as_good(ours, reference, rows):
     return ("within noise" if sign == 0 else sign > 0), text
 
 
+def _no_better(ours, reference, rows):
+    text, sign = _difference(ours, reference, rows)
+    if sign is None:
+        return (True if ours.top1 <= reference.top1 else "undecided"), text
+    return ("within noise" if sign == 0 else sign < 0), text
+
+
 def _learns(ours, reference, rows):
     text, _ = _difference(ours, reference, rows)
     shows = not has_collapsed(ours, reference) and ours.gain > reference.gain / 4
@@ -176,6 +183,7 @@ CLAIMS = {
     "collapses_to_a_point": Claim("collapses, z to one point", _collapses_to_a_point),
     "does_not_learn": Claim("the loss stays high, without collapse", _does_not_learn),
     "as_good": Claim("as good as the reference", _as_good),
+    "no_better": Claim("no better than without", _no_better),
     "learns": Claim("learns, without collapse", _learns),
     "learns_little": Claim("learns less, without collapse", _learns_little),
     "unstable": Claim("unstable or worse", _unstable),

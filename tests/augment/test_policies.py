@@ -23,7 +23,7 @@ def made_batch(views, images, size, epoch=1):
         draws = policies.crop_draws(policy, view_keys(5, tf.constant(epoch), index, i)).numpy()
         boxes = [policies.box(policy, d, *images.shape[1:3], size) for d in draws.tolist()]
         values["box"] = tf.constant(boxes, tf.float32)
-    return {"images": tf.constant(images)[:, None], "parameters": parameters, "index": index}
+    return {"images": (tf.constant(images),), "parameters": parameters, "index": index}
 
 
 @pytest.mark.host_xla
@@ -77,7 +77,7 @@ def test_byol_treats_its_views_differently():
 
 def test_every_policy_has_its_name_and_every_figure_its_flag():
     assert set(AUGMENTATIONS) == set(POLICIES)
-    figures = {field.name for field in dataclasses.fields(policies.Policy)} - {"centre_resize"}
+    figures = {field.name for field in dataclasses.fields(policies.Policy)} - {"centre_resize", "view_size"}
     assert {field.name for field in dataclasses.fields(AugmentConfig) if field.default is None} == figures
 
 
@@ -85,6 +85,13 @@ def test_a_figure_is_replaced_in_both_views_or_in_each():
     one, two = policies.resolve(AugmentConfig(augmentation="byol", gray_p=0.7, blur_p=(0.3, 0.4)))
     assert (one.gray_p, two.gray_p, one.blur_p, two.blur_p) == (0.7, 0.7, 0.3, 0.4)
     assert (one.solarize_p, two.solarize_p) == (0.0, 0.2)
+
+
+def test_small_views_are_treated_as_the_two_in_turn():
+    views = policies.resolve(AugmentConfig(augmentation="byol", small_views=3))
+    assert [view.side(224) for view in views] == [224, 224, 96, 96, 96]
+    assert [view.blur_p for view in views] == [1.0, 0.1, 1.0, 0.1, 1.0]
+    assert {(view.crop_min_scale, view.crop_max_scale) for view in views[2:]} == {(0.05, 0.14)}
 
 
 @pytest.mark.parametrize(
@@ -95,6 +102,7 @@ def test_a_figure_is_replaced_in_both_views_or_in_each():
         ({"crop_min_scale": 0.5, "crop_max_scale": 0.4}, "--crop_min_scale must not exceed --crop_max_scale, 0.4"),
         ({"blur_min_sigma": 3.0}, "--blur_min_sigma must not exceed --blur_max_sigma, 2. Received: 3"),
         ({"crop_min_aspect": 0.0}, "--crop_min_aspect must be positive"),
+        ({"small_view_size": 1.5}, "--small_view_size must be above 0 and at most 1. Received: 1.5"),
     ],
 )
 def test_impossible_figures_are_refused(figures, message):

@@ -53,7 +53,7 @@ def test_every_kind_of_image_becomes_rgb(photograph):
 
 def test_a_crop_is_pillow_s_crop_and_resize(photograph):
     boxes = [(10, 20, 300, 400), (100, 0, 60, 50)]
-    views = decoding.crop_views(decoding.open_image(encoded(photograph)), boxes, 64, [True, True])
+    views = decoding.crop_views(decoding.open_image(encoded(photograph)), boxes, [64, 64], [True, True])
     for view, (top, left, height, width) in zip(views, boxes, strict=True):
         part = photograph.crop((left, top, left + width, top + height))
         np.testing.assert_array_equal(view, part.resize((64, 64), Image.Resampling.BILINEAR))
@@ -61,7 +61,7 @@ def test_a_crop_is_pillow_s_crop_and_resize(photograph):
 
 def test_an_image_smaller_than_the_crop_is_enlarged(photograph):
     small = photograph.resize((9, 7))
-    views = decoding.crop_views(decoding.open_image(encoded(small)), [(0, 0, 7, 9)], 32, [True])
+    views = decoding.crop_views(decoding.open_image(encoded(small)), [(0, 0, 7, 9)], [32], [True])
     np.testing.assert_array_equal(views[0], small.resize((32, 32), Image.Resampling.BILINEAR))
 
 
@@ -71,11 +71,11 @@ def test_a_large_jpeg_loses_only_detail_that_its_views_do_not_show(photograph, r
     data = encoded(photograph, "JPEG", quality=90)
     boxes = [(0, 0, 600, 800), (31, 65, 401, 533)]
     image = decoding.open_image(data)
-    views = decoding.crop_views(image, boxes, 32, [True, True])
+    views = decoding.crop_views(image, boxes, [32, 32], [True, True])
     assert image.size[0] < 800, "nothing was left out"
     whole = decoding.open_image(data)
     whole.load()
-    exact = decoding.crop_views(whole, boxes, 32, [True, True])
+    exact = decoding.crop_views(whole, boxes, [32, 32], [True, True])
     assert np.abs(np.stack(views).astype(float) - np.stack(exact)).mean() < 0.75
 
 
@@ -90,4 +90,4 @@ def test_a_truncated_image_raises(photograph, form):
     data = encoded(photograph, form)
     image = decoding.open_image(data[: len(data) // 2])
     with pytest.raises(OSError, match="truncated"):
-        decoding.crop_views(image, [(0, 0, 600, 800)], 32, [True])
+        decoding.crop_views(image, [(0, 0, 600, 800)], [32], [True])

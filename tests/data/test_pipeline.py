@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from simsiam_tf.augment.policies import POLICIES, make_views
+from simsiam_tf.augment.config import AugmentConfig
+from simsiam_tf.augment.policies import POLICIES, make_views, resolve
 from simsiam_tf.data.bad_images import BadImages, Report
 from simsiam_tf.data.config import DataConfig
 from simsiam_tf.data.pipeline import Order, evaluation_dataset, pretraining_dataset, views_of, with_views
@@ -107,6 +108,27 @@ def test_views_made_on_the_device_are_those_made_on_the_host(kind, request):
         halves = [step(tf.nest.map_structure(operator.itemgetter(part), on_device))["views"] for part in HALVES]
         for x, y in zip(whole, zip(*halves, strict=True), strict=True):
             np.testing.assert_array_equal(x, np.concatenate(y))
+
+
+@pytest.mark.host_xla
+@pytest.mark.parametrize("on_device", [False, True])
+@pytest.mark.parametrize("kind", ["source", "files"])
+def test_small_views_stand_beside_the_two_and_leave_them_as_they_are(kind, on_device, request):
+    source, order = request.getfixturevalue(kind), Order(48, 8, 1)
+    all_views = resolve(AugmentConfig(small_views=3, small_view_size=0.5))
+
+    def first(views):
+        dataset = pretraining_dataset(source, order, views, 10, Share(8), 0, 1)
+        if on_device:
+            return tf.function(functools.partial(make_views, views, 10), jit_compile=True)(next(iter(dataset)))["views"]
+        return next(iter(with_views(dataset, views, 10)))["views"]
+
+    together = first(all_views)
+    assert [view.shape[1] for view in together] == [10, 10, 5, 5, 5]
+    for x, y in zip(together[:2], first(all_views[:2]), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-5)
+    small = [view.numpy() for view in together[2:]]
+    assert all(np.abs(small[i] - small[j]).max() > 0.1 for i, j in ((0, 1), (0, 2), (1, 2)))
 
 
 def test_hosts_and_replicas_share_each_global_batch_without_overlap(source):

@@ -5,15 +5,48 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf import SGD, resnet18
+from simsiam_tf import SGD
+from simsiam_tf.augment.policies import POLICIES
+from simsiam_tf.data.config import DataConfig
+from simsiam_tf.data.pipeline import Order, pretraining_dataset, with_views
+from simsiam_tf.data.sources import open_source
+from simsiam_tf.distribute import Share
+from simsiam_tf.evaluation.metrics import effective_rank, spectrum
 from simsiam_tf.methods import METHODS
 from simsiam_tf.methods.base import as_batch
+from simsiam_tf.model_config import DEFAULTS
+from simsiam_tf.normalization import BatchNormalization
+
+# Of the settings that a method has, those that make it small.
+TINY = {
+    "projector_dim": 32,
+    "projector_layers": 2,
+    "projector_hidden_dim": 0,
+    "predictor_dim": 8,
+    "num_prototypes": 12,
+    "queue_size": 64,
+    "temperature": 0.1,
+    "freeze_prototypes_epochs": 0,
+    "queue_from_epoch": 0,
+    "steps_per_epoch": 4,
+    "epochs": 4,
+}
+
+
+def tiny_backbone() -> keras.Model:
+    """Two convolutions with the batch norm that replicas share: a ResNet's takes a minute to trace on two of them."""
+    x = inputs = keras.Input((None, None, 3))
+    for i, width in enumerate((16, 32), 1):
+        x = keras.layers.Conv2D(width, 3, 2, "same", use_bias=False, name=f"conv{i}")(x)
+        x = keras.layers.ReLU(name=f"relu{i}")(BatchNormalization(name=f"bn{i}")(x))
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D(name="pool")(x), name="backbone")
 
 
 def make(method: str, **kwargs):
     keras.utils.set_random_seed(0)
-    backbone = resnet18(cifar_stem=True, width=0.125)
-    model = METHODS[method](backbone, projector_dim=32, projector_layers=2, predictor_dim=8, **kwargs)
+    backbone = tiny_backbone()
+    known = {*DEFAULTS[method], "steps_per_epoch", "epochs"}
+    model = METHODS[method](backbone, **{name: value for name, value in TINY.items() if name in known} | kwargs)
     model.compile(SGD(0.05), jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     return model
@@ -39,13 +72,50 @@ def test_all_variables_exist_once_it_is_constructed(method, rng):
     assert len(set(paths)) == len(paths)
 
 
+def test_norms_and_biases_are_found_by_their_role(method):
+    """Everything that is trained besides is a matrix, or a convolution's kernel."""
+    model = make(method)
+    found = {id(v) for v in model.norms_and_biases}
+    for variable in model.trainable_variables:
+        assert (id(variable) in found) == (len(variable.shape) == 1), variable.path
+
+
 def test_a_few_steps_lower_the_loss(method, rng):
     model, views = make(method), make_views(rng)
     step, losses = tf.function(model.train_step, autograph=False), []
+    queue = getattr(model, "queue", None)
+    if queue is not None:
+        for seed in (1, 2):  # fills it with other images, as a larger data set does
+            model.compute_ssl_loss({"views": make_views(np.random.default_rng(seed))}, training=True)
+        others = queue.numpy()
     for _ in range(12):
         model.reset_metrics()
+        if queue is not None:
+            queue.assign(others)
         losses.append(float(step(views)["loss"]))
     assert losses[-1] < losses[0] - 0.2
+
+
+@pytest.fixture(scope="module")
+def batches_of_shapes():
+    """60 steps on the built-in data set, as a run sees them."""
+    source = open_source(DataConfig(dataset="shapes", max_examples=256), "train")
+    views = POLICIES["simsiam_cifar"]
+    dataset = pretraining_dataset(source, Order(256, 64, seed=0), views, 32, Share(64), 0, 60)
+    return list(with_views(dataset, views, 32))
+
+
+def test_a_short_run_on_shapes_does_not_collapse(method, batches_of_shapes):
+    model = make(method)
+    step, stds = tf.function(model.train_step, autograph=False), []
+    for batch in batches_of_shapes:
+        model.reset_metrics()
+        logs = step(batch)
+        stds.append(float(logs["z_std_scaled"]))
+    assert np.isfinite(float(logs["loss"]))
+    assert np.mean(stds[-10:]) > 0.5
+    features = np.concatenate([model.backbone(view) for view in batches_of_shapes[0]["views"]])
+    assert effective_rank(spectrum(features)) > 2
 
 
 def test_one_replica_equals_two(method, rng, two_replicas, float64):
@@ -76,7 +146,7 @@ def test_an_online_probe_learns_and_leaves_the_method_as_it_is(method, rng):
     alone, beside = make(method), make(method, online_probe_classes=3)
     for model in (alone, beside):
         step = tf.function(model.train_step, autograph=False)
-        for _ in range(12):
+        for _ in range(40):
             model.reset_metrics()
             logs = step(batch)
     bits = {v.path: v.numpy() for v in [*beside.variables, *beside.optimizer.variables]}
@@ -93,7 +163,15 @@ def test_parts_of_a_batch_add_up_on_one_replica_and_on_two(method, rng, two_repl
     by_hand = make(method)
     before = [v.numpy() for v in by_hand.trainable_variables]
     parts = [by_hand.loss_gradients(half) for half in halves]
-    moved = [v.numpy() for v in by_hand.non_trainable_variables]
+    rate, decay = 0.05, by_hand.optimizer.l2
+    expected = [
+        start - rate * ((first + second) / 2 + decay * start)
+        for start, first, second in zip(before, *parts, strict=True)
+    ]
+    for variable, value in zip(by_hand.trainable_variables, expected, strict=True):
+        variable.assign(value)
+    by_hand.optimizer.iterations.assign_add(1)
+    by_hand.after_step()
 
     def train(strategy, replicas):
         with strategy.scope():
@@ -113,12 +191,9 @@ def test_parts_of_a_batch_add_up_on_one_replica_and_on_two(method, rng, two_repl
         return model
 
     for model in (train(tf.distribute.OneDeviceStrategy("/cpu:0"), 1), train(two_replicas, 2)):
-        rate, decay = 0.05, model.optimizer.l2
-        for variable, start, first, second in zip(model.trainable_variables, before, *parts, strict=True):
-            expected = start - rate * ((first + second) / 2 + decay * start)
-            np.testing.assert_allclose(variable.numpy(), expected, atol=1e-12, err_msg=variable.path)
-        for variable, value in zip(model.non_trainable_variables, moved, strict=True):
-            np.testing.assert_allclose(variable.numpy(), value, atol=1e-12, err_msg=variable.path)
+        assert len(model.variables) == len(by_hand.variables)
+        for variable, value in zip(model.variables, by_hand.variables, strict=True):
+            np.testing.assert_allclose(variable.numpy(), value.numpy(), atol=1e-12, err_msg=variable.path)
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

@@ -21,7 +21,7 @@ def test_batch_statistics_are_per_view(rng):
     """Views of different brightness: statistics over both together would give other moving means."""
     model, (x1, x2) = make("simsiam"), make_views(rng)
     model.compute_ssl_loss({"views": (x1, x2 + 3)}, training=True)
-    norm, conv = model.backbone.stem_norm, model.backbone.stem_conv
+    norm, conv = (model.backbone.get_layer(name) for name in ("bn1", "conv1"))
     mean1, mean2 = (tf.reduce_mean(conv(x), [0, 1, 2]) for x in (x1, x2 + 3))
     np.testing.assert_allclose(norm.moving_mean, 0.9 * 0.1 * mean1 + 0.1 * mean2, atol=1e-5)
 
@@ -131,7 +131,7 @@ def test_moving_targets_hold_the_other_view_as_their_newest_part(rng):
 
 
 def test_the_first_moving_targets_are_of_the_untrained_network(rng):
-    model = make("simsiam", predictor="identity", eta_momentum=0.8, eta_first_steps=3)
+    model = make("simsiam", predictor="identity", eta_momentum=0.8, steps_per_epoch=3)
     model.make_table(model.table_shape(20, 16))
     batch = {"views": make_views(rng), "index": tf.constant(rng.permutation(20)[:16])}
     model.look_ahead(batch)

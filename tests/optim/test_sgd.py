@@ -42,6 +42,25 @@ def test_schedule_warms_up_then_decays_to_zero(float64):
     assert rates[10] == pytest.approx(0, abs=1e-15)
 
 
+def test_lars_excludes_variables_from_adaptation_and_decay(float64):
+    adapted, excluded = (keras.Variable([3.0, 4.0], name=name) for name in ("kernel", "bias"))
+    optimizer = LARS(0.5, weight_decay=0.1, excluded=[excluded])
+    optimizer.build([adapted, excluded])
+    gradient = tf.constant([0.0, 1.0], tf.float64)
+    optimizer.apply([gradient, gradient])
+    scale = 1e-3 * 5 / (1 + 0.1 * 5)
+    np.testing.assert_allclose(adapted.numpy(), [3 - 0.5 * scale * 0.3, 4 - 0.5 * scale * 1.4], atol=1e-9)
+    np.testing.assert_allclose(excluded.numpy(), [3.0, 3.5], atol=1e-15)
+
+
+def test_schedule_can_end_above_zero(float64):
+    rate = WarmupCosine(2.0, total_steps=10, warmup_steps=2, final=0.1)
+    assert float(rate(0)) == pytest.approx(2 / 3)
+    assert float(rate(2)) == pytest.approx(2.0)
+    assert float(rate(6)) == pytest.approx(1.1)
+    assert float(rate(10)) == pytest.approx(0.2)
+
+
 def test_schedule_can_hold_the_rate_for_an_epoch(float64):
     schedule = WarmupCosine(1.0, 30, steps_per_update=10)
     rates = [float(schedule(step)) for step in range(30)]

@@ -1,0 +1,44 @@
+"""InfoNCE against a queue of keys, MoCo's loss (He et al. 2020, Eq. 1)."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from simsiam_tf.losses.simsiam import normalize
+
+
+def info_nce(query: tf.Tensor, key: tf.Tensor, queue: tf.Tensor, temperature: float = 0.2) -> tf.Tensor:
+    """-log exp(q . k+ / T) / (exp(q . k+ / T) + sum exp(q . k- / T)) of each image (MoCo, Eq. 1).
+
+    Args:
+        query: q, the encoder's outputs of one view, `[B, d]`.
+        key: k+, the momentum encoder's of the other view, `[B, d]`; constants.
+        queue: k-, keys of earlier batches, of length 1, `[K, d]`; constants.
+        temperature: T.
+
+    Returns:
+        `[B]`, positive.
+    """
+    q, k = normalize(query), tf.stop_gradient(normalize(key))
+    positive = tf.reduce_sum(q * k, axis=1, keepdims=True)  # [B, 1]
+    negative = tf.matmul(q, tf.stop_gradient(tf.cast(queue, q.dtype)), transpose_b=True)  # [B, K]
+    logits = tf.concat([positive, negative], axis=1) / temperature
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.zeros(tf.shape(q)[0], tf.int32), logits)
+
+
+def mocov2_loss(
+    queries: Sequence[tf.Tensor], keys: Sequence[tf.Tensor], queue: tf.Tensor, temperature: float = 0.2
+) -> tf.Tensor:
+    """The symmetric loss of the paper's improved MoCo v2 (Sec. 6.1): each view's query meets the other view's key.
+
+    Args:
+        queries: of view 1 and of view 2, `[B, d]`.
+        keys: likewise, of the momentum encoder.
+        queue: as for `info_nce`.
+        temperature: likewise.
+
+    Returns:
+        `[B]`, positive.
+    """
+    both = [info_nce(query, key, queue, temperature) for query, key in zip(queries, reversed(keys), strict=True)]
+    return tf.add_n(both) / 2.0

@@ -1,0 +1,73 @@
+"""MoCo v2 (He et al. 2020, Chen et al. 2020), with the symmetric loss of the paper's Sec. 6.1."""
+
+import keras
+import tensorflow as tf
+
+from simsiam_tf import distribute
+from simsiam_tf.backbones import feature_dim
+from simsiam_tf.heads import make_projector
+from simsiam_tf.losses.mocov2 import mocov2_loss
+from simsiam_tf.losses.simsiam import normalize
+from simsiam_tf.methods.base import SSLModel
+from simsiam_tf.momentum import MomentumEncoder, momentum_at
+from simsiam_tf.normalization import each_view
+
+
+class MoCoV2(SSLModel):
+    """Two views, one encoder, its momentum encoder, and keys of earlier batches as negatives.
+
+    MoCo shuffles images over devices so that batch norm tells a query nothing of its key; here batch norm is
+    synchronised over them, which has the same end.
+
+    Args:
+        backbone: a built `keras.Model` from images `[B, H, W, 3]` to features `[B, D]`.
+        projector_dim: d of queries and keys.
+        projector_layers: dense layers of the projector.
+        projector_hidden_dim: width of the projector's hidden layers; 0: D.
+        bn_placement: where the projector has batch norm: `none` in MoCo v2.
+        temperature: T.
+        ema_momentum: m of the momentum encoder.
+        ema_schedule: `constant`, or `cosine` to 1.
+        queue_size: K, the keys that are kept, those of both views.
+    """
+
+    def __init__(
+        self,
+        backbone: keras.Model,
+        projector_dim: int = 128,
+        projector_layers: int = 2,
+        projector_hidden_dim: int = 0,
+        bn_placement: str = "none",
+        temperature: float = 0.2,
+        ema_momentum: float = 0.999,
+        ema_schedule: str = "constant",
+        queue_size: int = 65536,
+        **kwargs,
+    ):
+        super().__init__(backbone, **kwargs)
+        self.projector = make_projector(
+            feature_dim(backbone), projector_dim, projector_layers, projector_hidden_dim, bn_placement
+        )
+        self.momentum_encoder = MomentumEncoder([self.backbone, self.projector])
+        # Begins with random directions, as MoCo's does.
+        self.queue = self.add_weight(
+            (queue_size, projector_dim), "random_normal", trainable=False, name="queue", **distribute.SAME_EVERYWHERE
+        )
+        self.queue.assign(normalize(tf.convert_to_tensor(self.queue)))
+        self.temperature, self.ema = temperature, (ema_momentum, self.total_steps, ema_schedule)
+        self.build()
+
+    def compute_ssl_loss(self, batch, training):
+        q = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
+        k = self.momentum_encoder(batch["views"], training=training)  # [B, d] each
+        loss = tf.reduce_mean(mocov2_loss(q, k, tf.convert_to_tensor(self.queue), self.temperature))
+        if training:
+            # The newest first; those of every replica, so that all have the same queue.
+            newest = distribute.all_gather(tf.cast(tf.concat([normalize(view) for view in k], 1), self.queue.dtype))
+            newest = tf.reshape(newest, [-1, self.queue.shape[1]])  # [2 G, d]
+            self.queue.assign(tf.concat([newest, self.queue], axis=0)[: self.queue.shape[0]])
+        return loss, self.logs(q)
+
+    def after_step(self):
+        momentum = momentum_at(self.optimizer.iterations - 1, *self.ema)
+        self.momentum_encoder.follow([self.backbone, self.projector], momentum)

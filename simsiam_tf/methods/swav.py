@@ -1,0 +1,119 @@
+"""SwAV (Caron et al. 2020), with the prototypes and the variants of the paper's Sec. 6.2."""
+
+import keras
+import tensorflow as tf
+
+from simsiam_tf import distribute
+from simsiam_tf.backbones import feature_dim
+from simsiam_tf.heads import make_predictor, make_projector, make_prototypes
+from simsiam_tf.losses.simsiam import normalize
+from simsiam_tf.losses.swav import sinkhorn, swapped_prediction
+from simsiam_tf.methods.base import SSLModel
+from simsiam_tf.normalization import each_view
+from simsiam_tf.settings import check
+
+
+class SwAV(SSLModel):
+    """Two views, one encoder; each view predicts the other's assignment to prototypes, which all share out evenly.
+
+    Views beyond the first two, of any size (multi-crop), predict both assignments and have none themselves.
+
+    Args:
+        backbone: a built `keras.Model` from images `[B, H, W, 3]` to features `[B, D]`.
+        projector_dim: d of z.
+        projector_layers: dense layers of the projector: 3 in the paper's Table 4, 2 in SwAV.
+        projector_hidden_dim: width of the projector's hidden layers; 0: D.
+        bn_placement: where the heads have batch norm; see `make_projector`.
+        predictor: `identity`, or `mlp` (Sec. 6.2).
+        predictor_dim: width of the predictor's hidden layer.
+        stop_gradient: treat codes as constants; without it, end to end, Sec. 6.2 has it diverge.
+        temperature: T of the predicted assignments.
+        num_prototypes: K.
+        prototype_norm: `gradient`: normalised in the loss; `outside`: set to length 1 after each step.
+        freeze_prototypes_epochs: whole epochs before the prototypes are trained.
+        sinkhorn_epsilon: of the codes.
+        sinkhorn_iterations: of the codes.
+        queue_size: z of earlier batches, of each view, that codes are computed with; 0: none.
+        queue_from_epoch: whole epochs before they are.
+    """
+
+    def __init__(
+        self,
+        backbone: keras.Model,
+        projector_dim: int = 128,
+        projector_layers: int = 3,
+        projector_hidden_dim: int = 0,
+        bn_placement: str = "hidden",
+        predictor: str = "identity",
+        predictor_dim: int = 32,
+        stop_gradient: bool = True,
+        temperature: float = 0.1,
+        num_prototypes: int = 3000,
+        prototype_norm: str = "gradient",
+        freeze_prototypes_epochs: int = 1,
+        sinkhorn_epsilon: float = 0.05,
+        sinkhorn_iterations: int = 3,
+        queue_size: int = 0,
+        queue_from_epoch: int = 15,
+        **kwargs,
+    ):
+        super().__init__(backbone, **kwargs)
+        self.projector = make_projector(
+            feature_dim(backbone), projector_dim, projector_layers, projector_hidden_dim, bn_placement
+        )
+        self.predictor = make_predictor(projector_dim, predictor_dim, bn_placement, predictor)
+        self.prototypes = make_prototypes(projector_dim, num_prototypes)
+        self.temperature, self.stop_gradient = temperature, stop_gradient
+        self.sinkhorn = {"epsilon": sinkhorn_epsilon, "iterations": sinkhorn_iterations}
+        self.trained_from = freeze_prototypes_epochs * self.steps_per_epoch
+        self.normalized_outside = prototype_norm == "outside"
+        if self.normalized_outside:
+            _to_length_1(self.prototypes.kernel)
+        self.queue, self.queue_from = None, queue_from_epoch * self.steps_per_epoch
+        if queue_size:
+            replicas = distribute.num_replicas()
+            check(queue_size % replicas == 0, f"--queue_size must be a multiple of {replicas} replicas.", queue_size)
+            shape = (queue_size, 2, projector_dim)
+            self.queue = self.add_weight(shape, "zeros", trainable=False, name="queue", **distribute.SAME_EVERYWHERE)
+        self.build()
+
+    def compute_ssl_loss(self, batch, training):
+        of_all = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
+        p = each_view(self.predictor, of_all, training)  # z itself but for the variants of Sec. 6.2
+        z, c = of_all[:2], self._prototypes()
+        codes = [self._codes(normalize(view), i, c) for i, view in enumerate(z)]
+        predictions = [tf.matmul(normalize(view), c) for view in p]
+        loss = swapped_prediction(predictions, codes, self.temperature, self.stop_gradient)
+        if training and self.queue is not None:
+            newest = tf.stack([normalize(view) for view in z], axis=1)  # [B, 2, d]
+            newest = tf.cast(distribute.all_gather(tf.stop_gradient(newest)), self.queue.dtype)
+            self.queue.assign(tf.concat([newest, self.queue], axis=0)[: self.queue.shape[0]])
+        return tf.reduce_mean(loss), self.logs(z)
+
+    def _prototypes(self):
+        """c, of length 1 each: `[d, K]`."""
+        c = tf.convert_to_tensor(self.prototypes.kernel)
+        c = tf.where(self.optimizer.iterations < self.trained_from, tf.stop_gradient(c), c)
+        return c if self.normalized_outside else tf.transpose(normalize(tf.transpose(c)))
+
+    def _codes(self, z, view, c):
+        """q of one view's z, of length 1, `[B, d]`: assignments to prototypes, `[B, K]`."""
+        options = {**self.sinkhorn, "all_sum": distribute.all_reduce_sum}
+        if self.queue is None:
+            return sinkhorn(tf.matmul(z, c), **options)
+        # Each replica brings its share of the queue; the rows that have been filled by then count.
+        shares = tf.reshape(self.queue[:, view], [-1, distribute.num_replicas(), z.shape[1]])
+        earlier = tf.cast(shares[:, distribute.replica_id()], z.dtype)
+        used = tf.reduce_any(earlier != 0, axis=1) & (self.optimizer.iterations >= self.queue_from)
+        weights = tf.concat([tf.ones_like(z[:, 0]), tf.cast(used, z.dtype)], axis=0)
+        q = sinkhorn(tf.matmul(tf.concat([z, earlier], axis=0), c), weights=weights, **options)
+        return q[: tf.shape(z)[0]]
+
+    def after_step(self):
+        if self.normalized_outside:
+            kernel = self.prototypes.kernel
+            distribute.update_each([kernel], lambda c, *_: _to_length_1(c), [kernel], 0.0)
+
+
+def _to_length_1(kernel):
+    kernel.assign(tf.transpose(normalize(tf.transpose(tf.convert_to_tensor(kernel)))))

@@ -1,0 +1,81 @@
+"""The momentum encoder of MoCo and BYOL: a copy of the encoder whose weights follow the encoder's slowly."""
+
+import math
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from simsiam_tf import distribute
+from simsiam_tf.normalization import each_view
+
+
+class MomentumEncoder(keras.Model):
+    """f with weights xi <- m xi + (1 - m) theta (MoCo Eq. 2, BYOL Sec. 3.1), never trained by gradient.
+
+    In training mode its batch norms normalise by the batch, and their moving statistics are of what they themselves
+    see; only what the encoder trains is averaged.
+
+    Args:
+        networks: what the encoder applies to a view one after another: the backbone, the projector.
+    """
+
+    def __init__(self, networks: Sequence[keras.Model], **kwargs):
+        super().__init__(name="momentum_encoder", **kwargs)
+        self.networks = [_copy(network) for network in networks]
+        self.built = True
+
+    def call(self, views, training=False):
+        """z of each view: `[B, H, W, 3]` to `[B, d]` each, constants."""
+        for network in self.networks:
+            views = each_view(network, views, training)
+        return tuple(tf.stop_gradient(z) for z in views)
+
+    def follow(self, networks: Sequence[keras.Model], momentum: tf.Tensor | float) -> None:
+        """Moves the weights towards the encoder's.
+
+        Args:
+            networks: the encoder's, of which these are copies.
+            momentum: m, weight of the old ones.
+        """
+        theta = [v for network in networks for v in network.variables]
+        xi = [v for network in self.networks for v in network.variables]
+        pairs = [pair for pair in zip(theta, xi, strict=True) if pair[0].trainable]
+
+        def move(old, new, m):
+            m = tf.cast(m, old.dtype)
+            old.assign(m * old + (1.0 - m) * new)
+
+        distribute.update_each([old for _, old in pairs], move, [new for new, _ in pairs], momentum)
+
+
+def _copy(network):
+    """The same network with the same weights, variables of its own."""
+    with keras.name_scope("momentum_encoder"):  # for paths of its own, whatever the layers are called
+        copy = type(network).from_config(network.get_config())
+        if not copy.built:
+            copy.build(network.input_shape)
+    for variable, value in zip(copy.variables, network.variables, strict=True):
+        variable.assign(value)
+        variable.trainable = False  # not the layers: Keras' own batch norm would take that for inference mode
+    return copy
+
+
+def momentum_at(step: tf.Tensor, first: float, total_steps: int, schedule: str = "constant") -> tf.Tensor:
+    """m of a step: constant, or 1 - (1 - first) (cos(pi k / K) + 1) / 2, which ends at 1 (BYOL, Sec. 3.3).
+
+    Args:
+        step: k, counted from 0.
+        first: m of the first step.
+        total_steps: K, of the whole run.
+        schedule: `constant` or `cosine`.
+
+    Returns:
+        A scalar in floatx.
+    """
+    dtype = keras.config.floatx()
+    first = tf.constant(first, dtype)
+    if schedule == "constant":
+        return first
+    progress = tf.minimum(tf.cast(step, dtype) / max(1, total_steps), 1.0)
+    return 1.0 - (1.0 - first) * (tf.cos(tf.constant(math.pi, dtype) * progress) + 1.0) / 2.0
