@@ -98,6 +98,10 @@ def test_a_size_multiplies():
     assert (config.data.global_batch_size, config.run.epochs, config.optimizer.warmup_epochs) == (256, 5, 0.5)
     assert (config.model.projector_dim, config.model.predictor_dim) == (512, 128)
     assert config.recipe == "table2_batch_1024+cifar10_small"
+    model = config_of(PAPER / "table4_mocov2_epochs_100.flags", f"--flagfile={SIZES / 'cifar10_small.flags'}").model
+    assert (model.queue_size, model.projector_dim) == (4096, 32)
+    model = config_of(PAPER / "table4_swav_epochs_100.flags", f"--flagfile={SIZES / 'cifar10_small.flags'}").model
+    assert (model.queue_size, model.num_prototypes) == (0, 750)
 
 
 def test_every_row_of_an_experiment_has_its_recipe_and_a_reference():

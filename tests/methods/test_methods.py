@@ -105,17 +105,33 @@ def batches_of_shapes():
     return list(with_views(dataset, views, 32))
 
 
-def test_a_short_run_on_shapes_does_not_collapse(method, batches_of_shapes):
-    model = make(method)
+def short_run(model, batches):
+    """The standard deviation of z in the last steps, and the last loss."""
     step, stds = tf.function(model.train_step, autograph=False), []
-    for batch in batches_of_shapes:
+    for batch in batches:
         model.reset_metrics()
         logs = step(batch)
         stds.append(float(logs["z_std_scaled"]))
-    assert np.isfinite(float(logs["loss"]))
-    assert np.mean(stds[-10:]) > 0.5
+    return np.mean(stds[-10:]), float(logs["loss"])
+
+
+COLLAPSED_STD = 2 / 64**0.5  # where batch statistics leave a collapse of batches of 64
+
+
+def test_a_short_run_on_shapes_does_not_collapse(method, batches_of_shapes):
+    model = make(method)
+    std, loss = short_run(model, batches_of_shapes)
+    assert np.isfinite(loss)
+    assert std > COLLAPSED_STD
     features = np.concatenate([model.backbone(view) for view in batches_of_shapes[0]["views"]])
-    assert effective_rank(spectrum(features)) > 2
+    assert effective_rank(spectrum(features)) > 5
+
+
+def test_a_short_run_is_long_enough_for_a_collapse(batches_of_shapes):
+    """BYOL without its momentum encoder and its predictor."""
+    std, loss = short_run(make("byol", ema_momentum=0.0, predictor="identity"), batches_of_shapes)
+    assert std < COLLAPSED_STD
+    assert loss < 0.1
 
 
 def test_one_replica_equals_two(method, rng, two_replicas, float64):

@@ -46,6 +46,30 @@ def test_rows_with_the_same_settings_share_their_runs(plan, tmp_path):
     assert not plan(EXPERIMENTS["sec45"], extra=("--sgd_momentum=0.8",))["table1c_predictor_constant_lr"][0].is_done
 
 
+def test_a_method_s_own_settings_are_those_of_imagenet_alone(tmp_path):
+    rows = [row for row in EXPERIMENTS["table4"].rows if row.recipe == "table4_simclr_epochs_100"]
+    configs = {}
+    for size in ("imagenet", "cifar10"):
+        folders = runs.Folders(tmp_path)
+        made = runs.plan(rows, lambda _: [0], size, [], folders, definitions.training_config_of)
+        configs[size] = made[rows[0].recipe][0].config
+    big, small = configs["imagenet"], configs["cifar10"]
+    assert (big.optimizer.optimizer, big.data.global_batch_size, big.augment.augmentation) == ("lars", 4096, "simclr")
+    assert (small.optimizer.optimizer, small.data.global_batch_size) == ("sgd", 512)  # App. D: as SimSiam
+    assert (big.run.epochs, small.run.epochs) == (100, 800)
+
+
+def test_a_row_is_judged_against_the_row_that_it_names(plan, tmp_path):
+    sec62 = plan(EXPERIMENTS["sec62"])
+    for recipe, of_row in sec62.items():
+        pretend(of_row[0], top1={"table4_simclr_epochs_100": 50.0}.get(recipe, 45.0))
+    page.write(tmp_path, "sec62", EXPERIMENTS["sec62"], sec62, "none", [])
+    shown = {row["recipe"]: row["verdict"] for row in json.loads((tmp_path / "sec62.json").read_text())["rows"]}
+    assert shown["sec62_simclr_predictor"]["text"].startswith("-5.0 points")
+    assert shown["sec62_swav_predictor"]["text"].startswith("+0.0 points")
+    assert shown["sec62_simclr_predictor"]["shows"] == "yes"
+
+
 def test_rows_share_runs_before_the_first_is_there(plan, tmp_path):
     """As with --experiment=all, where everything is planned first."""
     folders = runs.Folders(tmp_path)
