@@ -39,7 +39,7 @@ def main() -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(contact_sheet(rows)).save(path)
     print(
-        f"Wrote {path}: {count} images of {source.name} in columns, and below each its two views in "
+        f"Wrote {path}: {count} images of {source.name} in columns, and below each its views in "
         f"{picture.num_epochs} epochs of --augmentation={augment.augmentation}."
     )
 
