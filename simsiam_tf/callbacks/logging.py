@@ -44,7 +44,8 @@ class HealthCheck(keras.callbacks.Callback):
     """
 
     # A healthy z_std_scaled is near 1. After a collapse batch norm leaves about 2 / sqrt(batch).
-    COLLAPSED_STD, COLLAPSED_LOSS = 0.5, -0.9
+    # Below POINT_STD all z point in one direction, whatever the loss is of.
+    COLLAPSED_STD, COLLAPSED_LOSS, POINT_STD = 0.5, -0.9, 0.1
 
     def __init__(self, advice: str = "lower --base_learning_rate or use --warmup_epochs"):
         super().__init__()
@@ -62,9 +63,9 @@ class HealthCheck(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         std, loss = logs.get("z_std_scaled", 1.0), logs["loss"]
-        if std < self.COLLAPSED_STD and loss < self.COLLAPSED_LOSS:
+        if (std < self.COLLAPSED_STD and loss < self.COLLAPSED_LOSS) or std < self.POINT_STD:
             print(
                 f"warning: epoch {epoch + 1}: the representations look collapsed: loss {loss:.3f} with "
                 f"z_std_scaled {std:.3f} (healthy: near 1). "
-                "Check the stop-gradient and the predictor (paper Sec. 4.1, 4.2)."
+                "Check what keeps them apart: stop-gradient, predictor, negatives (paper Sec. 4.1, 4.2, 6.2)."
             )

@@ -13,6 +13,8 @@ def test_a_collapse_is_said(capsys):
     assert capsys.readouterr().out == ""
     check.on_epoch_end(2, {"loss": -0.95, "z_std_scaled": 0.2})
     assert "epoch 3: the representations look collapsed" in capsys.readouterr().out
+    check.on_epoch_end(3, {"loss": 0.01, "z_std_scaled": 0.05})  # BYOL's loss, say
+    assert "epoch 4: the representations look collapsed" in capsys.readouterr().out
 
 
 def test_a_divergence_ends_the_run_with_advice():
