@@ -30,7 +30,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "stop_gradient": False,
         "temperature": 0.1,
     },
-    "mocov2": {  # MoCo, Sec. 3 and 4; MoCo v2, Sec. 3; BN, none in the head, is synchronised instead of shuffled
+    "mocov2": {  # MoCo, Sec. 3 and 4; MoCo v2, Sec. 3; BN is synchronised, not shuffled
         "projector_layers": 2,
         "projector_dim": 128,
         "projector_hidden_dim": 0,
@@ -151,7 +151,7 @@ class ModelConfig(Validated):
     queue_size: int = _own(
         "queue_size", "MoCo: keys of earlier batches that are negatives. SwAV: z of them that help to compute codes."
     )
-    queue_from_epoch: int = _own("queue_from_epoch", "Epochs before SwAV uses its queue.")
+    queue_from_epoch: float = _own("queue_from_epoch", "Epochs before SwAV uses its queue, times --epochs_scale.")
     num_prototypes: int = _own("num_prototypes", "K, SwAV's prototypes.")
     prototype_norm: str = _own(
         "prototype_norm",
@@ -159,7 +159,9 @@ class ModelConfig(Validated):
         "'outside' of it (SwAV).",
         ("gradient", "outside"),
     )
-    freeze_prototypes_epochs: int = _own("freeze_prototypes_epochs", "Epochs before the prototypes are trained.")
+    freeze_prototypes_epochs: float = _own(
+        "freeze_prototypes_epochs", "Epochs before the prototypes are trained, times --epochs_scale."
+    )
     sinkhorn_epsilon: float = _own("sinkhorn_epsilon", "Entropy of SwAV's codes: smaller is harder.")
     sinkhorn_iterations: int = _own("sinkhorn_iterations", "Iterations of Sinkhorn-Knopp for SwAV's codes.")
     redundancy_weight: float = _own("redundancy_weight", "lambda, the weight of correlations between channels.")

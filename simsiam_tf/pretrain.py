@@ -167,9 +167,10 @@ def _knn_protocol(config: Config, source: Source) -> KNNProtocol | None:
 def _resolved(config: Config, model: SSLModel, order: Order, replicas: int) -> dict:
     """What the settings came to."""
     peak = scaled_learning_rate(config.optimizer.base_learning_rate, order.global_batch_size)
+    trained = model.predictor is not None and model.predictor.trainable_variables
     return {
         "learning_rate": peak,
-        "predictor_learning_rate": None if model.predictor is None else peak * config.optimizer.predictor_lr_multiplier,
+        "predictor_learning_rate": peak * config.optimizer.predictor_lr_multiplier if trained else None,
         "steps_per_epoch": order.steps_per_epoch,
         "replicas": replicas,
         "training_images": order.num_examples,
@@ -239,7 +240,7 @@ def _online_records(config: Config, last: dict, at_the_end: dict, knn: KNNProtoc
             last[name],
             unit="percent",
             protocol=f"online linear probe, trained beside the method, on {source}",
-            optimizer="sgd",
+            optimizer=optimizer.optimizer,
             base_learning_rate=optimizer.base_learning_rate,
             learning_rate=scaled_learning_rate(optimizer.base_learning_rate, batch),
             weight_decay=optimizer.weight_decay,

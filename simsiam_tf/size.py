@@ -31,9 +31,14 @@ class SizeConfig(Validated):
         dims = ("projector_dim", "projector_hidden_dim", "predictor_dim", "num_prototypes")
         widths = {name: times(getattr(model, name), self.head_scale) for name in dims}
         widths["queue_size"] = times(model.queue_size, self.queue_scale)
+        lengths = {
+            name: getattr(model, name) * self.epochs_scale
+            for name in ("freeze_prototypes_epochs", "queue_from_epoch")
+            if getattr(model, name)
+        }
         return dataclasses.replace(
             config,
-            model=dataclasses.replace(model, **widths),
+            model=dataclasses.replace(model, **widths, **lengths),
             optimizer=dataclasses.replace(optimizer, warmup_epochs=optimizer.warmup_epochs * self.epochs_scale),
             data=dataclasses.replace(data, global_batch_size=times(data.global_batch_size, self.batch_scale, 2)),
             run=dataclasses.replace(run, epochs=times(run.epochs, self.epochs_scale)),

@@ -101,7 +101,7 @@ def test_a_size_multiplies():
     model = config_of(PAPER / "table4_mocov2_epochs_100.flags", f"--flagfile={SIZES / 'cifar10_small.flags'}").model
     assert (model.queue_size, model.projector_dim) == (4096, 32)
     model = config_of(PAPER / "table4_swav_epochs_100.flags", f"--flagfile={SIZES / 'cifar10_small.flags'}").model
-    assert (model.queue_size, model.num_prototypes) == (0, 750)
+    assert (model.queue_size, model.num_prototypes, model.freeze_prototypes_epochs) == (0, 750, 0.05)
 
 
 def test_every_row_of_an_experiment_has_its_recipe_and_a_reference():

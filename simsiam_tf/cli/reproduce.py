@@ -31,8 +31,10 @@ def main() -> None:
     names = [name for name in EXPERIMENTS if name != "table4"] if config.experiment == "all" else [config.experiment]
 
     def planned(experiment):
+        references = {experiment.reference, *(row.against for row in experiment.rows)}
+
         def seeds(row):
-            count = max(config.seeds, config.reference_seeds) if row.recipe == experiment.reference else config.seeds
+            count = max(config.seeds, config.reference_seeds) if row.recipe in references else config.seeds
             return range(seed, seed + count)
 
         return runs.plan(experiment.rows, seeds, config.size, extra, folders, definitions.training_config_of)

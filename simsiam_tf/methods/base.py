@@ -43,7 +43,7 @@ class SSLModel(keras.Model):
     ):
         super().__init__(**{"name": "method", **kwargs})  # the same each time: it is a part of variables' paths
         self.backbone = backbone
-        self.steps_per_epoch, self.total_steps = steps_per_epoch, steps_per_epoch * epochs
+        self.steps_per_epoch, self.epochs = steps_per_epoch, epochs
         self.online_probe = None
         names = ["loss", *self.log_names]
         if online_probe_classes:
@@ -87,6 +87,19 @@ class SSLModel(keras.Model):
         """The backbone's features of each view, `[B, D]`; noted in the batch, where the online probe finds them."""
         batch["features"] = each_view(self.backbone, batch["views"], training)
         return batch["features"]
+
+    def steps_of(self, epochs: float) -> int:
+        """Steps of a number of epochs, for settings that count in them.
+
+        Raises:
+            ValueError: if the length of an epoch is not known.
+        """
+        if epochs and not self.steps_per_epoch:
+            raise ValueError(
+                f"{type(self).__name__} has a setting that counts in epochs; give it steps_per_epoch and epochs. "
+                "Received: steps_per_epoch=0."
+            )
+        return round(epochs * self.steps_per_epoch)
 
     @staticmethod
     def logs(z: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -46,7 +46,8 @@ class BYOL(SSLModel):
         )
         self.predictor = make_predictor(projector_dim, predictor_dim, bn_placement, predictor)
         self.target = MomentumEncoder([self.backbone, self.projector]) if ema_momentum else None
-        self.ema = (ema_momentum, self.total_steps, ema_schedule)
+        total_steps = self.steps_of(self.epochs) if ema_momentum and ema_schedule == "cosine" else 0
+        self.ema = (ema_momentum, total_steps, ema_schedule)
         self.build()
 
     def compute_ssl_loss(self, batch, training):

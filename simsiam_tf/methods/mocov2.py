@@ -16,8 +16,8 @@ from simsiam_tf.normalization import each_view
 class MoCoV2(SSLModel):
     """Two views, one encoder, its momentum encoder, and keys of earlier batches as negatives.
 
-    MoCo shuffles images over devices so that batch norm tells a query nothing of its key; here batch norm is
-    synchronised over them, which has the same end.
+    MoCo shuffles images over devices so that batch norm tells a query nothing of its key. Here batch norm is
+    synchronised instead, which stops less: a query and its key share one batch's statistics, the queue's keys do not.
 
     Args:
         backbone: a built `keras.Model` from images `[B, H, W, 3]` to features `[B, D]`.
@@ -54,7 +54,8 @@ class MoCoV2(SSLModel):
             (queue_size, projector_dim), "random_normal", trainable=False, name="queue", **distribute.SAME_EVERYWHERE
         )
         self.queue.assign(normalize(tf.convert_to_tensor(self.queue)))
-        self.temperature, self.ema = temperature, (ema_momentum, self.total_steps, ema_schedule)
+        total_steps = self.steps_of(self.epochs) if ema_schedule == "cosine" else 0
+        self.temperature, self.ema = temperature, (ema_momentum, total_steps, ema_schedule)
         self.build()
 
     def compute_ssl_loss(self, batch, training):

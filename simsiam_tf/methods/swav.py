@@ -10,7 +10,6 @@ from simsiam_tf.losses.simsiam import normalize
 from simsiam_tf.losses.swav import sinkhorn, swapped_prediction
 from simsiam_tf.methods.base import SSLModel
 from simsiam_tf.normalization import each_view
-from simsiam_tf.settings import check
 
 
 class SwAV(SSLModel):
@@ -30,11 +29,11 @@ class SwAV(SSLModel):
         temperature: T of the predicted assignments.
         num_prototypes: K.
         prototype_norm: `gradient`: normalised in the loss; `outside`: set to length 1 after each step.
-        freeze_prototypes_epochs: whole epochs before the prototypes are trained.
+        freeze_prototypes_epochs: epochs before the prototypes are trained.
         sinkhorn_epsilon: of the codes.
         sinkhorn_iterations: of the codes.
         queue_size: z of earlier batches, of each view, that codes are computed with; 0: none.
-        queue_from_epoch: whole epochs before they are.
+        queue_from_epoch: epochs before they are.
     """
 
     def __init__(
@@ -50,11 +49,11 @@ class SwAV(SSLModel):
         temperature: float = 0.1,
         num_prototypes: int = 3000,
         prototype_norm: str = "gradient",
-        freeze_prototypes_epochs: int = 1,
+        freeze_prototypes_epochs: float = 1,
         sinkhorn_epsilon: float = 0.05,
         sinkhorn_iterations: int = 3,
         queue_size: int = 0,
-        queue_from_epoch: int = 15,
+        queue_from_epoch: float = 15,
         **kwargs,
     ):
         super().__init__(backbone, **kwargs)
@@ -65,14 +64,13 @@ class SwAV(SSLModel):
         self.prototypes = make_prototypes(projector_dim, num_prototypes)
         self.temperature, self.stop_gradient = temperature, stop_gradient
         self.sinkhorn = {"epsilon": sinkhorn_epsilon, "iterations": sinkhorn_iterations}
-        self.trained_from = freeze_prototypes_epochs * self.steps_per_epoch
+        self.trained_from = self.steps_of(freeze_prototypes_epochs)
         self.normalized_outside = prototype_norm == "outside"
         if self.normalized_outside:
             _to_length_1(self.prototypes.kernel)
-        self.queue, self.queue_from = None, queue_from_epoch * self.steps_per_epoch
+        self.queue = None
         if queue_size:
-            replicas = distribute.num_replicas()
-            check(queue_size % replicas == 0, f"--queue_size must be a multiple of {replicas} replicas.", queue_size)
+            self.queue_from = self.steps_of(queue_from_epoch)
             shape = (queue_size, 2, projector_dim)
             self.queue = self.add_weight(shape, "zeros", trainable=False, name="queue", **distribute.SAME_EVERYWHERE)
         self.build()
@@ -101,10 +99,10 @@ class SwAV(SSLModel):
         options = {**self.sinkhorn, "all_sum": distribute.all_reduce_sum}
         if self.queue is None:
             return sinkhorn(tf.matmul(z, c), **options)
-        # Each replica brings its share of the queue; the rows that have been filled by then count.
-        shares = tf.reshape(self.queue[:, view], [-1, distribute.num_replicas(), z.shape[1]])
-        earlier = tf.cast(shares[:, distribute.replica_id()], z.dtype)
-        used = tf.reduce_any(earlier != 0, axis=1) & (self.optimizer.iterations >= self.queue_from)
+        # The rows that have been filled by then count, and in the sums over replicas those of the first replica alone.
+        earlier = tf.cast(self.queue[:, view], z.dtype)
+        counts = (self.optimizer.iterations >= self.queue_from) & tf.equal(distribute.replica_id(), 0)
+        used = tf.reduce_any(earlier != 0, axis=1) & counts
         weights = tf.concat([tf.ones_like(z[:, 0]), tf.cast(used, z.dtype)], axis=0)
         q = sinkhorn(tf.matmul(tf.concat([z, earlier], axis=0), c), weights=weights, **options)
         return q[: tf.shape(z)[0]]

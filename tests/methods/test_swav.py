@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from simsiam_tf.losses.simsiam import normalize
 from simsiam_tf.losses.swav import sinkhorn, swapped_prediction
-from simsiam_tf.settings import UsageError
 from tests.methods.test_methods import make, make_views
 
 
@@ -83,9 +82,13 @@ def test_small_views_predict_both_codes_on_one_replica_and_on_two(rng, two_repli
     np.testing.assert_allclose(losses, expected, atol=1e-10)
 
 
-def test_a_queue_that_the_replicas_cannot_share_out_is_refused(two_replicas):
-    with two_replicas.scope(), pytest.raises(UsageError, match=r"must be a multiple of 2 replicas\. Received: 15"):
-        make("swav", queue_size=15)
+def test_settings_in_epochs_need_to_know_their_length():
+    with pytest.raises(ValueError, match=r"give it steps_per_epoch and epochs\. Received: steps_per_epoch=0"):
+        make("swav", freeze_prototypes_epochs=1, steps_per_epoch=0)
+    with pytest.raises(ValueError, match="BYOL has a setting that counts in epochs"):
+        make("byol", steps_per_epoch=0)
+    with pytest.raises(ValueError, match="SimSiam has a setting that counts in epochs"):
+        make("simsiam", alternation_steps="epoch", steps_per_epoch=0)
 
 
 def test_without_stop_gradient_codes_are_learned_through(rng):
