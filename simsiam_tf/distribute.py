@@ -54,21 +54,19 @@ def replica_id() -> tf.Tensor | int:
     return tf.distribute.get_replica_context().replica_id_in_sync_group if num_replicas() > 1 else 0
 
 
-def update_each(
-    variables: Sequence[keras.Variable], function: Callable, others: Sequence[keras.Variable], value: tf.Tensor
-) -> None:
-    """Calls `function(variable, other, value)`, which assigns, on each replica's own copies: nothing crosses replicas.
+def update_each(function: Callable, *variables: Sequence[keras.Variable], value: tf.Tensor | float = 0.0) -> None:
+    """Calls a function that assigns to a variable, on each replica's own copies: nothing crosses replicas.
 
     Args:
-        variables: that are assigned to.
-        function: of two tf.Variables and a tensor.
-        others: one for each of them.
+        function: `function(assigned, value, *others)`, of tf.Variables and a tensor.
+        *variables: those that are assigned to, and as many others as the function takes for each.
         value: the same on all replicas.
     """
 
     def merged(strategy, value):
-        for variable, other in zip(variables, others, strict=True):
-            strategy.extended.update(variable.value, function, args=(other.value, value), group=False)
+        for assigned, *others in zip(*variables, strict=True):
+            arguments = (value, *(other.value for other in others))
+            strategy.extended.update(assigned.value, function, args=arguments, group=False)
 
     tf.distribute.get_replica_context().merge_call(merged, args=(tf.convert_to_tensor(value),))
 

@@ -42,11 +42,11 @@ class MomentumEncoder(keras.Model):
         xi = [v for network in self.networks for v in network.variables]
         pairs = [pair for pair in zip(theta, xi, strict=True) if pair[0].trainable]
 
-        def move(old, new, m):
+        def move(old, m, new):
             m = tf.cast(m, old.dtype)
             old.assign(m * old + (1.0 - m) * new)
 
-        distribute.update_each([old for _, old in pairs], move, [new for new, _ in pairs], momentum)
+        distribute.update_each(move, [old for _, old in pairs], [new for new, _ in pairs], value=momentum)
 
 
 def _copy(network):

@@ -10,7 +10,7 @@ from simsiam_tf.settings import Validated, check, option
 class SizeConfig(Validated):
     """The size of an experiment, beside its settings."""
 
-    epochs_scale: float = option(1.0, "Multiplier of --epochs and --warmup_epochs.")
+    epochs_scale: float = option(1.0, "Multiplier of --epochs, --warmup_epochs, and SwAV's settings in epochs.")
     batch_scale: float = option(1.0, "Multiplier of --global_batch_size.")
     head_scale: float = option(
         1.0, "Multiplier of --projector_dim, --projector_hidden_dim, --predictor_dim, --num_prototypes."

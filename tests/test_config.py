@@ -15,6 +15,13 @@ def make_config(**run):
     return Config(*groups, RunConfig(workdir="w", **run))
 
 
+def test_small_views_are_swav_s():
+    groups = OptimizerConfig(), DataConfig(), AugmentConfig(small_views=6), DeviceConfig(), RunConfig(workdir="w")
+    assert Config(ModelConfig(method="swav"), *groups).augment.small_views == 6
+    with pytest.raises(UsageError, match=r"--small_views go with --method=swav, not with byol\. Received: 6"):
+        Config(ModelConfig(method="byol"), *groups)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -78,13 +78,13 @@ class SwAV(SSLModel):
     def compute_ssl_loss(self, batch, training):
         of_all = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
         p = each_view(self.predictor, of_all, training)  # z itself but for the variants of Sec. 6.2
-        z, c = of_all[:2], self._prototypes()
-        codes = [self._codes(normalize(view), i, c) for i, view in enumerate(z)]
+        z, c = [normalize(view) for view in of_all[:2]], self._prototypes()
+        codes = [self._codes(view, i, c) for i, view in enumerate(z)]
         predictions = [tf.matmul(normalize(view), c) for view in p]
         loss = swapped_prediction(predictions, codes, self.temperature, self.stop_gradient)
         if training and self.queue is not None:
-            newest = tf.stack([normalize(view) for view in z], axis=1)  # [B, 2, d]
-            newest = tf.cast(distribute.all_gather(tf.stop_gradient(newest)), self.queue.dtype)
+            newest = tf.stop_gradient(tf.stack(z, axis=1))  # [B, 2, d]
+            newest = tf.cast(distribute.all_gather(newest), self.queue.dtype)
             self.queue.assign(tf.concat([newest, self.queue], axis=0)[: self.queue.shape[0]])
         return tf.reduce_mean(loss), self.logs(z)
 
@@ -109,8 +109,7 @@ class SwAV(SSLModel):
 
     def after_step(self):
         if self.normalized_outside:
-            kernel = self.prototypes.kernel
-            distribute.update_each([kernel], lambda c, *_: _to_length_1(c), [kernel], 0.0)
+            distribute.update_each(lambda kernel, _: _to_length_1(kernel), [self.prototypes.kernel])
 
 
 def _to_length_1(kernel):
