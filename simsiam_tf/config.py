@@ -145,7 +145,12 @@ class Config:
             f"--warmup_epochs must not exceed --epochs ({self.run.epochs}).",
             self.optimizer.warmup_epochs,
         )
-
+        start = self.model.queue_from_epoch
+        check(
+            start is None or not self.model.queue_size or start < self.run.epochs,
+            f"--queue_from_epoch must be below --epochs ({self.run.epochs}), or SwAV's queue is never used.",
+            start,
+        )
         small, method = self.augment.small_views, self.model.method
         check(method == "swav" or small == 0, f"--small_views go with --method=swav, not with {method}.", small)
 

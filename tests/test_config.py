@@ -15,6 +15,14 @@ def make_config(**run):
     return Config(*groups, RunConfig(workdir="w", **run))
 
 
+def test_a_queue_that_would_never_be_used_is_refused():
+    groups = OptimizerConfig(), DataConfig(), AugmentConfig(), DeviceConfig()
+    Config(ModelConfig(method="swav", queue_size=64), *groups, RunConfig(workdir="w", epochs=16))
+    Config(ModelConfig(method="swav"), *groups, RunConfig(workdir="w", epochs=15))
+    with pytest.raises(UsageError, match=r"--queue_from_epoch must be below --epochs \(15\).* Received: 15"):
+        Config(ModelConfig(method="swav", queue_size=64), *groups, RunConfig(workdir="w", epochs=15))
+
+
 def test_small_views_are_swav_s():
     groups = OptimizerConfig(), DataConfig(), AugmentConfig(small_views=6), DeviceConfig(), RunConfig(workdir="w")
     assert Config(ModelConfig(method="swav"), *groups).augment.small_views == 6

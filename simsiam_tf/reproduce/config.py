@@ -29,3 +29,16 @@ class ReproduceConfig(Validated):
     def validate(self):
         for name in ("seeds", "reference_seeds"):
             check(getattr(self, name) >= 1, f"--{name} must be at least 1.", getattr(self, name))
+        check(
+            self.experiment == "all" or EXPERIMENTS[self.experiment].not_at != self.size,
+            f"--experiment={self.experiment} is of other sizes; at this --size, take --experiment=table4.",
+            self.size,
+        )
+
+    @property
+    def experiments(self) -> list[str]:
+        """Those that are carried out, in the paper's order."""
+        if self.experiment != "all":
+            return [self.experiment]
+        # Table 4 takes as long as 75 of the other rows.
+        return [name for name in EXPERIMENTS if name != "table4" and EXPERIMENTS[name].not_at != self.size]

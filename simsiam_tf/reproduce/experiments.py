@@ -30,11 +30,13 @@ class Experiment(NamedTuple):
         title: with its section.
         reference: recipe of the row that the others are compared with.
         rows: in the paper's order.
+        not_at: a size at which the paper's numbers are not of this experiment; empty: none.
     """
 
     title: str
     reference: str
     rows: tuple[Row, ...]
+    not_at: str = ""
 
 
 _BASELINE = Row("baseline", "baseline (predictor's rate decays)", "reference", 67.7)
@@ -181,5 +183,6 @@ EXPERIMENTS = {
                 for method in _TABLE4
             ),
         ),
+        not_at="imagenet",
     ),
 }

@@ -56,10 +56,10 @@ class Verdict:
 
 # A collapse: the loss below this, and the standard deviation below this share of the reference's.
 COLLAPSED_LOSS, COLLAPSED_STD = -0.9, 0.5
-# With an offset after the last batch norm z can become one point: its deviation below this share.
+# With an offset after the last batch norm z can become one point: its deviation below this share of the reference's.
 POINT_STD = 0.1
-# A loss that rises by so much more than the reference's from one epoch to the next oscillates.
-OSCILLATION = 0.05
+# A loss oscillates that rises more than the reference's from one epoch to the next, by this share of its whole range.
+OSCILLATION = 0.1
 # Points of kNN that the reference must have gained for anything to be told from it.
 LEAST_GAIN = 3.0
 
@@ -83,8 +83,14 @@ def noise(rows: Sequence[Outcome], ours: Outcome, reference: Outcome) -> float |
 
 
 def has_collapsed(ours: Outcome, reference: Outcome) -> bool:
-    """By loss, where that is a cosine, and by the standard deviation of z."""
-    return ours.std < COLLAPSED_STD * reference.std and (ours.loss < COLLAPSED_LOSS or not ours.cosine)
+    """By the loss and the standard deviation of z; where the loss is no cosine, by z that has become a point.
+
+    Such a loss has no bound that tells of a collapse, and a head without batch norm on its output, as BYOL's, MoCo's and
+    SwAV's are, leaves z a mean, so that in good health its deviation may be less than half of SimSiam's.
+    """
+    if not ours.cosine:
+        return ours.std < POINT_STD * reference.std
+    return ours.loss < COLLAPSED_LOSS and ours.std < COLLAPSED_STD * reference.std
 
 
 def _difference(ours, reference, rows):
@@ -158,7 +164,8 @@ def _largest_rise(losses):
 def _unstable(ours, reference, rows):
     text, sign = _difference(ours, reference, rows)
     rise, usual = (max(0.0, _largest_rise(row.losses)) for row in (ours, reference))
-    shows = True if rise > usual + OSCILLATION else _is_worse(ours, reference, sign)
+    oscillates = rise > usual + OSCILLATION * (max(reference.losses) - min(reference.losses))
+    shows = True if oscillates else _is_worse(ours, reference, sign)
     return shows, f"largest rise of the loss between epochs {rise:.3f} (reference {usual:.3f}); {text}"
 
 

@@ -34,6 +34,13 @@ def test_of_a_key_that_is_as_near_as_all_others_is_the_logarithm_of_their_number
     np.testing.assert_allclose(info_nce(same, same, queue), np.full(3, np.log(8)))
 
 
+def test_of_a_random_guess_is_what_the_authors_say():
+    """The logarithm of the queue's 65,536 keys, 11.09: facebookresearch/moco, issue 12."""
+    same = tf.ones([2, 4], tf.float64)
+    queue = tf.fill([65536, 4], tf.constant(0.5, tf.float64))
+    np.testing.assert_allclose(info_nce(same, same, queue), np.full(2, 11.09), atol=5e-3)
+
+
 def test_each_view_meets_the_other_s_key(outputs, rng):
     q, k, queue = outputs
     q2, k2 = (tf.constant(rng.standard_normal((4, 8))) for _ in range(2))

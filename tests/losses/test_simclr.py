@@ -66,6 +66,26 @@ def test_gradient_equals_finite_differences(z):
             np.testing.assert_allclose(gradient.numpy()[at], (moved[0] - moved[1]) / (2 * step), atol=1e-8)
 
 
+def test_gradient_is_that_of_simclr_s_table_2(z):
+    """(1 - exp(u . v+ / T) / Z) / T v+ - sum exp(u . v- / T) / Z / T v-, of an anchor u that has length 1.
+
+    Ours divides by the length within the loss, which takes away what would change the length.
+    """
+    temperature, u = 0.5, tf.math.l2_normalize(z[0][:1], axis=1)
+    keys = [tf.math.l2_normalize(tf.concat([u, z[0][1:]], axis=0), axis=1), tf.math.l2_normalize(z[1], axis=1)]
+    with tf.GradientTape() as tape:
+        tape.watch(u)
+        # The other view's anchor is a constant, and its keys are: what is left is u's own half.
+        loss = 2 * nt_xent([u, tf.constant(z[1][:1])], keys, temperature, stop_gradient=True)
+    positive, negatives = keys[1][0].numpy(), np.concatenate([keys[0][1:], keys[1][1:]])
+    exponentials = np.exp(np.concatenate([[positive], negatives]) @ u.numpy()[0] / temperature)
+    share = exponentials / exponentials.sum()
+    of_table = (1 - share[0]) / temperature * positive - share[1:] / temperature @ negatives
+    of_table -= (of_table @ u.numpy()[0]) * u.numpy()[0]
+    np.testing.assert_allclose(tape.gradient(loss, u)[0], -of_table, atol=1e-12)
+    assert np.abs(of_table).max() > 0.1
+
+
 @pytest.mark.parametrize("stop_gradient", [True, False])
 def test_keys_get_no_gradient_with_stop_gradient_and_some_without(z, rng, stop_gradient):
     anchors = [tf.constant(rng.standard_normal((5, 7))) for _ in range(2)]

@@ -57,6 +57,13 @@ def test_loss_equals_numpy_and_swaps(rng):
     np.testing.assert_allclose(swapped_prediction(*tensors, 0.1), expected, atol=1e-13)
 
 
+def test_where_nothing_is_told_apart_it_is_what_the_release_begins_with():
+    """8.006, the logarithm of its 3,000 prototypes; authors and users in facebookresearch/swav, issues 12 and 120."""
+    scores = [tf.zeros([4, 3000], tf.float64)] * 2
+    codes = [sinkhorn(s) for s in scores]
+    np.testing.assert_allclose(swapped_prediction(scores, codes), np.full(4, 8.006), atol=5e-4)
+
+
 def test_small_views_predict_every_large_one_and_have_no_code(rng):
     scores = [tf.constant(cosines(rng, 5)) for _ in range(3)]
     codes = [sinkhorn(s) for s in scores[:2]]

@@ -6,6 +6,7 @@ from absl import flags
 
 from flags import definitions
 from simsiam_tf.reproduce import page, runs
+from simsiam_tf.reproduce.config import ReproduceConfig
 from simsiam_tf.reproduce.experiments import EXPERIMENTS
 from simsiam_tf.settings import UsageError
 from simsiam_tf.stopping import Stopped
@@ -126,6 +127,16 @@ def test_flags_of_any_kind_reach_the_runs(no_flags):
     made = definitions.training_config_of([*extra, "--workdir=w"])
     assert (made.augment.blur_p, made.augment.gray_p) == ((1.0, 0.1), 0.123456789)
     assert (made.data.data_dir, made.run.resume, made.devices.precision) == ("a folder", False, "bfloat16")
+
+
+def test_an_experiment_is_not_run_at_a_size_that_its_numbers_are_not_of():
+    """App. D is of CIFAR-10."""
+    with pytest.raises(UsageError, match=r"appd is of other sizes; .* --experiment=table4\. Received: imagenet\."):
+        ReproduceConfig(experiment="appd", size="imagenet")
+    everything = [name for name in EXPERIMENTS if name != "table4"]
+    assert ReproduceConfig(experiment="all", size="cifar10").experiments == everything
+    assert ReproduceConfig(experiment="all", size="imagenet").experiments == everything[:-1]
+    assert ReproduceConfig(experiment="appd", size="cifar10").experiments == ["appd"]
 
 
 def test_a_stop_is_heard_even_as_a_run_ends(monkeypatch):
