@@ -216,7 +216,9 @@ def _summary(config: Config, workdir: Workdir, knn: KNNProtocol | None) -> dict:
         "loss": record(last["loss"], **of_last_epoch),
         "z_std_scaled": record(last["z_std_scaled"], **of_last_epoch),
         "images_per_second": record(
-            last.get("images_per_second"), unit="source images, two views each", epoch=last["epoch"]
+            last.get("images_per_second"),
+            unit=f"source images, {len(build.view_policies(config))} views each",
+            epoch=last["epoch"],
         ),
         "wall_seconds": record(
             last["wall_seconds"], over="epochs and kNN monitor; not what an interrupted epoch had done"

@@ -25,7 +25,7 @@ class DataConfig(Validated):
         0.01, "Stop when more than this share of the images cannot be read; fewer are skipped.", identity=False
     )
     image_size: int = option(224, "Side of the square views, in pixels.")
-    global_batch_size: int = option(512, "Images per step over all replicas, times --batch_scale; each has two views.")
+    global_batch_size: int = option(512, "Images, not views, per step over all replicas; times --batch_scale.")
 
     def validate(self):
         check(self.image_size >= 8, "--image_size must be at least 8.", self.image_size)

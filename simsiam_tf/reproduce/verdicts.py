@@ -85,8 +85,8 @@ def noise(rows: Sequence[Outcome], ours: Outcome, reference: Outcome) -> float |
 def has_collapsed(ours: Outcome, reference: Outcome) -> bool:
     """By the loss and the standard deviation of z; where the loss is no cosine, by z that has become a point.
 
-    Such a loss has no bound that tells of a collapse, and a head without batch norm on its output, as BYOL's, MoCo's and
-    SwAV's are, leaves z a mean, so that in good health its deviation may be less than half of SimSiam's.
+    Such a loss has no bound that tells of a collapse. And a head without batch norm on its output, as BYOL's, MoCo's
+    and SwAV's are, leaves z a mean, so that in good health its deviation may be less than half of SimSiam's.
     """
     if not ours.cosine:
         return ours.std < POINT_STD * reference.std

@@ -39,6 +39,7 @@ def test_a_run_leaves_its_record(finished):
     wanted = {"knn_top1", "knn_top1_untrained", "loss", "z_std_scaled"}
     assert wanted | {"weights_sha256", "images_per_second", "wall_seconds", "epochs", "recipe"} <= set(records)
     assert all("value" in record for record in records.values())
+    assert records["images_per_second"]["unit"] == "source images, 2 views each"
     assert 0 <= records["knn_top1"]["value"] <= 100
     assert (records["knn_top1"]["k"], records["knn_top1"]["temperature"], records["knn_top1"]["train_size"]) == (
         200,
