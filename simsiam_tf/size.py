@@ -12,9 +12,8 @@ class SizeConfig(Validated):
 
     epochs_scale: float = option(1.0, "Multiplier of --epochs, --warmup_epochs, and SwAV's settings in epochs.")
     batch_scale: float = option(1.0, "Multiplier of --global_batch_size.")
-    head_scale: float = option(
-        1.0, "Multiplier of --projector_dim, --projector_hidden_dim, --predictor_dim, --num_prototypes."
-    )
+    head_scale: float = option(1.0, "Multiplier of --projector_dim, --projector_hidden_dim, --predictor_dim.")
+    prototypes_scale: float = option(1.0, "Multiplier of --num_prototypes: codes need more images than prototypes.")
     queue_scale: float = option(1.0, "Multiplier of --queue_size.")
 
     def validate(self):
@@ -28,8 +27,9 @@ class SizeConfig(Validated):
             return max(least, round(number * scale)) if number else number
 
         model, optimizer, data, run = config.model, config.optimizer, config.data, config.run
-        dims = ("projector_dim", "projector_hidden_dim", "predictor_dim", "num_prototypes")
+        dims = ("projector_dim", "projector_hidden_dim", "predictor_dim")
         widths = {name: times(getattr(model, name), self.head_scale) for name in dims}
+        widths["num_prototypes"] = times(model.num_prototypes, self.prototypes_scale)
         widths["queue_size"] = times(model.queue_size, self.queue_scale)
         lengths = {
             name: getattr(model, name) * self.epochs_scale

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 
 RECIPES = sorted((ROOT / "flags" / "recipes").rglob("*.flags"))
 PAPER, SIZES, ORIGINALS = (ROOT / "flags" / "recipes" / name for name in ("paper", "size", "original"))
-# Of Table 4, rows that differ in nothing but their number of epochs from one that is tried.
+# Of Table 4, rows that differ from one that is tried in their number of epochs, and BYOL's in the average's momentum.
 LONGER = {
     path for path in PAPER.glob("table4_*_epochs_*.flags") if path.stem.count("_") > 2 and "_100" not in path.stem
 }
@@ -43,13 +43,14 @@ def test_parses_and_its_header_says_command_hardware_time_and_number(path):
         assert word in text, f"{path.name}: no '{word}' in its header"
 
 
-TINY = ["--width=0.0625", "--image_size=8", "--head_scale=0.01", "--batch_scale=0.0156", "--epochs_scale=0.1"]
+TINY = ["--width=0.0625", "--image_size=8", "--head_scale=0.05", "--batch_scale=0.0156", "--epochs_scale=0.1"]
 
 
 @pytest.mark.parametrize("path", sorted({*PAPER.glob("*.flags")} - LONGER), ids=lambda path: path.stem)
 def test_every_row_of_the_paper_takes_three_steps(path, rng):
     """At a size, as the command has it, and a tiny one on top; nothing but the recipe's own difference is left out."""
-    config = config_of(path, f"--flagfile={SIZES / 'cifar10_small.flags'}", *TINY)
+    # Without decay, which moves weights by itself.
+    config = config_of(path, f"--flagfile={SIZES / 'cifar10_small.flags'}", *TINY, "--weight_decay=0")
     n = config.data.global_batch_size
     assert n == max(2, round(config_of(path).data.global_batch_size * 0.0156))
     order = Order(4 * n, n, 0)
@@ -65,7 +66,8 @@ def test_every_row_of_the_paper_takes_three_steps(path, rng):
         model.look_ahead(batch)
     losses = [float(model.train_step(batch)["loss"]) for batch in batches]
     assert all(np.isfinite(losses))
-    assert any(np.any(v.numpy() != b) for v, b in zip(model.backbone.trainable_variables, before, strict=True))
+    moved = max(np.abs(v.numpy() - b).max() for v, b in zip(model.backbone.trainable_variables, before, strict=True))
+    assert moved > 1e-3 * float(model.optimizer.learning_rate)
 
 
 def test_every_recipe_of_the_paper_is_a_run_of_its_own_or_a_known_equal():
@@ -101,7 +103,25 @@ def test_a_size_multiplies():
     model = config_of(PAPER / "table4_mocov2_epochs_100.flags", f"--flagfile={SIZES / 'cifar10_small.flags'}").model
     assert (model.queue_size, model.projector_dim) == (4096, 32)
     model = config_of(PAPER / "table4_swav_epochs_100.flags", f"--flagfile={SIZES / 'cifar10_small.flags'}").model
-    assert (model.queue_size, model.num_prototypes, model.freeze_prototypes_epochs) == (0, 750, 0.05)
+    assert (model.queue_size, model.num_prototypes, model.freeze_prototypes_epochs) == (0, 94, 0.05)
+
+
+def test_simclr_of_app_d_has_simsiam_s_encoder():
+    """And rates, batch and views, which the size says."""
+    size = f"--flagfile={SIZES / 'cifar10.flags'}"
+    theirs, ours = (config_of(PAPER / f"{row.recipe}.flags", size) for row in EXPERIMENTS["appd"].rows[:2])
+    same = ("projector_dim", "projector_layers", "projector_hidden_dim", "bn_placement", "arch", "width")
+    assert ours.model.method == "simclr"
+    assert [getattr(ours.model, name) for name in same] == [getattr(theirs.model, name) for name in same]
+    assert (ours.optimizer, ours.data, ours.augment) == (theirs.optimizer, theirs.data, theirs.augment)
+
+
+@pytest.mark.parametrize("size", ["imagenet", "cifar10", "cifar10_small", "shapes"])
+def test_swav_has_about_as_many_prototypes_to_an_image_as_its_authors(size):
+    files = [f"--flagfile={SIZES / f'{size}.flags'}"]
+    files += [f"--flagfile={ORIGINALS / 'swav.flags'}"] if size == "imagenet" else []
+    config = config_of(PAPER / "table4_swav_epochs_100.flags", *files)
+    assert config.data.global_batch_size / config.model.num_prototypes == pytest.approx(4096 / 3000, rel=0.01)
 
 
 def test_every_row_of_an_experiment_has_its_recipe_and_a_reference():
