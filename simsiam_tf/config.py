@@ -100,7 +100,7 @@ class DeviceConfig(Validated):
     accumulate_steps: int = option(
         1,
         "Parts that each global batch is computed in, one after another, when it does not fit into memory. Batch "
-        "norm then takes its statistics over a part, and its moving statistics move once for each.",
+        "norm, the negatives of SimCLR, SwAV's codes and Barlow Twins' correlations are then of a part.",
     )
     deterministic: bool = option(
         False,

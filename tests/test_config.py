@@ -79,3 +79,19 @@ def test_the_paper_s_augmentation():
     assert (policy.brightness, policy.contrast, policy.saturation, policy.hue) == (0.4, 0.4, 0.4, 0.1)
     assert policy.blur_p == 0.5
     assert set(POLICIES["simsiam_cifar"]) == {dataclasses.replace(policy, blur_p=0.0)}
+
+
+def test_the_other_methods_augmentation():
+    """SimCLR, App. A; SwAV, Sec. 4 and App. A; BYOL, Table 6."""
+
+    def figures(policy):
+        jitter = (policy.jitter_p, policy.brightness, policy.contrast, policy.saturation, policy.hue)
+        return (policy.crop_min_scale, jitter, policy.flip_p, policy.gray_p, policy.blur_p, policy.solarize_p)
+
+    strong = (0.8, 0.8, 0.8, 0.8, 0.2)
+    assert [figures(p) for p in POLICIES["simclr"]] == [(0.08, strong, 0.5, 0.2, 0.5, 0.0)] * 2
+    assert [figures(p) for p in POLICIES["swav"]] == [(0.14, strong, 0.5, 0.2, 0.5, 0.0)] * 2
+    weak = (0.8, 0.4, 0.4, 0.2, 0.1)
+    first, second = (figures(p) for p in POLICIES["byol"])
+    assert first == (0.08, weak, 0.5, 0.2, 1.0, 0.0)
+    assert second == (0.08, weak, 0.5, 0.2, 0.1, 0.2)

@@ -150,6 +150,34 @@ def test_byol_s_rates_and_momentum_are_those_of_the_paper_s_footnote_6():
     assert found == expected
 
 
+def test_the_other_methods_settings_on_imagenet_are_those_of_their_authors():
+    """As the recipes' headers cite them, at the batches of the paper's Table 4."""
+
+    def of(method):
+        files = (SIZES / "imagenet.flags", ORIGINALS / f"{method}.flags")
+        config = config_of(PAPER / f"table4_{method}_epochs_200.flags", *(f"--flagfile={file}" for file in files))
+        optimizer = config.optimizer
+        rates = (optimizer.base_learning_rate, optimizer.final_learning_rate, optimizer.warmup_epochs)
+        what = (optimizer.optimizer, optimizer.lars_exclude, config.data.global_batch_size, optimizer.weight_decay)
+        first, second = build.view_policies(config)
+        assert first == second
+        return config.model, (*what, *rates, config.augment.augmentation, first.crop_min_scale)
+
+    model, settings = of("simclr")
+    assert settings == ("lars", True, 4096, 1e-6, 0.3, 0.0, 10, "simclr", 0.08)
+    heads = (model.projector_layers, model.projector_hidden_dim, model.projector_dim, model.temperature)
+    assert heads == (3, 0, 128, 0.1)  # 0: the backbone's width, 2048
+    model, settings = of("mocov2")
+    assert settings == ("sgd", True, 256, 1e-4, 0.03, 0.0, 0, "simsiam", 0.2)
+    assert (model.projector_dim, model.bn_placement, model.queue_size) == (128, "none", 65536)
+    assert (model.temperature, model.ema_momentum) == (0.2, 0.999)
+    model, settings = of("swav")
+    assert settings == ("lars", False, 4096, 1e-6, 0.3, 0.001, 10, "swav", 0.08)
+    assert (model.projector_layers, model.projector_dim, model.num_prototypes) == (3, 128, 3000)
+    codes = (model.temperature, model.sinkhorn_epsilon, model.sinkhorn_iterations, model.freeze_prototypes_epochs)
+    assert codes == (0.1, 0.05, 3, 1)
+
+
 def test_a_flag_after_the_flagfile_overrides_it():
     path = ROOT / "flags" / "recipes" / "cifar10.flags"
     assert parse(path)["run"]["epochs"] == 800

@@ -202,8 +202,9 @@ class SSLModel(keras.Model):
     def accumulate_over(self, parts: int) -> None:
         """Takes each global batch in parts: `accumulate_step` on each but the last, then `train_step`.
 
-        For the gradient that is the same. For batch norm it is not: its statistics are those of a part, and the
-        moving statistics move once for each part.
+        The gradient is the mean of the parts'. What a method takes over a batch, it then takes over a part: batch
+        norm's statistics, whose moving ones move once for each, SimCLR's negatives, SwAV's codes; and MoCo's queue
+        moves on within the step. docs/decisions/0010.
 
         Args:
             parts: of a batch; call it where the model was made, under its strategy.

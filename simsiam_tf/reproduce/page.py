@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from simsiam_tf.evaluation.plots import COLOURS
-from simsiam_tf.machine import usable_cores
 from simsiam_tf.reproduce import verdicts
 from simsiam_tf.reproduce.experiments import Experiment
 from simsiam_tf.reproduce.runs import Run, outcome, top1_name
@@ -82,7 +81,6 @@ def _about(runs: Sequence[Run], probe: str) -> dict[str, Any]:
     return {
         "protocol": {key: produced[key] for key in ("protocol", "k", "temperature", "test") if key in produced},
         "training_hours": sum(summary["wall_seconds"]["value"] for summary in summaries) / 3600,
-        "cores": usable_cores(),
         "commits": sorted({str(content["git_commit"])[:7] for content in contents}),
     }
 
@@ -95,7 +93,7 @@ def _markdown(name, about, rows):
         "",
         f"`{about['command']}`",
         "",
-        f"Ours: {protocol}{k}. {about['training_hours']:.1f} hours of training and monitoring, {about['cores']} cores, "
+        f"Ours: {protocol}{k}. {about['training_hours']:.1f} hours of training and monitoring, "
         f"commit {', '.join(about['commits'])}.",
         "",
         "| row | paper, linear % | ours % | loss | std | claim | shows | numbers |",

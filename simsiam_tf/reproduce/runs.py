@@ -98,15 +98,17 @@ def plan(
     """
     planned: dict[str, list[Run]] = {}
     for row in rows:
-        files = [RECIPES / "paper" / f"{row.recipe}.flags", RECIPES / "size" / f"{size}.flags"]
-        if row.original and size == "imagenet":
-            files.append(RECIPES / "original" / f"{row.original}.flags")
+        own = [RECIPES / "paper" / f"{row.recipe}.flags"]
+        own += [RECIPES / "original" / f"{row.original}.flags"] if row.original and size == "imagenet" else []
+        files = [own[0], RECIPES / "size" / f"{size}.flags", *own[1:]]
         missing = [str(file) for file in files if not file.exists()]
         if missing:
             raise UsageError(f"Reproducing needs a checkout of the project, with its recipes. Received: {missing[0]}.")
-        undone = _names(files[0].read_text().split()) & _names(extra) - {"dataset"}
+        undone = {name for file in own for name in _names(file.read_text().split())} & _names(extra) - {"dataset"}
         if undone:
-            raise UsageError(f"--{undone.pop()} is what {row.recipe} sets; leave it to the recipe. Received: {extra}.")
+            raise UsageError(
+                f"--{min(undone)} is what {row.recipe} sets; leave it to the recipe. Received: {' '.join(extra)}."
+            )
         planned[row.recipe] = []
         for seed in seeds(row):
             arguments = (*(f"--flagfile={file}" for file in files), *extra, f"--seed={seed}")
@@ -193,7 +195,6 @@ def outcome(runs: Sequence[Run], probe: str) -> Outcome:
         return found
 
     top1 = values(top1_name(probe))
-    curves = [[line["loss"] for line in workdir.metrics() if "loss" in line] for workdir in finished]
     return Outcome(
         seeds=len(finished),
         top1=statistics.fmean(top1),
@@ -201,7 +202,7 @@ def outcome(runs: Sequence[Run], probe: str) -> Outcome:
         untrained=statistics.fmean(values("knn_top1_untrained")),
         loss=statistics.fmean(values("loss")),
         std=statistics.fmean(values("z_std_scaled")),
-        losses=tuple(statistics.fmean(of_epoch) for of_epoch in zip(*curves, strict=True)),
+        losses=tuple(tuple(line["loss"] for line in workdir.metrics() if "loss" in line) for workdir in finished),
         spread=statistics.stdev(top1) if len(top1) > 1 else None,
         diverged=diverged,
         cosine=cosine,

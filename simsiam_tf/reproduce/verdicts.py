@@ -18,7 +18,7 @@ class Outcome:
         untrained: kNN top-1 before the first step, percent.
         loss: of the last epoch.
         std: of z/|z|, times sqrt(d), in the last epoch.
-        losses: of each epoch.
+        losses: of each epoch, for each seed.
         spread: sample standard deviation of `top1` over seeds; `None` of a single one.
         diverged: runs that ended in a loss that is no number.
         cosine: whether the loss is a cosine, which -1 bounds.
@@ -30,7 +30,7 @@ class Outcome:
     untrained: float = math.nan
     loss: float = math.nan
     std: float = math.nan
-    losses: tuple[float, ...] = ()
+    losses: tuple[tuple[float, ...], ...] = ()
     spread: float | None = None
     diverged: int = 0
     cosine: bool = True
@@ -157,14 +157,21 @@ def _learns_little(ours, reference, rows):
     return shows, f"{_collapse_numbers(ours, reference)}, {_gain(ours, reference)}; {text}"
 
 
-def _largest_rise(losses):
-    return max((after - before for before, after in itertools.pairwise(losses)), default=0.0)
+def _largest_rise(outcome):
+    """From one epoch to the next, in any of its runs: the mean of several would hide what each of them does."""
+    pairs = (pair for losses in outcome.losses for pair in itertools.pairwise(losses))
+    return max((after - before for before, after in pairs), default=0.0)
+
+
+def _range(outcome):
+    """Of its losses, in the run where that is smallest."""
+    return min((max(losses) - min(losses) for losses in outcome.losses), default=0.0)
 
 
 def _unstable(ours, reference, rows):
     text, sign = _difference(ours, reference, rows)
-    rise, usual = (max(0.0, _largest_rise(row.losses)) for row in (ours, reference))
-    oscillates = rise > usual + OSCILLATION * (max(reference.losses) - min(reference.losses))
+    rise, usual = (max(0.0, _largest_rise(row)) for row in (ours, reference))
+    oscillates = rise > usual + OSCILLATION * _range(reference)
     shows = True if oscillates else _is_worse(ours, reference, sign)
     return shows, f"largest rise of the loss between epochs {rise:.3f} (reference {usual:.3f}); {text}"
 

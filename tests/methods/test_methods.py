@@ -134,26 +134,32 @@ def test_a_short_run_is_long_enough_for_a_collapse(batches_of_shapes):
     assert loss < 0.1
 
 
-def test_one_replica_equals_two(method, rng, two_replicas, float64):
-    batch = {"views": make_views(rng), "labels": tf.constant(rng.integers(0, 3, 16))}
+def trained_on(strategy, replicas, make_model, batch):
+    """What three steps on a global batch leave: variables, the optimizer's too, and what was logged."""
+    with strategy.scope():
+        model = make_model()
+    share = 16 // replicas
+    data = strategy.experimental_distribute_values_from_function(
+        lambda c: tf.nest.map_structure(lambda x: x[share * c.replica_id_in_sync_group :][:share], batch)
+    )
+    step = tf.function(lambda: strategy.run(model.train_step, args=(data,)), autograph=False)
+    for _ in range(3):
+        step()
+    results = {v.path: v.numpy() for v in [*model.variables, *model.optimizer.variables]}
+    return results | {name: tracker.result().numpy() for name, tracker in model.trackers.items()}
 
-    def train(strategy, replicas):
-        with strategy.scope():
-            model = make(method, online_probe_classes=3)
-        share = 16 // replicas
-        data = strategy.experimental_distribute_values_from_function(
-            lambda c: tf.nest.map_structure(lambda x: x[share * c.replica_id_in_sync_group :][:share], batch)
-        )
-        step = tf.function(lambda: strategy.run(model.train_step, args=(data,)), autograph=False)
-        for _ in range(3):
-            step()
-        results = {v.path: v.numpy() for v in [*model.variables, *model.optimizer.variables]}
-        return results | {name: tracker.result().numpy() for name, tracker in model.trackers.items()}
 
-    one, two = train(tf.distribute.OneDeviceStrategy("/cpu:0"), 1), train(two_replicas, 2)
+def assert_one_equals_two(two_replicas, make_model, batch):
+    one = trained_on(tf.distribute.OneDeviceStrategy("/cpu:0"), 1, make_model, batch)
+    two = trained_on(two_replicas, 2, make_model, batch)
     assert set(one) == set(two)
     for name in one:
         np.testing.assert_allclose(two[name], one[name], atol=1e-10, err_msg=name)
+
+
+def test_one_replica_equals_two(method, rng, two_replicas, float64):
+    batch = {"views": make_views(rng), "labels": tf.constant(rng.integers(0, 3, 16))}
+    assert_one_equals_two(two_replicas, lambda: make(method, online_probe_classes=3), batch)
 
 
 def test_an_online_probe_learns_and_leaves_the_method_as_it_is(method, rng):

@@ -4,7 +4,8 @@ import tensorflow as tf
 
 from simsiam_tf.losses.simsiam import normalize
 from simsiam_tf.losses.swav import sinkhorn, swapped_prediction
-from tests.methods.test_methods import make, make_views
+from simsiam_tf.optim import LARS
+from tests.methods.test_methods import assert_one_equals_two, make, make_views
 
 
 def unit_columns(kernel):
@@ -36,6 +37,21 @@ def test_outside_sets_the_length_of_the_prototypes_after_each_step(rng):
         np.testing.assert_allclose(np.linalg.norm(model.prototypes.kernel.numpy(), axis=0), 1.0, atol=1e-6)
         model.train_step(make_views(rng))
     np.testing.assert_allclose(np.linalg.norm(model.prototypes.kernel.numpy(), axis=0), 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("lars_exclude", [True, False])
+def test_prototypes_of_length_1_and_lars_are_the_same_on_one_replica_and_on_two(
+    rng, two_replicas, float64, lars_exclude
+):
+    """Its authors' settings: LARS on every parameter."""
+
+    def made():
+        model = make("swav", prototype_norm="outside")
+        model.compile(LARS(0.5, 0.9, 1e-2, excluded=model.norms_and_biases if lars_exclude else []), jit_compile=False)
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    assert_one_equals_two(two_replicas, made, {"views": make_views(rng)})
 
 
 def test_codes_take_the_queue_s_part_once_it_is_used(rng):

@@ -99,6 +99,18 @@ def test_flags_that_would_undo_a_row_are_refused(plan, extra, message):
         plan(extra=(extra,))
 
 
+@pytest.mark.parametrize("extra", ["--optimizer=sgd", "--global_batch_size=256", "--nolars_exclude"])
+def test_flags_that_would_undo_what_its_authors_do_are_refused_where_that_is_done(extra, tmp_path):
+    rows = [row for row in EXPERIMENTS["sec62"].rows if row.recipe == "sec62_swav_predictor"]
+
+    def plan(size):
+        return runs.plan(rows, lambda _: (0,), size, (extra,), runs.Folders(tmp_path), definitions.training_config_of)
+
+    assert plan("shapes")
+    with pytest.raises(UsageError, match=r"is what sec62_swav_predictor sets; leave it to the recipe\. Received: --"):
+        plan("imagenet")
+
+
 def take_our_flags():
     """Removes what is not absl's own, which TensorFlow reads, and gives it back."""
     modules = flags.FLAGS.flags_by_module_dict().items()
@@ -189,6 +201,7 @@ def test_the_page_has_both_numbers_and_the_mean_over_seeds(plan, tmp_path):
     assert "k 200, T 0.1. 3.0 hours" in text
     content = json.loads((tmp_path / "fig2.json").read_text())
     assert [row["top1"] for row in content["rows"]] == [40.5, 30.5, 20.5]
+    assert content["rows"][0]["losses"] == [[-0.3, -0.6]] * 2  # of each seed
     assert content["commits"] == ["ccccccc"]
     assert (tmp_path / "fig2.png").stat().st_size > 10_000
 
