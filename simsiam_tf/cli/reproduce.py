@@ -29,11 +29,8 @@ def main() -> None:
     flags = [argument for argument in sys.argv[1:] if argument.partition("=")[0] not in apart]
 
     def planned(experiment):
-        references = {experiment.reference, *(row.against for row in experiment.rows)}
-
         def seeds(row):
-            count = max(config.seeds, config.reference_seeds) if row.recipe in references else config.seeds
-            return range(seed, seed + count)
+            return config.seeds_of(experiment, row, seed)
 
         return runs.plan(experiment.rows, seeds, config.size, extra, folders, definitions.training_config_of)
 

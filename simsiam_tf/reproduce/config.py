@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from simsiam_tf.reproduce.experiments import EXPERIMENTS
+from simsiam_tf.reproduce.experiments import EXPERIMENTS, Experiment, Row
 from simsiam_tf.settings import Validated, check, option
 
 SIZES = ("imagenet", "cifar10", "cifar10_small", "shapes")
@@ -42,3 +42,9 @@ class ReproduceConfig(Validated):
             return [self.experiment]
         # Table 4 takes as long as 75 of the other rows.
         return [name for name in EXPERIMENTS if name != "table4" and EXPERIMENTS[name].not_at != self.size]
+
+    def seeds_of(self, experiment: Experiment, row: Row, first: int = 0) -> range:
+        """The seeds of a row's runs, from `first` on."""
+        references = {experiment.reference, *(other.against for other in experiment.rows)}
+        count = max(self.seeds, self.reference_seeds) if row.recipe in references else self.seeds
+        return range(first, first + count)

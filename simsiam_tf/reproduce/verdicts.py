@@ -195,7 +195,7 @@ class Claim(NamedTuple):
 CLAIMS = {
     "collapses": Claim("collapses", _collapses),
     "collapses_to_a_point": Claim("collapses, z to one point", _collapses_to_a_point),
-    "does_not_learn": Claim("the loss stays high, without collapse", _does_not_learn),
+    "does_not_learn": Claim("the loss stays high and little is learned, without collapse", _does_not_learn),
     "as_good": Claim("as good as the reference", _as_good),
     "no_better": Claim("no better than without", _no_better),
     "learns": Claim("learns, without collapse", _learns),

@@ -1,9 +1,12 @@
 """The tables of docs/results/paper.md are those of the runs that are kept beside it."""
 
+import re
+
 import pytest
 
 from flags import definitions
 from simsiam_tf.reproduce import page, runs
+from simsiam_tf.reproduce.config import ReproduceConfig
 from simsiam_tf.reproduce.experiments import EXPERIMENTS
 from tests.conftest import ROOT
 
@@ -12,9 +15,17 @@ PAGE = (ROOT / "docs" / "results" / "paper.md").read_text()
 
 
 def planned(name):
-    folders = runs.Folders(KEPT)
+    """The runs of the page's command."""
+    given = re.search(rf"--experiment={name} --size=cifar10_small(?: --reference_seeds=(\d+))?`", PAGE)
+    config = ReproduceConfig(name, reference_seeds=int(given[1] or 1)) if given else ReproduceConfig(name)
+    experiment = EXPERIMENTS[name]
     return runs.plan(
-        EXPERIMENTS[name].rows, lambda _: [0], "cifar10_small", [], folders, definitions.training_config_of
+        experiment.rows,
+        lambda row: config.seeds_of(experiment, row),
+        config.size,
+        [],
+        runs.Folders(KEPT),
+        definitions.training_config_of,
     )
 
 

@@ -60,6 +60,15 @@ def test_a_method_s_own_settings_are_those_of_imagenet_alone(tmp_path):
     assert (big.run.epochs, small.run.epochs) == (100, 800)
 
 
+def test_what_rows_are_compared_with_may_have_more_seeds():
+    config = ReproduceConfig(experiment="sec62", reference_seeds=3)
+    experiment = EXPERIMENTS["sec62"]
+    several = {row.recipe for row in experiment.rows if list(config.seeds_of(experiment, row, first=5)) == [5, 6, 7]}
+    assert several == {experiment.reference, *(f"table4_{m}_epochs_100" for m in ("simclr", "swav", "byol"))}
+    others = [row for row in experiment.rows if row.recipe not in several]
+    assert all(list(config.seeds_of(experiment, row)) == [0] for row in others)
+
+
 def test_a_row_is_judged_against_the_row_that_it_names(plan, tmp_path):
     sec62 = plan(EXPERIMENTS["sec62"])
     for recipe, of_row in sec62.items():
