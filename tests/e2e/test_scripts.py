@@ -57,7 +57,7 @@ def test_a_run_leaves_its_record(finished):
     assert f"results in {workdir}/summary.json" in done.stdout.splitlines()[-1]
 
 
-def test_another_method_with_its_own_optimizer_and_views_runs_and_is_judged(tmp_path):
+def test_another_method_with_its_own_optimizer_and_views_leaves_its_record(tmp_path):
     """SwAV as its authors train it, with multi-crop."""
     swav = ["--method=swav", "--num_prototypes=8", "--small_views=2", "--optimizer=lars", "--nolars_exclude"]
     done = run_script("train.py", *TINY_FLAGS, *swav, f"--workdir={tmp_path}/swav")
@@ -65,9 +65,7 @@ def test_another_method_with_its_own_optimizer_and_views_runs_and_is_judged(tmp_
     records = summary(tmp_path / "swav")
     assert records["images_per_second"]["unit"] == "source images, 4 views each"
     assert 0 < records["loss"]["value"] < np.log(8) + 2 / 0.1  # cosines by a temperature of 0.1
-    judged = run_script("evaluate.py", "--protocol=knn", f"--workdir={tmp_path}/swav")
-    assert judged.returncode == 0, judged.stderr
-    assert 0 <= summary(tmp_path / "swav")["knn_top1"]["value"] <= 100
+    assert 0 <= records["knn_top1"]["value"] <= 100
 
 
 def test_a_finished_run_is_left_alone(finished):
