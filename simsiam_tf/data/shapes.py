@@ -5,6 +5,8 @@ over all of it are drawn anew for each image: the nuisance that random crops, fl
 so that the shape alone is common to two views. Raw pixels, and so an untrained network, follow the colours.
 """
 
+import functools
+
 import numpy as np
 
 CLASS_NAMES = ("bars", "columns", "slashes", "checker", "disks", "rings", "grid", "lattice", "triangles", "zigzag")
@@ -79,6 +81,7 @@ def _draw(rng: np.random.RandomState, labels: np.ndarray) -> np.ndarray:
     return images + rng.normal(0.0, _NOISE, images.shape)
 
 
+@functools.cache
 def make_shapes(split: str) -> tuple[np.ndarray, np.ndarray]:
     """Generates a split; the same images on every machine and at every call.
 
@@ -89,10 +92,11 @@ def make_shapes(split: str) -> tuple[np.ndarray, np.ndarray]:
         Images `[N, 32, 32, 3] uint8` and labels `[N] int64`, classes in turn.
     """
     count = SPLIT_SIZES[split]
-    labels = np.arange(count) % len(CLASS_NAMES)
+    labels = np.arange(count, dtype=np.int64) % len(CLASS_NAMES)
     images = np.empty((count, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     for start in range(0, count, _CHUNK):
         rng = np.random.RandomState([start, *split.encode()])
         chunk = slice(start, start + _CHUNK)
         images[chunk] = np.clip(np.rint(_draw(rng, labels[chunk]) * 255), 0, 255)
-    return images, labels.astype(np.int64)
+    images.flags.writeable = labels.flags.writeable = False  # one for all callers
+    return images, labels

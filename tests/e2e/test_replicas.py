@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf.checkpoints import saved_checkpoints
-from tests.conftest import ROOT, TINY_FLAGS
+from tests.conftest import ROOT, TINY_FLAGS, run_script
 
 STEPS = 20
 # One step an epoch, so that metrics.jsonl has each step's loss.
@@ -73,20 +73,21 @@ def lines(workdir):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
+def trained(tmp_path_factory):
+    """The folder of a whole run, taken once."""
     runs = {}
 
-    def of(precision):
-        if precision not in runs:
-            runs[precision] = train(tmp_path_factory.mktemp(precision), "1", f"--precision={precision}")
-        return runs[precision]
+    def on(devices, precision="float64"):
+        if (devices, precision) not in runs:
+            runs[devices, precision] = train(tmp_path_factory.mktemp("trained"), devices, f"--precision={precision}")
+        return runs[devices, precision]
 
-    return of
+    return on
 
 
 @pytest.mark.parametrize("devices", ["2", pytest.param("4", marks=pytest.mark.slow), "workers"])
-def test_replicas_and_workers_train_like_one_device(alone, tmp_path, devices):
-    ours, theirs = train(tmp_path, devices, "--precision=float64"), alone("float64")
+def test_replicas_and_workers_train_like_one_device(trained, devices):
+    ours, theirs = trained(devices), trained("1")
     found, expected = state(ours), state(theirs)
     assert set(found) == set(expected)
     for name in expected:
@@ -95,13 +96,29 @@ def test_replicas_and_workers_train_like_one_device(alone, tmp_path, devices):
     for one, other in zip(lines(ours), lines(theirs), strict=True):
         for name in ("epoch", "step", "loss", "z_std_scaled", "learning_rate", "knn_top1"):
             assert one.get(name) == pytest.approx(other.get(name), abs=1e-9), name
-    assert not (tmp_path / "1").exists()  # only the chief writes
+    assert not (ours.parent / "1").exists()  # only the chief writes
+
+
+def test_two_replicas_that_were_killed_go_on_to_the_bit(trained, tmp_path):
+    flags = [*FLAGS, "--precision=float64", "--cpu_devices=2", f"--workdir={tmp_path / 'run'}"]
+    killed = run_script("tests/e2e/killed.py", "SIGKILL", STEPS // 2, *flags)
+    assert killed.returncode == -9, killed.stderr
+    done = run_script("train.py", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "Continuing at step " in done.stdout
+    found, expected = state(tmp_path / "run"), state(trained("2"))
+    assert set(found) == set(expected)
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+    names = ("epoch", "step", "loss", "z_std_scaled", "knn_top1")
+    ours, theirs = ([[line.get(n) for n in names] for line in lines(run)] for run in (tmp_path / "run", trained("2")))
+    assert ours == theirs
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", ["2", "4", "workers"])
-def test_float32_stays_close(alone, tmp_path, devices):
-    ours, theirs = (lines(run) for run in (train(tmp_path, devices, "--precision=float32"), alone("float32")))
+def test_float32_stays_close(trained, devices):
+    ours, theirs = (lines(trained(name, "float32")) for name in (devices, "1"))
     assert ours[1]["loss"] == pytest.approx(theirs[1]["loss"], abs=1e-5)
     assert ours[-1]["loss"] == pytest.approx(theirs[-1]["loss"], abs=1e-3)
 

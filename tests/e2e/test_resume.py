@@ -60,17 +60,6 @@ def uninterrupted(tmp_path_factory):
     return of
 
 
-def test_sigterm_saves_the_step_and_the_same_command_goes_on(uninterrupted, tmp_path):
-    workdir = tmp_path / "run"
-    stopped = run_script("tests/e2e/killed.py", "SIGTERM", 17, *FLAGS, f"--workdir={workdir}")
-    assert stopped.returncode == 143, stopped.stderr
-    assert stopped.stdout.splitlines()[-1] == (
-        "Stopped by SIGTERM; saved at step 18. The same command goes on from there."
-    )
-    assert "Continuing at step 18:" in finish(workdir, FLAGS).stdout
-    assert_same_run(workdir, uninterrupted(()))
-
-
 @pytest.mark.parametrize(
     "flags",
     [
@@ -78,11 +67,14 @@ def test_sigterm_saves_the_step_and_the_same_command_goes_on(uninterrupted, tmp_
         pytest.param(("--eta_momentum=0.8", "--predictor=identity"), marks=pytest.mark.slow),
     ],
 )
-def test_targets_of_earlier_steps_go_on_too(uninterrupted, tmp_path, flags):
-    """Stopped within a turn of alternation, whose targets are of weights that are gone; and between two epochs' eta."""
+def test_sigterm_saves_the_step_and_the_same_command_goes_on(uninterrupted, tmp_path, flags):
+    """Within a turn of alternation, whose targets are of weights that are gone; and between two epochs' eta."""
     workdir, flags = tmp_path / "run", (*flags, "--save_every_steps=0", "--knn_every_epochs=0")
     stopped = run_script("tests/e2e/killed.py", "SIGTERM", 17, *FLAGS, *flags, f"--workdir={workdir}")
     assert stopped.returncode == 143, stopped.stderr
+    assert stopped.stdout.splitlines()[-1] == (
+        "Stopped by SIGTERM; saved at step 18. The same command goes on from there."
+    )
     assert "Continuing at step 18:" in finish(workdir, [*FLAGS, *flags]).stdout
     assert_same_run(workdir, uninterrupted(flags))
     assert summary(workdir)["weights_sha256"] != summary(uninterrupted(()))["weights_sha256"]
@@ -99,17 +91,16 @@ def test_an_epoch_that_lacks_only_its_record_gets_it(uninterrupted, tmp_path):
     assert_same_run(workdir, uninterrupted(()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [
         [],
-        pytest.param(["--steps_per_execution=3"], marks=pytest.mark.slow),
-        pytest.param(
-            ["--steps_per_execution=3", "--accumulate_steps=2", "--precision=float16"], marks=pytest.mark.slow
-        ),
+        ["--steps_per_execution=3"],
+        ["--steps_per_execution=3", "--accumulate_steps=2", "--precision=float16"],
     ],
 )
-def test_two_replicas_resume_to_the_bit(tmp_path, more):
+def test_two_replicas_killed_within_an_epoch_resume_to_the_bit(tmp_path, more):
     flags = [*FLAGS, "--cpu_devices=2", *more, "--save_every_minutes=0.001", "--save_every_steps=0"]
     finish(tmp_path / "whole", flags)
     killed = run_script("tests/e2e/killed.py", "SIGKILL", 15, *flags, f"--workdir={tmp_path / 'run'}")
