@@ -59,14 +59,10 @@ def run_reference_steps(fixture: dict) -> dict:
     x1, x2 = (tf.constant(x, keras.config.floatx()) for x in reference.views(config["batch"], config["size"]))
     features = model(x1, training=False).numpy()
 
-    @tf.function
-    def first_gradients():
-        # Moving statistics move here too; they are put back before the real steps.
-        with tf.GradientTape() as tape:
-            loss, _ = model.compute_ssl_loss({"views": (x1, x2)}, training=True)
-        return tape.gradient(loss, model.trainable_variables), scaled_std(model.encode((x1,), True)[0])
-
-    gradients, z1_std = first_gradients()
+    # Moving statistics move here too; they are put back before the real steps.
+    with tf.GradientTape() as tape:
+        loss, _ = model.compute_ssl_loss({"views": (x1, x2)}, training=True)
+    gradients, z1_std = tape.gradient(loss, model.trainable_variables), scaled_std(model.encode((x1,), True)[0])
     trainable = {id(v): name for name, v in named.items()}
     grad_l2 = {trainable[id(v)]: float(tf.norm(g)) for v, g in zip(model.trainable_variables, gradients, strict=True)}
     assign_initial_values(model, fixture["tensors"])
