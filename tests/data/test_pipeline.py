@@ -111,8 +111,7 @@ def test_views_made_on_the_device_are_those_made_on_the_host(kind, request):
 
 
 @pytest.mark.host_xla
-@pytest.mark.parametrize("on_device", [False, True])
-@pytest.mark.parametrize("kind", ["source", "files"])
+@pytest.mark.parametrize(("kind", "on_device"), [("source", True), ("files", False)])
 def test_small_views_stand_beside_the_two_and_leave_them_as_they_are(kind, on_device, request):
     source, order = request.getfixturevalue(kind), Order(48, 8, 1)
     all_views = resolve(AugmentConfig(small_views=3, small_view_size=0.5))
