@@ -89,7 +89,7 @@ def make_shapes(split: str) -> tuple[np.ndarray, np.ndarray]:
         split: `train` or `test`.
 
     Returns:
-        Images `[N, 32, 32, 3] uint8` and labels `[N] int64`, classes in turn.
+        Images `[N, 32, 32, 3] uint8` and labels `[N] int64`, classes in turn; read-only, since all callers share them.
     """
     count = SPLIT_SIZES[split]
     labels = np.arange(count, dtype=np.int64) % len(CLASS_NAMES)

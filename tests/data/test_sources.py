@@ -74,6 +74,8 @@ def test_shapes_are_the_same_everywhere():
     np.testing.assert_array_equal(np.bincount(labels), [100] * len(CLASS_NAMES))
     assert hashlib.sha256(images.tobytes()).hexdigest()[:16] == "e8860d0003ad8cdb"
     assert not np.array_equal(images[:500], make_shapes("train")[0][:500])
+    assert not images.flags.writeable  # all callers share them
+    assert not labels.flags.writeable
 
 
 def test_every_split_is_numbered_by_the_training_set_s_classes(tmp_path, rng):
