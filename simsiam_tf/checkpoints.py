@@ -62,7 +62,13 @@ class Checkpoints:
         return self._saved_step
 
     def save(self) -> None:
-        """Saves the present step, unless that is done already, and drops what is more than to be kept."""
+        """Saves the present step, unless that is done already, and drops what is more than to be kept.
+
+        Raises:
+            FloatingPointError: if a number in the model or its optimizer is not finite; nothing is written then.
+        """
+        if self._saved_step != self.step:
+            _check_finite([*self._model.variables, *self._model.optimizer.variables], f"Step {self.step}")
         if self._is_chief and self._saved_step != self.step:
             draft = self._directory / "draft"
             shutil.rmtree(draft, ignore_errors=True)  # what a kill left of an earlier save
@@ -85,6 +91,7 @@ class Checkpoints:
 
         Raises:
             UsageError: if there are checkpoints and none can be read.
+            FloatingPointError: if the weights that it holds are not finite.
         """
         there = saved_checkpoints(self._directory) if self._is_chief else []
         try:
@@ -104,7 +111,18 @@ class Checkpoints:
             state = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
             workers.copy_from_chief(self._strategy, [v.value for v in state])
             self._saved_step = self.step
+            _check_finite(model.variables, f"The checkpoint step-{self.step}")
         return self.step
+
+
+def _check_finite(variables, what):
+    """Raises a FloatingPointError if a number of some variables is not finite: nobody should go on from there."""
+    for variable in variables:
+        if not np.isfinite(variable.value.numpy()).all():
+            raise FloatingPointError(
+                f"{what} has weights that are not finite numbers, as a run leaves them that diverged; lower "
+                f"--base_learning_rate, or go on from an earlier checkpoint. Received: {variable.path}."
+            )
 
 
 def _flush(path):
@@ -153,6 +171,7 @@ def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = ""
 
     Raises:
         UsageError: if there is none.
+        FloatingPointError: if the weights that it holds are not finite.
     """
     paths = [checkpoint.removesuffix(".index")] if checkpoint else saved_checkpoints(directory)
     if not paths:
@@ -164,6 +183,7 @@ def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = ""
     if path is None:
         wrong = f"--checkpoint must be a checkpoint of this run. Received: {checkpoint}."
         raise UsageError(wrong if checkpoint else f"None of the run's checkpoints can be read; looked in {directory}.")
+    _check_finite(model.variables, f"The checkpoint {pathlib.Path(path).name}")
     return path
 
 

@@ -42,7 +42,6 @@ class OptimizerConfig(Validated):
 
     def validate(self):
         check(self.base_learning_rate > 0, "--base_learning_rate must be positive.", self.base_learning_rate)
-        check(self.warmup_epochs < float("inf"), "--warmup_epochs must be finite.", self.warmup_epochs)
         check(self.final_learning_rate <= 1, "--final_learning_rate must be at most 1.", self.final_learning_rate)
         check(self.sgd_momentum < 1, "--sgd_momentum must be below 1.", self.sgd_momentum)
 

@@ -1,11 +1,13 @@
 """Export: a SavedModel that takes photographs, and the backbone for Keras."""
 
+import os
 import pathlib
 
 import keras
 import tensorflow as tf
 
 from simsiam_tf.augment import ops, policies
+from simsiam_tf.evaluation.metrics import finite
 
 
 def _centre(images, size):
@@ -29,7 +31,12 @@ def export(backbone: keras.Model, image_size: int, directory: pathlib.Path) -> N
         backbone: normalised images to features.
         image_size: that it was trained at, pixels.
         directory: must not exist yet.
+
+    Raises:
+        FloatingPointError: if a weight is not finite.
     """
+    for variable in backbone.variables:
+        finite(variable.numpy(), f"weight of {variable.path}")
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="image")], autograph=False)
     def embed(image):
@@ -40,5 +47,7 @@ def export(backbone: keras.Model, image_size: int, directory: pathlib.Path) -> N
     archive = keras.export.ExportArchive()
     archive.track(backbone)
     archive.add_endpoint("serve", embed)
-    archive.write_out(str(directory), verbose=False)
-    backbone.save(directory / "backbone.keras")
+    draft = directory.with_name(f"{directory.name}.draft{os.getpid()}")
+    archive.write_out(str(draft), verbose=False)
+    backbone.save(draft / "backbone.keras")
+    draft.replace(directory)

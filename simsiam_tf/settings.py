@@ -1,6 +1,7 @@
 """What a setting is: a field of a frozen dataclass that says its default, its meaning and its choices."""
 
 import dataclasses
+import math
 import os
 from typing import Any
 
@@ -45,6 +46,7 @@ class Validated:
                 )
             for number in parts:
                 if isinstance(number, int | float) and not isinstance(number, bool):
+                    check(math.isfinite(number), f"--{field.name} must be a finite number.", number)
                     check(number >= 0, f"--{field.name} must not be negative.", number)
         self.validate()
 

@@ -28,9 +28,14 @@ def record(value: Any, **produced_by: Any) -> dict[str, Any]:
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:
-    """Writes the whole file or nothing of it."""
+    """Writes the whole file or nothing of it.
+
+    Raises:
+        ValueError: if a number is not finite: JSON has no word for it, and no record should hold it.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     draft = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    draft.write_text(json.dumps(content, indent=2) + "\n")
+    draft.write_text(text)
     draft.replace(path)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from simsiam_tf import checkpoints as module
 from simsiam_tf.checkpoints import Checkpoints, Saver, restore_model, weights_sha256
 from simsiam_tf.methods import METHODS
 from simsiam_tf.settings import UsageError
@@ -171,3 +172,43 @@ def test_the_fingerprint_is_of_every_variable(rng):
         variable.assign(before)
     assert len(seen) == 1 + len(model.variables) + len(model.optimizer.variables)
     assert weights_sha256(model) in seen
+
+
+@pytest.mark.parametrize("of", ["trainable_variables", "non_trainable_variables", "optimizer"])
+def test_numbers_that_are_not_finite_are_never_saved(tmp_path, rng, of):
+    two_saved_steps(tmp_path, rng)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    model = make("simsiam")
+    checkpoints = open_checkpoints(model, tmp_path)
+    checkpoints.restore_latest()
+    model.train_step(make_views(rng))
+    variable = (model.optimizer.velocities if of == "optimizer" else getattr(model, of))[-1]
+    variable.assign(np.full(variable.shape, np.inf))
+    with pytest.raises(FloatingPointError, match=rf"Step 3 has weights that are not finite.*{variable.path}"):
+        checkpoints.save()
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_an_update_that_breaks_the_weights_ends_the_run(tmp_path, rng):
+    """The loss of the last step is of the weights before it."""
+    model = make("simsiam")
+    model.optimizer.learning_rate = float("inf")
+    assert np.isfinite(model.train_step(make_views(rng))["loss"])
+    with pytest.raises(FloatingPointError, match="Step 1 has weights that are not finite"):
+        open_checkpoints(model, tmp_path).save()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("read", ["evaluation", "training"])
+def test_a_checkpoint_that_is_not_finite_is_not_used(tmp_path, rng, monkeypatch, read):
+    """As versions before this one saved it."""
+    model = make("simsiam")
+    model.backbone.variables[0].assign(np.full(model.backbone.variables[0].shape, np.nan))
+    monkeypatch.setattr(module, "_check_finite", lambda *args: None)
+    open_checkpoints(model, tmp_path).save()
+    monkeypatch.undo()
+    with pytest.raises(FloatingPointError, match=r"step.0 has weights that are not finite"):
+        if read == "evaluation":
+            restore_model(make("simsiam"), tmp_path)
+        else:
+            open_checkpoints(make("simsiam"), tmp_path).restore_latest()

@@ -5,9 +5,11 @@ import pytest
 
 from simsiam_tf.augment.config import AugmentConfig
 from simsiam_tf.augment.policies import POLICIES
-from simsiam_tf.config import Config, DeviceConfig, ModelConfig, OptimizerConfig, RunConfig
+from simsiam_tf.config import CONFIG_GROUPS, Config, DeviceConfig, ModelConfig, OptimizerConfig, RunConfig
 from simsiam_tf.data.config import DataConfig
+from simsiam_tf.evaluation.config import EVALUATION_GROUPS
 from simsiam_tf.settings import UsageError
+from simsiam_tf.size import SizeConfig
 
 
 def make_config(**run):
@@ -95,3 +97,24 @@ def test_the_other_methods_augmentation():
     first, second = (figures(p) for p in POLICIES["byol"])
     assert first == (0.08, weak, 0.5, 0.2, 1.0, 0.0)
     assert second == (0.08, weak, 0.5, 0.2, 0.1, 0.2)
+
+
+GROUPS = (*CONFIG_GROUPS.values(), *EVALUATION_GROUPS.values(), SizeConfig)
+
+
+def finite_fields():
+    for group in GROUPS:
+        for field in dataclasses.fields(group):
+            kind = str(field.type)
+            if "float" in kind and not field.metadata["choices"]:
+                yield pytest.param(group, field.name, "tuple" in kind and "|" not in kind, id=field.name)
+
+
+@pytest.mark.parametrize(("group", "name", "several"), finite_fields())
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_number_must_be_finite(group, name, several, value):
+    needed = {"workdir": "w"} if group is RunConfig else {}
+    method = next(iter(group.__dataclass_fields__[name].metadata.get("methods", ())), None)
+    needed |= {"method": method} if method else {}
+    with pytest.raises(UsageError, match=rf"--{name} must be a finite number. Received: {value}"):
+        group(**needed, **{name: (0.5, value) if several else value})

@@ -50,3 +50,17 @@ def test_the_keras_file_is_the_backbone(tmp_path, rng, backbone):
     again = keras.models.load_model(tmp_path / "export" / "backbone.keras")
     images = rng.standard_normal((2, 32, 32, 3)).astype(np.float32)
     np.testing.assert_array_equal(again(images), backbone(images))
+
+
+def test_weights_that_are_not_finite_are_not_exported(tmp_path, backbone):
+    backbone.variables[-1].assign(np.full(backbone.variables[-1].shape, np.inf))
+    with pytest.raises(FloatingPointError, match="is not a finite number"):
+        export(backbone, 32, tmp_path / "export")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_that_is_cut_short_is_none(tmp_path, backbone, monkeypatch):
+    monkeypatch.setattr(backbone, "save", lambda path: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        export(backbone, 32, tmp_path / "export")
+    assert not (tmp_path / "export").exists()

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from simsiam_tf.settings import UsageError
-from simsiam_tf.workdir import Workdir, record
+from simsiam_tf.workdir import Workdir, record, write_json
 from tests.conftest import ROOT
 from tests.test_config import make_config
 
@@ -103,3 +103,11 @@ def test_a_foreign_config_is_said(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"config": {}}))
     with pytest.raises(UsageError, match=r"config\.json must be one that train\.py wrote"):
         Workdir.of_old_run(str(tmp_path)).config()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_record_holds_a_number_that_is_none(tmp_path, value):
+    write_json(tmp_path / "summary.json", {"loss": record(-0.5)})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        Workdir(tmp_path).add_to_summary({"knn_top1": record(value)})
+    assert Workdir(tmp_path).summary() == {"loss": record(-0.5)}

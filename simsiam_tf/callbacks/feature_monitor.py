@@ -3,7 +3,6 @@
 import time
 
 import keras
-import numpy as np
 
 from simsiam_tf.data.sources import Source
 from simsiam_tf.evaluation import metrics
@@ -53,8 +52,8 @@ class FeatureMonitor(keras.callbacks.Callback):
             scores = knn_scores(bank, queries, protocol.bank.num_classes, (protocol.k,), (protocol.temperature,))
             logs["knn_top1"] = scores[protocol.k, protocol.temperature].top1
             if model.online_probe is not None:
-                predicted = np.argmax(model.online_probe(features), axis=1)
-                logs["online_probe_top1"] = 100.0 * float(np.mean(predicted == queries.labels))
+                (hits,) = metrics.count_hits(model.online_probe(features), queries.known_labels, (1,))
+                logs["online_probe_top1"] = float(metrics.percent(hits, len(queries)))
         logs["feature_effective_rank"] = metrics.effective_rank(metrics.spectrum(features))
         logs["feature_dead_channels"] = metrics.dead_channels(features)
         return logs | {"monitor_seconds": time.monotonic() - start}

@@ -13,6 +13,7 @@ from simsiam_tf.evaluation import metrics
 from simsiam_tf.evaluation.config import ImagesConfig
 from simsiam_tf.evaluation.subject import Subject
 from simsiam_tf.progress import progress_bar
+from simsiam_tf.settings import check
 from simsiam_tf.workdir import write_json
 
 FILE = "diagnostics.json"
@@ -24,9 +25,18 @@ def run_diagnostics(subject: Subject, config: ImagesConfig) -> None:
     Args:
         subject: what is judged.
         config: how many images to look at.
+
+    Raises:
+        UsageError: if there are fewer than two.
     """
     start = time.monotonic()
     source = (subject.test_source or subject.train_source).first(config.diagnostics_max_examples)
+    check(
+        source.num_examples >= 2,
+        "Diagnostics compare images with each other, so they need at least two; raise --diagnostics_max_examples or "
+        "name more images.",
+        f"{source.num_examples} of {source.name}",
+    )
     views = policies.resolve(subject.run.augment)[:2]
     print(f"Embedding two views of {source.name}")
     pairs = list(_two_views(subject, source, views))
@@ -66,5 +76,6 @@ def _two_views(subject: Subject, source: Source, views) -> Iterator[tuple[np.nda
         new = min(size, count - first)
         index = [(first + i) % count for i in range(size)]  # as many each time, so that the views are compiled once
         both = views_of(source, views, subject.image_size, subject.run.run.seed, 0, index)
-        yield tuple(tf.cast(subject.backbone(x, training=False), tf.float32).numpy()[:new] for x in both)
+        features = (tf.cast(subject.backbone(x, training=False), tf.float32).numpy()[:new] for x in both)
+        yield tuple(metrics.finite(x, "feature") for x in features)
         bar.add(new)

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import time
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,12 +20,13 @@ from simsiam_tf.augment import policies
 from simsiam_tf.backbones import feature_dim
 from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
+from simsiam_tf.evaluation import metrics
 from simsiam_tf.progress import progress_bar
 from simsiam_tf.workdir import write_json
 
 _ONE_DEVICE = tf.distribute.get_strategy()
 _SHARD_BYTES = 64 << 20
-_MANIFEST = "manifest.json"
+_MANIFEST, _CHECKSUMS = "manifest.json", "checksums.json"
 EVAL_POLICY = policies.POLICIES["linear_eval"][0]
 
 
@@ -117,11 +119,14 @@ def feature_batches(
 
     Yields:
         Features `[B, D] float32` and positions `[B] int64`.
+
+    Raises:
+        FloatingPointError: if a feature is not finite: nothing can be judged by it.
     """
     embed = _embedder(strategy)
     if strategy is _ONE_DEVICE:
         for batch, index in images:
-            yield embed(backbone, batch).numpy(), index.numpy()
+            yield metrics.finite(embed(backbone, batch).numpy(), "feature"), index.numpy()
         return
     whole = 0  # every replica gets as many images, the last ones some again: a TPU compiles for one shape
     for group in _groups(images, strategy.num_replicas_in_sync):
@@ -133,7 +138,7 @@ def feature_batches(
         )
         by_replica = strategy.experimental_local_results(embed(backbone, values))
         for features, (_, index) in zip(by_replica, group, strict=False):
-            yield features.numpy()[: len(index)], index.numpy()
+            yield metrics.finite(features.numpy()[: len(index)], "feature"), index.numpy()
 
 
 def _groups(elements, size):
@@ -197,8 +202,10 @@ def backbone_sha256(backbone: keras.Model) -> str:
 class FeatureStore:
     """A run's features on disk, so that each image is embedded once for all protocols.
 
-    A folder for each data set, crop and checkpoint: `features-*.npy` and `index-*.npy` of at most 64 MiB, and
-    `manifest.json`, which says what they are of and comes last. What a kill leaves is gone on with.
+    Each data set, crop and checkpoint has a folder of its own. It holds shards `features-*.npy` and `index-*.npy` of at
+    most 64 MiB, `checksums.json`, which names the shards that are complete, and at the end `manifest.json`, which says
+    what they are of. An interrupted embedding resumes after its last complete shard. Shards are compared with their
+    checksums before they are used; from the first damaged one on, images are embedded again.
 
     Attributes:
         root: the folder of those folders.
@@ -236,22 +243,21 @@ class FeatureStore:
         """The features of a source in the evaluation crop: from disk, where they are, or else embedded and stored."""
         manifest = self.manifest(source)
         directory = self._directory(source, manifest)
-        if (directory / _MANIFEST).exists():
+        stored = _read_json(directory / _MANIFEST)
+        if stored and stored.get("num_shards") == len(self._shards(directory).complete):
             print(f"Features of {source.name}: those in {directory}")
         else:
-            directory.mkdir(parents=True, exist_ok=True)
-            start = time.monotonic()
-            self._embed(source, directory)
-            rows, seconds = len(_load(directory, "index")), round(time.monotonic() - start, 2)
-            write_json(directory / _MANIFEST, manifest | {"source": source.name, "rows": rows, "seconds": seconds})
-        index = _load(directory, "index")
+            if stored is not None:
+                print(f"Those in {directory} are damaged or have no checksums; embedding those images again.")
+            stored = self._embed(source, directory, manifest)
+        index = np.concatenate([np.load(directory / f"index-{i:05}.npy") for i in range(stored["num_shards"])])
         if source.files is not None:
             for position in np.setdiff1d(np.arange(source.num_examples), index):
                 reason = ValueError("it could not be read when its features were stored")
                 source.files.bad.add(source.files.locate(int(position)), reason)
-        files = sorted(directory.glob("features-*.npy"))
-        parts = tuple(part for file in files if len(part := np.load(file, mmap_mode="r")))
-        return Features(parts, index, None if source.labels is None else source.labels[index])
+        parts = [np.load(directory / f"features-{i:05}.npy", mmap_mode="r") for i in range(stored["num_shards"])]
+        labels = None if source.labels is None else source.labels[index]
+        return Features(tuple(part for part in parts if len(part)), index, labels)
 
     def seconds(self, source: Source) -> float:
         """How long it took to embed a stored source, in the last process if there were several."""
@@ -261,39 +267,96 @@ class FeatureStore:
         key = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:12]
         return self.root / "-".join([*pathlib.Path(source.name).parts[-2:], key]).replace("/", "")
 
-    def _embed(self, source, directory):
-        """Embeds what the folder lacks, shard by shard."""
-        rows = max(1, _SHARD_BYTES // (4 * feature_dim(self.backbone)))
-        number = len(list(directory.glob("index-*.npy")))  # written after the features of the same number
-        bar = _bar(source, min(number * rows, source.num_examples))
-        images = evaluation_dataset(source, self.image_size, self.batch_size, start=number * rows)
-        held: list[tuple[np.ndarray, np.ndarray]] = []
+    def _shards(self, directory):
+        return ShardWriter(directory, rows=max(1, _SHARD_BYTES // (4 * feature_dim(self.backbone))))
+
+    def _embed(self, source, directory, manifest):
+        """Embeds what the folder lacks, shard by shard; returns the manifest."""
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / _MANIFEST).unlink(missing_ok=True)
+        start, shards = time.monotonic(), self._shards(directory)
+        bar = _bar(source, min(shards.next_position, source.num_examples))
+        images = evaluation_dataset(source, self.image_size, self.batch_size, start=shards.next_position)
         for features, index in feature_batches(self.backbone, images, self.strategy):
             bar.add(len(features))
-            of_shard = index // rows
-            for shard in np.unique(of_shard):
-                while shard > number:
-                    number = _save_shard(directory, number, held)
-                held.append((features[of_shard == shard], index[of_shard == shard]))
-        if held:
-            _save_shard(directory, number, held)
+            shards.add(features, index)
+        shards.close()
+        seconds = round(time.monotonic() - start, 2)
+        made = {"source": source.name, "rows": shards.num_rows, "num_shards": len(shards.complete), "seconds": seconds}
+        write_json(directory / _MANIFEST, manifest | made)
+        return made
 
 
-def _save_shard(directory, number, held):
-    """Writes one shard, lets go of it, and returns the number of the next one."""
-    features, index = zip(*held, strict=True) if held else ((np.zeros((0, 1), np.float32),), (np.zeros(0, np.int64),))
-    _save(directory / f"features-{number:05}.npy", np.concatenate(features))
-    _save(directory / f"index-{number:05}.npy", np.concatenate(index))
-    held.clear()
-    return number + 1
+class ShardWriter:
+    """Writes features of consecutive positions to files of a fixed number of positions, with their checksums.
+
+    Args:
+        directory: where the files are; what is there already and undamaged is kept.
+        rows: positions of each shard.
+
+    Attributes:
+        complete: for each shard that is whole, the CRC-32 of its two files.
+    """
+
+    def __init__(self, directory: pathlib.Path, rows: int):
+        self._directory, self._rows = directory, rows
+        self._held: list[tuple[np.ndarray, np.ndarray]] = []
+        noted = _read_json(directory / _CHECKSUMS) or {}
+        found = noted.get("shards") if noted.get("rows") == rows else None
+        self.complete: list[list[int]] = []
+        for sums in found if isinstance(found, list) else ():
+            if self._sums(len(self.complete)) != sums:  # damaged, or gone
+                break
+            self.complete.append(sums)
+
+    @property
+    def next_position(self) -> int:
+        """The first position that no complete shard covers."""
+        return len(self.complete) * self._rows
+
+    @property
+    def num_rows(self) -> int:
+        """Features in the complete shards; images that could not be read have none."""
+        return sum(len(np.load(self._paths(i)[1], mmap_mode="r")) for i in range(len(self.complete)))
+
+    def add(self, features: np.ndarray, index: np.ndarray) -> None:
+        """Takes features `[n, D]` and their positions `[n]`, ascending; writes the shards that they complete."""
+        of_shard = index // self._rows
+        for shard in np.unique(of_shard):
+            while shard > len(self.complete):
+                self._write()
+            self._held.append((features[of_shard == shard], index[of_shard == shard]))
+
+    def close(self) -> None:
+        """Writes the last shard, however short it is."""
+        if self._held:
+            self._write()
+
+    def _write(self):
+        empty = (np.zeros((0, 1), np.float32), np.zeros(0, np.int64))  # no image of the shard could be read
+        features, index = zip(*(self._held or [empty]), strict=True)
+        for path, parts in zip(self._paths(len(self.complete)), (features, index), strict=True):
+            draft = path.with_name(f"draft{os.getpid()}-{path.name}")
+            np.save(draft, np.concatenate(parts))
+            draft.replace(path)
+        self._held = []
+        self.complete.append(self._sums(len(self.complete)))
+        write_json(self._directory / _CHECKSUMS, {"rows": self._rows, "shards": self.complete})
+
+    def _paths(self, number):
+        return [self._directory / f"{name}-{number:05}.npy" for name in ("features", "index")]
+
+    def _sums(self, number):
+        paths = self._paths(number)
+        return [zlib.crc32(path.read_bytes()) for path in paths] if all(path.is_file() for path in paths) else None
 
 
-def _save(path, array):
-    """Writes the whole file or nothing of it."""
-    draft = path.with_name(f"draft{os.getpid()}-{path.name}")
-    np.save(draft, array)
-    draft.replace(path)
-
-
-def _load(directory, name):
-    return np.concatenate([np.load(path) for path in sorted(directory.glob(f"{name}-*.npy"))])
+def _read_json(path):
+    """What a file of ours holds; empty where it is damaged, and `None` where there is none."""
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}

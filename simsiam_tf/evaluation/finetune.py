@@ -16,6 +16,7 @@ from simsiam_tf.checkpoints import Checkpoints, Saver
 from simsiam_tf.config import DeviceConfig
 from simsiam_tf.data.pipeline import Order, evaluation_dataset, pretraining_dataset, with_views
 from simsiam_tf.data.sources import Source
+from simsiam_tf.evaluation import metrics
 from simsiam_tf.evaluation.config import FinetuneConfig
 from simsiam_tf.evaluation.features import feature_batches
 from simsiam_tf.evaluation.labels import balanced_subset, listed_subset
@@ -50,7 +51,7 @@ class Classifier(SSLModel):
         (features,) = self.features(batch, training)
         logits, labels = self.classifier(features), batch["labels"]  # [B, K]
         loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-        hits = tf.cast(tf.argmax(logits, axis=1) == labels, loss.dtype)
+        hits = tf.cast(metrics.top_k_hits(logits, labels, 1), loss.dtype)
         return loss, {"top1": 100.0 * tf.reduce_mean(hits)}
 
 
@@ -173,8 +174,7 @@ def _accuracy(subject: Subject, model: Classifier, test: Source) -> tuple[float,
     images = evaluation_dataset(test, subject.image_size, subject.batch_size)
     hits, count = np.zeros(2), 0
     for features, index in feature_batches(model.backbone, images, subject.strategy):
-        logits = tf.cast(model.classifier(features), tf.float32)
-        hits += [np.sum(tf.math.in_top_k(test.known_labels[index], logits, k)) for k in (1, min(5, test.num_classes))]
+        hits += metrics.count_hits(model.classifier(features), test.known_labels[index])
         count += len(index)
-    top1, top5 = (100.0 * hits / count).tolist()
+    top1, top5 = metrics.percent(hits, count).tolist()
     return top1, top5

@@ -5,25 +5,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from simsiam_tf.data.sources import Source
+from simsiam_tf.evaluation import metrics
 from simsiam_tf.evaluation.features import Features
 from simsiam_tf.evaluation.search import nearest
 
 # Queries whose votes are counted at a time.
 _QUERY_CHUNK = 1024
-
-
-@tf.function(reduce_retracing=True, autograph=False)
-def _add_votes(votes, similarity, labels, temperature):
-    """Votes `[M, K]` and those of more neighbours, each with weight exp((s - 1) / T)."""
-    m, classes = tf.shape(votes)[0], tf.shape(votes)[1]
-    # The common factor exp(-1 / T) keeps exp from overflowing.
-    weights = tf.exp((similarity - 1.0) / temperature)
-    cells = tf.range(m)[:, tf.newaxis] * classes + labels
-    added = tf.math.unsorted_segment_sum(tf.reshape(weights, [-1]), tf.reshape(cells, [-1]), m * classes)
-    return votes + tf.reshape(added, [m, classes])
 
 
 class KNNScores(NamedTuple):
@@ -33,18 +22,32 @@ class KNNScores(NamedTuple):
     top5: float
 
 
-def class_votes(similarity: np.ndarray, labels: np.ndarray, num_classes: int, k: int, temperature: float) -> tf.Tensor:
-    """What the k nearest vote for each class, up to a factor: `[M, K]`.
+def log_votes(similarity: np.ndarray, labels: np.ndarray, num_classes: int, k: int, temperature: float) -> np.ndarray:
+    """Computes the logarithm of what the k nearest neighbours vote for each class, less a constant for each query.
+
+    A neighbour of similarity s votes with weight exp(s / T). Weights of a small T leave the range of any float, so
+    they are added up as logarithms (log-sum-exp): nothing underflows, and as T goes to 0 the nearest neighbour decides.
 
     Args:
         similarity: `[M, at least k]`, the greatest first.
-        labels: `[M, at least k]` of the same neighbours.
+        labels: `[M, at least k]`, the classes of the same neighbours.
         num_classes: K.
-        k: neighbours that vote.
-        temperature: T of their weights exp(similarity / T).
+        k: number of neighbours that vote.
+        temperature: T.
+
+    Returns:
+        `[M, K] float64`; minus infinity for a class that no neighbour votes for.
     """
-    votes = tf.zeros([len(similarity), num_classes])
-    return _add_votes(votes, similarity[:, :k], labels[:, :k].astype(np.int32), temperature)
+    m = len(similarity)
+    scaled = (similarity[:, :k].astype(np.float64) - similarity[:, :1]) / temperature  # at most 0
+    cells = (np.arange(m)[:, np.newaxis] * num_classes + labels[:, :k]).ravel()
+    greatest = np.full(m * num_classes, -np.inf)
+    np.maximum.at(greatest, cells, scaled.ravel())  # of each query and class
+    weights = np.exp(scaled.ravel() - greatest[cells])
+    sums = np.bincount(cells, weights, minlength=m * num_classes)
+    voted = sums > 0
+    greatest[voted] += np.log(sums[voted])
+    return greatest.reshape(m, num_classes)
 
 
 def knn_scores(
@@ -54,7 +57,10 @@ def knn_scores(
     ks: Sequence[int] = (200,),
     temperatures: Sequence[float] = (0.1,),
 ) -> dict[tuple[int, float], KNNScores]:
-    """Accuracy of the vote of the k most similar features, for every k and temperature from one search.
+    """Measures the accuracy of the vote of the k most similar features, for every k and temperature from one search.
+
+    A class that none of the k neighbours belongs to is no answer, and classes with equal votes do not help: with k = 1
+    top-5 is top-1.
 
     Args:
         bank: N labelled training features.
@@ -73,9 +79,9 @@ def knn_scores(
         truth = queries.known_labels[part]
         labels = bank.known_labels[neighbours[part]]
         for (k, temperature), counts in hits.items():
-            votes = class_votes(similarity[part], labels, num_classes, k, temperature)
-            counts += [np.sum(tf.math.in_top_k(truth, votes, top)) for top in (1, min(5, num_classes))]
-    return {key: KNNScores(*(100.0 * counts / len(queries)).tolist()) for key, counts in hits.items()}
+            votes = log_votes(similarity[part], labels, num_classes, k, temperature)
+            counts += metrics.count_hits(votes, truth)
+    return {key: KNNScores(*metrics.percent(counts, len(queries)).tolist()) for key, counts in hits.items()}
 
 
 @dataclasses.dataclass(frozen=True)

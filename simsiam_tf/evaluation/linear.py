@@ -3,7 +3,10 @@
 import dataclasses
 import itertools
 import pathlib
+import sys
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 
 import keras
@@ -100,13 +103,25 @@ class ProbeState:
         draft.replace(self.file)
 
     def restore(self) -> tuple[int, float]:
-        """Gives the variables back what was noted; the epochs and the seconds that it took, or zeros."""
+        """Gives the variables back what was noted, unless the file is damaged (a `.npz` has checksums).
+
+        Returns:
+            The epochs trained so far and the seconds that they took; zeros where the probe begins anew.
+        """
         if not self.file.exists():
             return 0, 0.0
-        with np.load(self.file) as saved:
-            for i, variable in enumerate(self._variables):
-                variable.assign(saved[f"{i:02}_{variable.name}"])
-            return int(saved["epochs"]), float(saved["seconds"])
+        try:
+            with np.load(self.file) as saved:
+                values = [saved[f"{i:02}_{variable.name}"] for i, variable in enumerate(self._variables)]
+                epochs, seconds = int(saved["epochs"]), float(saved["seconds"])
+            if any(v.shape != variable.shape for v, variable in zip(values, self._variables, strict=True)):
+                raise ValueError("it is of another probe")
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            print(f"warning: {self.file} cannot be gone on from ({error}); the probe is trained anew.", file=sys.stderr)
+            return 0, 0.0
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.assign(value)
+        return epochs, seconds
 
 
 class _Trainee:
@@ -168,10 +183,10 @@ def run_probes(subject: Subject, config: ProbeConfig, names: tuple[str, ...]) ->
         raise RuntimeError("The backbone changed while a probe was trained on it; this is a mistake of simsiam_tf.")
     held_out = subject.features(test)
     for t in trainees:
-        top1, top5 = t.probe.accuracy(batches_of(held_out))[:, 0]
+        top1, top5 = t.probe.accuracy_of_one(batches_of(held_out), "Lower --probe_base_learning_rate.")
         details = {**t.protocol.describe(), "train": train.name, "train_size": train.num_readable, "test": test.name}
         names_of = f"linear_{t.protocol.name}_top1", f"linear_{t.protocol.name}_top5"
-        values = dict(zip(names_of, (float(top1), float(top5)), strict=True))
+        values = dict(zip(names_of, (top1, top5), strict=True))
         subject.add_records(values, t.seconds, **details, backbone_sha256=before)
 
 

@@ -1,9 +1,12 @@
-"""Pure functions that judge representations without labels; the collapse monitor and the diagnostics share them."""
+"""Pure functions of features and scores: how often a label is right, and what features are like without labels."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from simsiam_tf import distribute
+from simsiam_tf.settings import check
 
 _PAIRS_CHUNK = 2048
 
@@ -27,6 +30,74 @@ def scaled_std(z: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(std) * tf.sqrt(tf.cast(tf.shape(z)[-1], z.dtype))
 
 
+def top_k_hits(scores: tf.Tensor, labels: tf.Tensor, k: int) -> tf.Tensor:
+    """Tells whether each label is among the k classes with the highest scores. Ties never help.
+
+    A class counts as ahead of the label's if its score is at least as high. A label whose score is not finite is never
+    a hit: minus infinity marks a class that is no answer at all. A row with a NaN has no hit either.
+
+    Args:
+        scores: `[M, K]`, a score for each class.
+        labels: `[M]`, the right classes.
+        k: number of guesses.
+
+    Returns:
+        `[M] bool`.
+    """
+    own = tf.gather(scores, tf.cast(labels, tf.int32)[:, tf.newaxis], batch_dims=1)  # [M, 1]
+    ahead = tf.reduce_sum(tf.cast(scores >= own, tf.int32), axis=1) - 1  # not counting itself
+    is_answer = tf.math.is_finite(own[:, 0]) & ~tf.reduce_any(tf.math.is_nan(scores), axis=1)
+    return (ahead < k) & is_answer
+
+
+def count_hits(scores: tf.Tensor, labels: tf.Tensor, ks: Sequence[int] = (1, 5)) -> np.ndarray:
+    """Counts the labels that are among the k best classes, for each k.
+
+    Args:
+        scores: `[M, K]`, as for `top_k_hits`.
+        labels: `[M]`.
+        ks: numbers of guesses.
+
+    Returns:
+        `[len(ks)]`, whole numbers.
+
+    Raises:
+        FloatingPointError: if a score is NaN: a network that gives it cannot be judged.
+    """
+    if np.isnan(scores).any():
+        raise FloatingPointError("A class score is not a number, so accuracy cannot be measured; look at the loss.")
+    return np.array([np.sum(top_k_hits(scores, labels, k)) for k in ks])
+
+
+def percent(hits: np.ndarray, count: int) -> np.ndarray:
+    """Turns numbers of hits into accuracies in percent.
+
+    Args:
+        hits: of any shape.
+        count: number of images that were judged.
+
+    Raises:
+        UsageError: if no image was judged.
+    """
+    check(count > 0, "Accuracy needs at least one readable image to be judged on.", "none")
+    return 100.0 * np.asarray(hits) / count
+
+
+def finite(x: np.ndarray, what: str) -> np.ndarray:
+    """Returns an array whose numbers are all finite.
+
+    Args:
+        x: of any shape.
+        what: one number of it, for the message.
+
+    Raises:
+        FloatingPointError: if one is not: comparisons with it would be false, and averages of it no numbers.
+    """
+    if not np.isfinite(x).all():
+        raise FloatingPointError(f"A {what} is not a finite number, so nothing can be judged by it; look at the loss.")
+    return x
+
+
 def alignment(x: np.ndarray, y: np.ndarray) -> float:
     """Mean squared distance of the two views' directions: 0 where they agree, 2 where unrelated (Wang & Isola 2020).
 
@@ -43,8 +114,12 @@ def uniformity(x: np.ndarray) -> float:
     0 where all are equal; the lower, the more evenly they are spread, down to about -4.
 
     Args:
-        x: representations, `[N, d]`, N at least 2.
+        x: representations, `[N, d]`.
+
+    Raises:
+        UsageError: if N is below 2: there is no pair.
     """
+    check(len(x) >= 2, "Uniformity compares images with each other, so it needs at least two of them.", len(x))
     unit = tf.constant(_unit(x))
     total, count = 0.0, len(unit)
     for start in range(0, count, _PAIRS_CHUNK):

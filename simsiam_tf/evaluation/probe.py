@@ -1,11 +1,13 @@
 """Softmax classifiers on frozen features: one, or many side by side in one step."""
 
+import math
 from collections.abc import Iterable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from simsiam_tf.evaluation import metrics
 from simsiam_tf.optim import LARS, SGD, WarmupCosine
 
 _INITIAL_STD = 0.01
@@ -83,12 +85,31 @@ class LinearProbe:
         return losses
 
     def accuracy(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-        """Top-1 and top-5 accuracy of each head, `[2, H]` percent, over batches of features and labels."""
+        """Measures the top-1 and top-5 accuracy of each head over batches of features and labels.
+
+        Returns:
+            `[2, H]` percent; NaN for a head that diverged.
+        """
         hits, count = np.zeros((2, self.kernel.shape[1])), 0
         for features, labels in batches:
-            logits = self.logits(tf.cast(features, self.kernel.dtype))
-            for row, k in zip(hits, (1, min(5, logits.shape[-1])), strict=True):
-                for head in range(len(row)):
-                    row[head] += np.sum(tf.math.in_top_k(labels, tf.cast(logits[:, head], tf.float32), k))
+            logits = self.logits(tf.cast(features, self.kernel.dtype)).numpy()
+            for head in range(logits.shape[1]):
+                is_finite = np.isfinite(logits[:, head]).all()
+                hits[:, head] += metrics.count_hits(logits[:, head], labels) if is_finite else np.nan
             count += len(labels)
-        return 100.0 * hits / count
+        return metrics.percent(hits, count)
+
+    def accuracy_of_one(self, batches: Iterable[tuple[np.ndarray, np.ndarray]], advice: str) -> tuple[float, float]:
+        """Measures the top-1 and top-5 accuracy of the only head, percent.
+
+        Args:
+            batches: features and labels.
+            advice: what to do if the head diverged.
+
+        Raises:
+            FloatingPointError: if it did.
+        """
+        top1, top5 = self.accuracy(batches)[:, 0].tolist()
+        if math.isnan(top1):
+            raise FloatingPointError(f"The linear probe diverged: its scores are not finite. {advice}")
+        return top1, top5

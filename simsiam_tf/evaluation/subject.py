@@ -16,6 +16,7 @@ from simsiam_tf.checkpoints import restore_model
 from simsiam_tf.config import Config
 from simsiam_tf.data.config import DataConfig
 from simsiam_tf.data.sources import Source, open_eval_source, open_source
+from simsiam_tf.evaluation import metrics
 from simsiam_tf.evaluation.features import Features, FeatureStore
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.settings import UsageError, expand
@@ -136,7 +137,8 @@ class Subject:
     def project(self, features: np.ndarray) -> np.ndarray:
         """z of features `[N, D]` in eval mode, `[N, d]`."""
         parts = np.array_split(features, max(1, len(features) // 1024))
-        return np.concatenate([tf.cast(self.model.projector(x, training=False), tf.float32).numpy() for x in parts])
+        z = [tf.cast(self.model.projector(x, training=False), tf.float32).numpy() for x in parts]
+        return metrics.finite(np.concatenate(z), "z")
 
     def key(self, *settings: Any) -> str:
         """A short name for settings of a protocol together with the weights that it judges."""

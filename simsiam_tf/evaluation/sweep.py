@@ -47,7 +47,9 @@ def run_sweep(subject: Subject, config: ProbeConfig) -> None:
         train, classes, learned, grid, batch, config.probe_epochs, state / f"linear_cached_sweep-{key}.npz"
     )
     scores = sweep.accuracy(shuffled_batches(train, kept, 4096, 0))[0]
-    best = int(np.argmax(scores))
+    if np.isnan(scores).all():
+        raise FloatingPointError("Every head of the sweep diverged; give lower --sweep_learning_rates.")
+    best = int(np.nanargmax(scores))
     _print_table(grid, scores, best)
     _warn_at_the_edge(grid, best)
     rate, decay = grid[best]
@@ -61,9 +63,9 @@ def run_sweep(subject: Subject, config: ProbeConfig) -> None:
         config.probe_epochs,
         state / f"linear_cached-{key}.npz",
     )
-    top1, top5 = probe.accuracy(batches_of(test))[:, 0]
+    top1, top5 = probe.accuracy_of_one(batches_of(test), "Give lower --sweep_learning_rates.")
     subject.add_records(
-        {"linear_cached_top1": float(top1), "linear_cached_top5": float(top5)},
+        {"linear_cached_top1": top1, "linear_cached_top5": top5},
         sweep_seconds + seconds + subject.store.seconds(train_source) + subject.store.seconds(test_source),
         unit="percent",
         protocol="linear probe 'cached' on frozen features of the centre crop, offline",
@@ -94,8 +96,9 @@ def _fit(features: Features, classes: int, rows: np.ndarray, grid, batch, epochs
     bar.add(done)
     for epoch in range(done, epochs):
         for step in itertools.islice(shuffled_batches(features, rows, batch, epoch), steps):
-            losses = probe.step(*step)
-        bar.add(1, [("best_loss", float(np.nanmin(losses)))])
+            losses = probe.step(*step).numpy()
+        finite = losses[np.isfinite(losses)]
+        bar.add(1, [("best_loss", float(finite.min()))] if len(finite) else [])
         state.save(epoch + 1, seconds + time.monotonic() - start)
     return probe, state.restore()[1]
 
@@ -108,7 +111,7 @@ def _print_table(grid, scores, best):
         table.add_column(f"decay {decay:g}", justify="right")
     for rate in rates:
         cells = [grid.index((rate, decay)) for decay in decays]
-        marked = [f"{scores[i]:.2f}{' *' if i == best else ''}" for i in cells]
+        marked = ["diverged" if np.isnan(scores[i]) else f"{scores[i]:.2f}{' *' if i == best else ''}" for i in cells]
         table.add_row(f"{rate:g}", *marked)
     rich.console.Console(width=max(80, 14 * (len(decays) + 2))).print(table)
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from simsiam_tf import distribute
 from simsiam_tf.backbones import feature_dim
-from simsiam_tf.evaluation.metrics import scaled_std
+from simsiam_tf.evaluation.metrics import scaled_std, top_k_hits
 from simsiam_tf.heads import make_classifier
 from simsiam_tf.normalization import each_view
 
@@ -112,8 +112,7 @@ class SSLModel(keras.Model):
         labels = tf.tile(batch["labels"], [len(batch["features"])])
         logits = tf.cast(self.online_probe(features), keras.config.floatx())
         loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-        hits = tf.cast(tf.argmax(logits, axis=1) == tf.cast(labels, tf.int64), loss.dtype)
-        return loss, 100.0 * tf.reduce_mean(hits)
+        return loss, 100.0 * tf.reduce_mean(tf.cast(top_k_hits(logits, labels, 1), loss.dtype))
 
     def compute_ssl_loss(self, batch: dict, training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """The loss of one batch.

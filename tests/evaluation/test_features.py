@@ -83,6 +83,44 @@ def test_an_interrupted_extraction_goes_on_where_it_stopped(store, source, monke
     assert starts == [40]
 
 
+def zero_bytes(path, count):
+    content = bytearray(path.read_bytes())
+    content[-count:] = bytes(count)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: zero_bytes(folder / "features-00001.npy", 2000),
+        lambda folder: zero_bytes(folder / "index-00001.npy", 40),
+        lambda folder: (folder / "features-00001.npy").write_bytes(b""),
+        lambda folder: (folder / "index-00002.npy").unlink(),
+        lambda folder: (folder / "checksums.json").unlink(),  # as stored before there were checksums
+        lambda folder: (folder / "checksums.json").write_text("[]"),
+        lambda folder: (folder / "manifest.json").write_text("{"),
+    ],
+    ids=["features", "index", "empty", "missing", "no checksums", "other checksums", "manifest"],
+)
+def test_damaged_features_are_embedded_anew(store, source, monkeypatch, damage):
+    monkeypatch.setattr(module, "_SHARD_BYTES", 32 * 4 * 20)
+    before = store.of(source).loaded()
+    damage(only_folder(store))
+    after = store.of(source)
+    np.testing.assert_allclose(after.loaded(), before, atol=1e-6)  # in batches of other images
+    np.testing.assert_array_equal(after.index, np.arange(50))
+    monkeypatch.setattr(module, "feature_batches", lambda *args: pytest.fail("embedded again"))
+    store.of(source)
+
+
+def test_features_that_are_not_finite_are_refused(store, source, backbone):
+    backbone.variables[0].assign(np.full(backbone.variables[0].shape, np.nan))
+    with pytest.raises(FloatingPointError, match="feature is not a finite number"):
+        embed_source(backbone, source, 16, 8)
+    with pytest.raises(FloatingPointError, match="feature is not a finite number"):
+        store.of(source)
+
+
 def test_unreadable_images_are_missing_from_index_and_labels(store, source, monkeypatch):
     monkeypatch.setattr(module, "_SHARD_BYTES", 32 * 4 * 5)
     encoded = [tf.io.encode_png(image).numpy() for image in source.images]

@@ -112,3 +112,15 @@ def test_an_unreadable_image_costs_a_row_not_a_step(subject, tmp_path):
     assert saved[next(name for name in saved.files if "iteration" in name)] == 3
     assert summary(subject)["linear_paper_custom_top1"]["train_size"] == 63
     assert summary(subject)["linear_paper_custom_top1"]["batch_size"] == 64
+
+
+@pytest.mark.parametrize("count", [2000, 10**9], ids=["zeroed", "emptied"])
+def test_a_damaged_state_is_not_gone_on_from(subject, capsys, count):
+    run_probes(subject, ProbeConfig(**QUICK), ("sgd",))
+    before = summary(subject)["linear_sgd_custom_top1"]["value"]
+    (file,) = (subject.workdir.root / "probes").glob("*.npz")
+    content = file.read_bytes()
+    file.write_bytes(content[:-count] + bytes(min(count, len(content))))
+    run_probes(subject, ProbeConfig(**QUICK), ("sgd",))
+    assert "the probe is trained anew" in capsys.readouterr().err
+    assert summary(subject)["linear_sgd_custom_top1"]["value"] == before

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from simsiam_tf.evaluation import metrics
 from simsiam_tf.evaluation.metrics import scaled_std
+from simsiam_tf.settings import UsageError
 
 
 def test_is_near_one_for_random_directions_and_zero_for_equal_ones(rng):
@@ -66,3 +67,36 @@ def test_dead_channels_say_nothing(rng):
     x[:, 4] = 1e-7 * x[:, 0]
     assert metrics.dead_channels(x) == 2
     assert metrics.dead_channels(np.zeros((4, 3))) == 3
+
+
+def test_ties_never_help():
+    scores = np.array([[1, 1, 0], [2, 1, 0], [-np.inf, 0, 0], [0, 3, 3]], np.float32)
+    assert metrics.top_k_hits(scores, np.array([0, 0, 0, 1]), 1).numpy().tolist() == [False, True, False, False]
+    assert metrics.top_k_hits(scores, np.array([0, 0, 0, 1]), 2).numpy().tolist() == [True, True, False, True]
+    assert metrics.top_k_hits(scores, np.array([2, 2, 0, 0]), 3).numpy().tolist() == [True, True, False, True]
+
+
+def test_hits_are_those_counted_one_by_one(rng):
+    scores, labels = rng.integers(0, 6, (200, 8)).astype(np.float32), rng.integers(0, 8, 200)
+    for k in range(1, 9):
+        hits = 0
+        for row, label in zip(scores.tolist(), labels.tolist(), strict=True):
+            ahead = 0
+            for other, score in enumerate(row):
+                ahead += other != label and score >= row[label]
+            hits += ahead < k
+        assert metrics.count_hits(scores, labels, (k,)) == [hits]
+
+
+def test_scores_that_are_no_numbers_are_never_right():
+    scores = np.array([[np.nan, 0.0], [0.0, np.nan]], np.float32)
+    assert not metrics.top_k_hits(scores, np.array([0, 0]), 2).numpy().any()
+    with pytest.raises(FloatingPointError, match="not a number"):
+        metrics.count_hits(scores, np.array([0, 0]))
+
+
+def test_what_needs_images_says_so():
+    with pytest.raises(UsageError, match=r"at least one readable image.*Received: none"):
+        metrics.percent(np.zeros(2), 0)
+    with pytest.raises(UsageError, match=r"at least two of them. Received: 1"):
+        metrics.uniformity(np.ones((1, 3), np.float32))

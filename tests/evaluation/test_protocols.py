@@ -139,6 +139,11 @@ def test_a_backbone_of_rate_zero_stays_and_the_head_learns(tiny_run, monkeypatch
     assert np.abs(model.classifier.bias.numpy()).max() > 0
 
 
+def test_diagnostics_of_one_image_are_refused(tiny_run):
+    with pytest.raises(UsageError, match=r"at least two; .* Received: 1 of shapes/test"):
+        judge(tiny_run, protocol="diagnostics", diagnostics_max_examples=1)
+
+
 def test_diagnostics_leave_the_training_s_numbers_alone(tiny_run):
     before = summary(tiny_run)
     judge(tiny_run, protocol="diagnostics", diagnostics_max_examples=300)
