@@ -5,8 +5,8 @@ DEMO := runs/demo
 # Two tests at a time, a file's in one process, and the long files of tests/e2e early.
 PYTEST := $(RUN) -m pytest -q --durations=10 -n 2 --dist=loadfile --no-loadscope-reorder
 REQUIREMENTS := requirements.txt
-CORE_TESTS := tests/losses tests/methods tests/optim tests/backbones tests/augment tests/data tests/parity \
-	tests/test_normalization.py tests/test_distribute.py tests/test_checkpoints.py tests/e2e/test_replicas.py
+CORE_TESTS := tests/losses tests/methods tests/optim tests/networks tests/augment tests/data tests/parity \
+	tests/distribute tests/training/test_checkpoints.py tests/e2e/test_replicas.py
 
 .PHONY: help demo test test-all test-tpu test-tpu-build tpu-check tpu-build lint format clean
 
@@ -16,7 +16,7 @@ help:
 	@echo "make test-all  the slow tests too"
 	@echo "make test-tpu  compile a tiny step for a TPU, and run it through JAX: in an environment of its own, .venv-tpu-check"
 	@echo "make test-tpu-build  the core tests under tensorflow-tpu, on the CPU: in .venv-tpu-build"
-	@echo "make lint      ruff and mypy"
+	@echo "make lint      ruff, mypy and import-linter"
 	@echo "make format    let ruff rewrite the code's layout"
 	@echo "make clean     remove .venv, .venv-tpu-check, .venv-tpu-build and what Python cached; runs/ stays"
 
@@ -73,6 +73,7 @@ lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
 
 format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check --fix .

@@ -10,7 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # to look through one's result, from which they take the cores (docs/results/evaluation.md).
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
-from flags import definitions
+from simsiam_tf.cli import flags as definitions
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         # TensorFlow leaves oneDNN out where a CPU has no AVX-512. With it features come a third faster; training does
         # too, but no longer with the same bits each time (docs/results/speed.md).
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    from simsiam_tf.evaluation.protocols import evaluate  # TensorFlow loads only once the flags are in order
+    from simsiam_tf.evaluation.evaluate import evaluate
 
     evaluate(workdirs, options, data_overrides, devices)
 

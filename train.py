@@ -7,14 +7,14 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from flags import definitions
+from simsiam_tf.cli import flags as definitions
 
 
 def main() -> None:
     config = definitions.training_config()
     if config.devices.deterministic:  # oneDNN's bits differ from run to run, op determinism or not
         os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-    from simsiam_tf.pretrain import pretrain  # TensorFlow loads only once the flags are in order
+    from simsiam_tf.training.pretrain import pretrain
 
     pretrain(config)
 

@@ -71,7 +71,7 @@ def best_rate(dataset, batch: int, options: argparse.Namespace) -> tuple[float, 
 def open_images(kind: str, folder: pathlib.Path):
     import numpy as np
 
-    from simsiam_tf.data.config import DataConfig
+    from simsiam_tf.config.data import DataConfig
     from simsiam_tf.data.sources import memory_source, open_source
 
     if kind == "cifar":
@@ -102,7 +102,7 @@ def main() -> None:
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     from simsiam_tf.augment.policies import POLICIES
     from simsiam_tf.data.pipeline import Order, pretraining_dataset, with_views
-    from simsiam_tf.distribute import Share
+    from simsiam_tf.distribute.input import Share
 
     size, views, batch = VIEW_SIZE[options.kind], POLICIES[POLICY[options.kind]], BATCH[options.kind]
     with tempfile.TemporaryDirectory() as folder:

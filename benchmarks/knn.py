@@ -58,8 +58,8 @@ class PeakMemory(threading.Thread):
 def search_ours(bank, queries, k):
     """Seconds, similarities and rows."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from simsiam_tf.evaluation.features import Features
-    from simsiam_tf.evaluation.search import nearest
+    from simsiam_tf.features.embed import Features
+    from simsiam_tf.features.nearest import nearest
 
     bank = Features(bank, np.arange(sum(map(len, bank))), None)
     nearest(bank, queries[:100], k)

@@ -27,11 +27,12 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
     import stablehlo
     import tensorflow as tf
 
-    from flags import definitions
     from simsiam_tf.augment import policies
+    from simsiam_tf.cli import flags as definitions
     from simsiam_tf.data.pipeline import Order
     from simsiam_tf.data.sources import open_source
-    from simsiam_tf.workdir import Workdir, write_json
+    from simsiam_tf.files import write_json
+    from simsiam_tf.training.workdir import Workdir
 
     config = definitions.training_config_of([f"--workdir={options.workdir}", *arguments])
     source = open_source(config.data, config.data.train_split).first(config.data.max_examples)
@@ -108,7 +109,7 @@ def take_steps(step, model, steps_per_epoch, images, index, boxes) -> list[float
 def write_plan(folder, source, order, views, size, steps):
     """Which examples and which crops each step takes, `[steps, B]` and `[steps, B, V, 4]`, as train.py has them."""
     from simsiam_tf.data.pipeline import pretraining_dataset
-    from simsiam_tf.distribute import Share
+    from simsiam_tf.distribute.input import Share
 
     dataset = pretraining_dataset(source, order, views, size, Share(order.global_batch_size), 0, steps)
     shape = (steps, order.global_batch_size)
@@ -229,8 +230,8 @@ def load(options: argparse.Namespace) -> None:
     import stablehlo
     import tensorflow as tf
 
-    from simsiam_tf.checkpoints import Checkpoints
-    from simsiam_tf.workdir import Workdir
+    from simsiam_tf.training.checkpoints import Checkpoints
+    from simsiam_tf.training.workdir import Workdir
 
     workdir = Workdir.of_old_run(options.workdir)
     folder, config = workdir.root / "pjrt", workdir.config()

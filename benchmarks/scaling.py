@@ -36,16 +36,18 @@ def measure(options, replicas: int) -> dict:
     import stablehlo
     import tensorflow as tf
 
-    from flags import definitions
-    from simsiam_tf import build, distribute
-    from simsiam_tf.normalization import BatchNormalization
+    from simsiam_tf.cli import flags as definitions
+    from simsiam_tf.distribute.input import per_replica_batch_size
+    from simsiam_tf.distribute.strategy import make_strategy
+    from simsiam_tf.networks.normalization import BatchNormalization
+    from simsiam_tf.training import factory
 
     config = definitions.training_config_of(make_flags(options, replicas))
-    strategy = distribute.make_strategy(config.devices)
-    build.set_precision(config.devices.precision)
+    strategy = make_strategy(config.devices)
+    factory.set_precision(config.devices.precision)
     with strategy.scope():
-        model = build.make_trainer(config, 1000)
-    batch = distribute.per_replica_batch_size(options.global_batch_size, replicas)
+        model = factory.make_trainer(config, 1000)
+    batch = per_replica_batch_size(options.global_batch_size, replicas)
     shape = (batch, options.image_size, options.image_size, 3)
     views = [strategy.experimental_distribute_values_from_function(lambda _: tf.random.normal(shape)) for _ in "12"]
     step = tf.function(lambda *views: strategy.run(model.train_step, args=(views,)), autograph=False)

@@ -19,10 +19,10 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 from tensorflow.python.framework import auto_control_deps_utils as acd_utils
 
-from simsiam_tf import build
 from simsiam_tf.augment import policies
 from simsiam_tf.augment.policies import Policy
-from simsiam_tf.config import Config
+from simsiam_tf.config.run import Config
+from simsiam_tf.training import factory
 
 
 class _Replica:
@@ -49,7 +49,7 @@ def as_one_of(replicas: int) -> Iterator[None]:
     replica = _Replica(replicas)
     with (
         mock.patch.object(tf.distribute, "get_replica_context", lambda: replica),
-        mock.patch("simsiam_tf.distribute.num_replicas", lambda: replicas),
+        mock.patch("simsiam_tf.distribute.collectives.num_replicas", lambda: replicas),
     ):
         yield
 
@@ -140,9 +140,9 @@ def step_inputs(views: tuple[Policy, ...], batch_size: int, size: int, in_memory
 
 def make_trainer(config: Config, steps_per_epoch: int):
     """The run's model with its optimizer, and all its variables by name."""
-    build.set_precision(config.devices.precision)
+    factory.set_precision(config.devices.precision)
     tf.keras.utils.set_random_seed(config.run.seed)
-    model = build.make_trainer(config, steps_per_epoch)
+    model = factory.make_trainer(config, steps_per_epoch)
     held = {"model": model.variables, "optimizer": model.optimizer.variables, "averages": model.metrics_variables}
     return model, {f"{kind}/{v.path}": v.value for kind, group in held.items() for v in group}
 

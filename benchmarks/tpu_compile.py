@@ -28,9 +28,9 @@ def lower(arguments: list[str], replicas: int):
     """The step of one replica among several, as StableHLO, from train.py's flags."""
     import stablehlo
 
-    from flags import definitions
     from simsiam_tf.augment import policies
-    from simsiam_tf.distribute import per_replica_batch_size
+    from simsiam_tf.cli import flags as definitions
+    from simsiam_tf.distribute.input import per_replica_batch_size
 
     config = definitions.training_config_of(["--workdir=unused", *arguments])
     size, views = config.data.image_size, policies.resolve(config.augment)

@@ -31,7 +31,7 @@ def time_steps(options: argparse.Namespace) -> list[float]:
     import tensorflow as tf
 
     from simsiam_tf import SGD, SimSiam
-    from simsiam_tf.backbones import BACKBONES
+    from simsiam_tf.networks import BACKBONES
 
     if options.dtype == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")

@@ -4,18 +4,18 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from simsiam_tf.backbones import ResNet as ResNet
-    from simsiam_tf.backbones import resnet18 as resnet18
-    from simsiam_tf.backbones import resnet34 as resnet34
-    from simsiam_tf.backbones import resnet50 as resnet50
-    from simsiam_tf.backbones import resnet101 as resnet101
-    from simsiam_tf.backbones import resnet152 as resnet152
     from simsiam_tf.methods import BYOL as BYOL
     from simsiam_tf.methods import BarlowTwins as BarlowTwins
     from simsiam_tf.methods import MoCoV2 as MoCoV2
     from simsiam_tf.methods import SimCLR as SimCLR
     from simsiam_tf.methods import SimSiam as SimSiam
     from simsiam_tf.methods import SwAV as SwAV
+    from simsiam_tf.networks import ResNet as ResNet
+    from simsiam_tf.networks import resnet18 as resnet18
+    from simsiam_tf.networks import resnet34 as resnet34
+    from simsiam_tf.networks import resnet50 as resnet50
+    from simsiam_tf.networks import resnet101 as resnet101
+    from simsiam_tf.networks import resnet152 as resnet152
     from simsiam_tf.optim import LARS as LARS
     from simsiam_tf.optim import SGD as SGD
     from simsiam_tf.optim import WarmupCosine as WarmupCosine
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "backbones": ("ResNet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    "networks": ("ResNet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
     "methods": ("BYOL", "BarlowTwins", "MoCoV2", "SimCLR", "SimSiam", "SwAV"),
     "optim": ("LARS", "SGD", "WarmupCosine"),
 }

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from flags import definitions
-from simsiam_tf import build
+from simsiam_tf.cli import flags as definitions
 from simsiam_tf.data.pipeline import Order
 from simsiam_tf.reproduce.experiments import EXPERIMENTS
 from simsiam_tf.reproduce.verdicts import CLAIMS
+from simsiam_tf.training import factory as build
 from tests.conftest import ROOT
 
 RECIPES = sorted((ROOT / "flags" / "recipes").rglob("*.flags"))
-PAPER, SIZES, ORIGINALS = (ROOT / "flags" / "recipes" / name for name in ("paper", "size", "original"))
+PAPER, SIZES, ORIGINALS = (ROOT / "flags" / "recipes" / name for name in ("paper", "size", "authors"))
 # Of Table 4, rows that differ from one that is tried in their number of epochs, and BYOL's in the average's momentum.
 LONGER = {
     path for path in PAPER.glob("table4_*_epochs_*.flags") if path.stem.count("_") > 2 and "_100" not in path.stem

@@ -7,9 +7,9 @@ from typing import Any
 import tensorflow as tf
 
 from simsiam_tf.augment import ops
-from simsiam_tf.augment.config import AugmentConfig
-from simsiam_tf.augment.random import fold_in, uniform, view_keys
-from simsiam_tf.settings import check
+from simsiam_tf.augment.threefry import fold_in, uniform, view_keys
+from simsiam_tf.config.augment import AugmentConfig
+from simsiam_tf.errors import check
 
 Parameters = dict[str, tf.Tensor]
 

@@ -5,9 +5,9 @@ import time
 import keras
 
 from simsiam_tf.data.sources import Source
-from simsiam_tf.evaluation import metrics
-from simsiam_tf.evaluation.features import embed_source
-from simsiam_tf.evaluation.knn import KNNProtocol, knn_scores
+from simsiam_tf.features import metrics
+from simsiam_tf.features.embed import embed_source
+from simsiam_tf.features.knn import KNNProtocol, knn_scores
 from simsiam_tf.methods import SSLModel
 
 _BATCH_SIZE = 256

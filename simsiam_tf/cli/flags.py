@@ -10,14 +10,16 @@ from typing import Any
 
 from absl import flags
 
-from simsiam_tf.augment.config import AugmentConfig, PerView, PreviewConfig
-from simsiam_tf.config import CONFIG_GROUPS, Config, DeviceConfig
-from simsiam_tf.data.config import DataConfig
-from simsiam_tf.evaluation.config import EVALUATION_GROUPS, EvaluationConfig
+from simsiam_tf.config.augment import AugmentConfig, PerView
+from simsiam_tf.config.data import DataConfig
+from simsiam_tf.config.devices import DeviceConfig
+from simsiam_tf.config.evaluation import EVALUATION_GROUPS, EvaluationConfig
+from simsiam_tf.config.fields import Integers, Names, Numbers
+from simsiam_tf.config.preview import PreviewConfig
+from simsiam_tf.config.run import CONFIG_GROUPS, Config
+from simsiam_tf.config.scale import SizeConfig
+from simsiam_tf.errors import Stopped, UsageError
 from simsiam_tf.reproduce.config import ReproduceConfig
-from simsiam_tf.settings import Integers, Names, Numbers, UsageError
-from simsiam_tf.size import SizeConfig
-from simsiam_tf.stopping import Stopped
 
 _OLD_RUN = "The run, and the data where it is not the run's own"
 

@@ -11,8 +11,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
-from flags import definitions
-from simsiam_tf.settings import UsageError, expand
+from simsiam_tf.cli import flags as definitions
+from simsiam_tf.errors import UsageError
+from simsiam_tf.files import expand
 
 
 def main() -> None:
@@ -25,10 +26,10 @@ def main() -> None:
         raise UsageError(f"--out must end in .png. Received: {path}.")
     from PIL import Image
 
-    from simsiam_tf.augment import policies  # TensorFlow loads only once the flags are in order
+    from simsiam_tf.augment import policies
     from simsiam_tf.data.pipeline import Order
     from simsiam_tf.data.sources import listing_bad_images, open_source
-    from simsiam_tf.evaluation.pictures import contact_sheet, view_rows
+    from simsiam_tf.evaluation.thumbnails import contact_sheet, view_rows
 
     views, size = policies.resolve(augment), data.image_size
     source = open_source(data, data.train_split).first(data.max_examples)

@@ -10,11 +10,12 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from flags import definitions
+from simsiam_tf.cli import flags as definitions
+from simsiam_tf.errors import UsageError
+from simsiam_tf.files import expand
 from simsiam_tf.reproduce import page, runs
 from simsiam_tf.reproduce.experiments import EXPERIMENTS
-from simsiam_tf.settings import UsageError, expand
-from simsiam_tf.workdir import Workdir
+from simsiam_tf.training.workdir import Workdir
 
 
 def main() -> None:

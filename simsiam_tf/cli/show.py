@@ -1,7 +1,7 @@
 """Prints a run's results and where everything of it lies: `python -m simsiam_tf.cli.show --workdir=W`."""
 
-from flags import definitions
-from simsiam_tf.workdir import Workdir
+from simsiam_tf.cli import flags as definitions
+from simsiam_tf.training.workdir import Workdir
 
 _CONTENTS = {
     "summary.json": "every number, with what produced it",

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from simsiam_tf.settings import Validated, check, option
+from simsiam_tf.config.fields import Validated, option
+from simsiam_tf.errors import check
 
 # A figure of the augmentation: one for both views, or one for each. `None` is the policy's.
 PerView = float | tuple[float, float] | None
@@ -60,16 +61,3 @@ class AugmentConfig(Validated):
         names = [field.name for field in dataclasses.fields(self) if field.default is None]
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         return {name: value[view] if isinstance(value, tuple) else value for name, value in given.items()}
-
-
-@dataclasses.dataclass(frozen=True)
-class PreviewConfig(Validated):
-    """The picture."""
-
-    out: str = option("preview.png", "PNG file to write; an existing one is not overwritten.")
-    num_images: int = option(8, "Images, one in each column.")
-    num_epochs: int = option(3, "Epochs whose views are drawn, two rows each.")
-
-    def validate(self):
-        for name in ("num_images", "num_epochs"):
-            check(getattr(self, name) > 0, f"--{name} must be positive.", getattr(self, name))

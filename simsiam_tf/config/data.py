@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from simsiam_tf.settings import Validated, check, option
+from simsiam_tf.config.fields import Validated, option
+from simsiam_tf.errors import check
 
 
 @dataclasses.dataclass(frozen=True)

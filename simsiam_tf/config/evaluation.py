@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any
 
-from simsiam_tf.settings import Integers, Names, Numbers, Validated, check, option
+from simsiam_tf.config.fields import Integers, Names, Numbers, Validated, option
+from simsiam_tf.errors import check
 
 PROBES = ("paper", "release", "sgd", "cached")
 

@@ -2,17 +2,14 @@
 
 import dataclasses
 import math
-import os
 from typing import Any
+
+from simsiam_tf.errors import check
 
 # Settings that hold several values.
 Numbers = tuple[float, ...]
 Integers = tuple[int, ...]
 Names = tuple[str, ...]
-
-
-class UsageError(ValueError):
-    """A request that cannot be met, in one sentence for the person who made it; the scripts exit with 2."""
 
 
 def option(default: Any, help: str, choices: tuple[str, ...] = (), identity: bool = True) -> Any:
@@ -25,12 +22,6 @@ def method_option(help: str, choices: tuple[str, ...], defaults: dict[str, Any])
     own = ", ".join(f"{method} {value}" for method, value in defaults.items())
     metadata = {"help": f"{help} By default: {own}.", "choices": choices, "identity": True, "methods": defaults}
     return dataclasses.field(default=None, metadata=metadata)
-
-
-def check(condition: bool, rule: str, received: Any) -> None:
-    """Raises a UsageError that states the rule and what was received, unless `condition` holds."""
-    if not condition:
-        raise UsageError(f"{rule} Received: {received}.")
 
 
 class Validated:
@@ -52,8 +43,3 @@ class Validated:
 
     def validate(self) -> None:
         """Checks what the choices do not say."""
-
-
-def expand(path: str) -> str:
-    """A path as the user means it, `~` included."""
-    return os.path.abspath(os.path.expanduser(path))

@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any
 
-from simsiam_tf.settings import Validated, check, method_option, option
+from simsiam_tf.config.fields import Validated, method_option, option
+from simsiam_tf.errors import check
 
 # The settings that each method has, and what they are by default; the values of --method.
 DEFAULTS: dict[str, dict[str, Any]] = {

@@ -7,43 +7,13 @@ choices and explanation stand here and nowhere else.
 import dataclasses
 from typing import Any
 
-from simsiam_tf.augment.config import AugmentConfig
-from simsiam_tf.data.config import DataConfig
-from simsiam_tf.model_config import ModelConfig
-from simsiam_tf.settings import Validated, check, option
-
-
-@dataclasses.dataclass(frozen=True)
-class OptimizerConfig(Validated):
-    """The optimizer and its schedule (Sec. 3)."""
-
-    optimizer: str = option(
-        "sgd", "'sgd', or 'lars', with which SimCLR, BYOL and SwAV take batches of 4096 (Sec. 6.1).", ("sgd", "lars")
-    )
-    lars_exclude: bool = option(
-        True, "LARS neither scales nor decays biases and batch norm's parameters, as in SimCLR and BYOL; SwAV's does."
-    )
-    base_learning_rate: float = option(0.05, "Learning rate per 256 images; scaled by the batch size.")
-    sgd_momentum: float = option(0.9, "Momentum of the optimizer.")
-    weight_decay: float = option(1e-4, "Coupled L2 on every parameter; but see --lars_exclude.")
-    warmup_epochs: float = option(
-        0.0, "Epochs of linear warm-up, times --epochs_scale; 10 for batches from 1024 and for Table 3a."
-    )
-    lr_decay: str = option(
-        "step", "Cosine decay at each 'step', or at each 'epoch' as in the release.", ("step", "epoch")
-    )
-    final_learning_rate: float = option(0.0, "What the decay ends at, as a share of the peak; SwAV: 0.001.")
-    predictor_lr: str = option(
-        "constant",
-        "The predictor's learning rate: 'constant' (Table 1c, and from Sec. 4.2 on) or 'decay' with the rest.",
-        ("constant", "decay"),
-    )
-    predictor_lr_multiplier: float = option(1.0, "Multiplier of the predictor's learning rate.")
-
-    def validate(self):
-        check(self.base_learning_rate > 0, "--base_learning_rate must be positive.", self.base_learning_rate)
-        check(self.final_learning_rate <= 1, "--final_learning_rate must be at most 1.", self.final_learning_rate)
-        check(self.sgd_momentum < 1, "--sgd_momentum must be below 1.", self.sgd_momentum)
+from simsiam_tf.config.augment import AugmentConfig
+from simsiam_tf.config.data import DataConfig
+from simsiam_tf.config.devices import DeviceConfig
+from simsiam_tf.config.fields import Validated, option
+from simsiam_tf.config.model import ModelConfig
+from simsiam_tf.config.optimizer import OptimizerConfig
+from simsiam_tf.errors import check
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,61 +35,6 @@ class RunConfig(Validated):
         check(self.epochs > 0, "--epochs must be positive.", self.epochs)
         check(self.seed < 2**31, "--seed must be below 2**31.", self.seed)
         check(self.keep_checkpoints >= 1, "--keep_checkpoints must be at least 1.", self.keep_checkpoints)
-
-
-@dataclasses.dataclass(frozen=True)
-class DeviceConfig(Validated):
-    """What it runs on, and how."""
-
-    strategy: str = option(
-        "auto",
-        "Devices: 'one', 'mirrored' (every GPU of this machine), 'multiworker' (several machines, which TF_CONFIG "
-        "names), 'tpu', or 'auto': what --tpu, TF_CONFIG, --cpu_devices and the GPUs suggest.",
-        ("auto", "one", "mirrored", "multiworker", "tpu"),
-        identity=False,
-    )
-    tpu: str = option("", "Name of the Cloud TPU, or 'local'.", identity=False)
-    cpu_devices: int = option(1, "Logical devices made of the CPU, to try several replicas.", identity=False)
-    precision: str = option(
-        "float32",
-        "Arithmetic. 'bfloat16' and 'float16' are mixed, with float32 weights, statistics and loss; 'float16' scales "
-        "the loss. 'float64' is for checks.",
-        ("float64", "float32", "bfloat16", "float16"),
-    )
-    jit: str = option(
-        "auto",
-        "Compile the training step by XLA: 'on', 'off', or 'auto': where that was measured to be faster, which on a "
-        "CPU it is not (docs/results/speed.md). Needs one replica; a TPU compiles always.",
-        ("auto", "on", "off"),
-        identity=False,
-    )
-    steps_per_execution: int = option(
-        1, "Steps that the devices take on their own before Python hears of them again.", identity=False
-    )
-    accumulate_steps: int = option(
-        1,
-        "Parts that each global batch is computed in, one after another, when it does not fit into memory. Batch "
-        "norm, the negatives of SimCLR, SwAV's codes and Barlow Twins' correlations are then of a part.",
-    )
-    deterministic: bool = option(
-        False,
-        "Give the same bits each time, more slowly: on a GPU, and on a CPU where TensorFlow uses oneDNN.",
-        identity=False,
-    )
-
-    def validate(self):
-        for name in ("cpu_devices", "steps_per_execution", "accumulate_steps"):
-            check(getattr(self, name) >= 1, f"--{name} must be at least 1.", getattr(self, name))
-        check(
-            self.strategy in ("auto", "mirrored") or self.cpu_devices == 1,
-            f"--strategy={self.strategy} takes no --cpu_devices above 1.",
-            self.cpu_devices,
-        )
-        check(
-            self.strategy in ("auto", "tpu") or not self.tpu,
-            f"--tpu goes with --strategy=tpu, not with --strategy={self.strategy}.",
-            repr(self.tpu),
-        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 import dataclasses
 
-from simsiam_tf.config import Config
-from simsiam_tf.settings import Validated, check, option
+from simsiam_tf.config.fields import Validated, option
+from simsiam_tf.config.run import Config
+from simsiam_tf.errors import check
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from simsiam_tf.augment.ops import Box
-from simsiam_tf.machine import usable_cores
+from simsiam_tf.host import usable_cores
 
 # Pillow's JPEG decoder can leave out detail that a much smaller crop would not show. This many times the size of
 # the crop it must keep for the result to be within a level of the whole image's.

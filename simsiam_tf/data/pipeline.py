@@ -12,11 +12,12 @@ import tensorflow as tf
 
 from simsiam_tf.augment import policies
 from simsiam_tf.augment.policies import Policy
-from simsiam_tf.augment.random import view_keys
+from simsiam_tf.augment.threefry import view_keys
 from simsiam_tf.data import decoding
 from simsiam_tf.data.sources import Source
-from simsiam_tf.distribute import Share, compiled_on_host, host_compiles
-from simsiam_tf.settings import UsageError
+from simsiam_tf.distribute.input import Share
+from simsiam_tf.distribute.xla import compiled_on_host, host_compiles
+from simsiam_tf.errors import UsageError
 
 # AutoGraph would read the functions that make batches anew for each data set, and find nothing to rewrite.
 _as_it_is = tf.autograph.experimental.do_not_convert

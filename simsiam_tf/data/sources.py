@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.data import shapes, tfds_records
-from simsiam_tf.data.bad_images import BadImages, Report
-from simsiam_tf.data.config import DataConfig
-from simsiam_tf.settings import UsageError, expand
+from simsiam_tf.config.data import DataConfig
+from simsiam_tf.data import shapes, tfds
+from simsiam_tf.data.unreadable import BadImages, Report
+from simsiam_tf.errors import UsageError
+from simsiam_tf.files import expand
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 # Sets of images of one size are held in memory, as uint8, up to this size.
@@ -191,7 +192,7 @@ def open_eval_source(config: DataConfig) -> Source | None:
         root = pathlib.Path(expand(config.data_dir))
         names: list[str] = [name for name in EVAL_NAMES if (root / name).is_dir()]
     else:
-        names = [name for name in EVAL_NAMES if name in tfds_records.open_builder(config).info.splits]
+        names = [name for name in EVAL_NAMES if name in tfds.open_builder(config).info.splits]
     return open_source(config, names[0]) if names else None
 
 
@@ -262,19 +263,19 @@ def _labels_from_folders(root, folder, files):
 
 
 def _tfds_source(config, split):
-    builder = tfds_records.open_builder(config)
+    builder = tfds.open_builder(config)
     name = f"{config.dataset}/{split}"
     try:
         count = builder.info.splits[split].num_examples
     except (KeyError, ValueError) as error:
         known = ", ".join(builder.info.splits)
         raise UsageError(f"The data set {config.dataset} has the splits {known}. Received: {split!r}.") from error
-    num_classes = tfds_records.num_classes(builder)
+    num_classes = tfds.num_classes(builder)
     shape = builder.info.features["image"].shape
     if None not in shape and count * int(np.prod(shape)) <= _MEMORY_LIMIT:
-        images, labels = tfds_records.read_all(builder, split)
+        images, labels = tfds.read_all(builder, split)
         return memory_source(name, images, labels, num_classes)
-    labels, names, load = tfds_records.random_access(builder, split)
+    labels, names, load = tfds.random_access(builder, split)
     bad = BadImages(name, count, config.max_bad_fraction)
     name_of = str if names is None else names.__getitem__
     files = Files(load, lambda i: f"{name}, example {i}", bad, name_of, lambda: builder.info.full_name)

@@ -6,8 +6,9 @@ import struct
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.data.config import DataConfig
-from simsiam_tf.settings import UsageError, expand
+from simsiam_tf.config.data import DataConfig
+from simsiam_tf.errors import UsageError
+from simsiam_tf.files import expand
 
 # A TFRecord is: length (8 bytes), checksum of it (4), data, checksum of that (4).
 _HEADER, _FOOTER = 12, 4

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from simsiam_tf.settings import UsageError
+from simsiam_tf.errors import UsageError
 
 # File names need not be UTF-8.
 _ENCODING: dict = {"encoding": "utf-8", "errors": "surrogateescape"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from simsiam_tf.settings import UsageError
+from simsiam_tf.errors import UsageError
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -7,14 +7,15 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.augment import policies
+from simsiam_tf.config.evaluation import ImagesConfig
 from simsiam_tf.data.pipeline import views_of
 from simsiam_tf.data.sources import Source
-from simsiam_tf.evaluation import metrics
-from simsiam_tf.evaluation.config import ImagesConfig
-from simsiam_tf.evaluation.subject import Subject
+from simsiam_tf.errors import check
+from simsiam_tf.evaluation.loaded_run import Subject
+from simsiam_tf.features import metrics
+from simsiam_tf.files import write_json
+from simsiam_tf.methods.collapse import scaled_std
 from simsiam_tf.progress import progress_bar
-from simsiam_tf.settings import check
-from simsiam_tf.workdir import write_json
 
 FILE = "diagnostics.json"
 
@@ -49,7 +50,7 @@ def run_diagnostics(subject: Subject, config: ImagesConfig) -> None:
             f"diagnostics_{of}_alignment": metrics.alignment(x1, x2),
             f"diagnostics_{of}_uniformity": metrics.uniformity(x1),
             f"diagnostics_{of}_effective_rank": metrics.effective_rank(spectra[of]),
-            f"diagnostics_{of}_std_scaled": float(metrics.scaled_std(tf.constant(x1))),
+            f"diagnostics_{of}_std_scaled": float(scaled_std(tf.constant(x1))),
             f"diagnostics_{of}_dead_channels": metrics.dead_channels(x1),
         }
     seconds = time.monotonic() - start
@@ -76,6 +77,6 @@ def _two_views(subject: Subject, source: Source, views) -> Iterator[tuple[np.nda
         new = min(size, count - first)
         index = [(first + i) % count for i in range(size)]  # as many each time, so that the views are compiled once
         both = views_of(source, views, subject.image_size, subject.run.run.seed, 0, index)
-        features = (tf.cast(subject.backbone(x, training=False), tf.float32).numpy()[:new] for x in both)
-        yield tuple(metrics.finite(x, "feature") for x in features)
+        x1, x2 = (tf.cast(subject.backbone(x, training=False), tf.float32).numpy()[:new] for x in both)
+        yield metrics.finite(x1, "feature"), metrics.finite(x2, "feature")
         bar.add(new)

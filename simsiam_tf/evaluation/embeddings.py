@@ -11,14 +11,15 @@ import rich.markup
 import rich.table
 from PIL import Image
 
-from simsiam_tf.data.bad_images import BadImages
+from simsiam_tf.config.evaluation import ImagesConfig
 from simsiam_tf.data.sources import Files, Source, listing_bad_images
-from simsiam_tf.evaluation.config import ImagesConfig
-from simsiam_tf.evaluation.features import Features, embed_source
-from simsiam_tf.evaluation.pictures import contact_sheet, thumbnails
-from simsiam_tf.evaluation.search import nearest
-from simsiam_tf.evaluation.subject import Subject
-from simsiam_tf.settings import UsageError, expand
+from simsiam_tf.data.unreadable import BadImages
+from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation.loaded_run import Subject
+from simsiam_tf.evaluation.thumbnails import contact_sheet, thumbnails
+from simsiam_tf.features.embed import Features, embed_source
+from simsiam_tf.features.nearest import nearest
+from simsiam_tf.files import expand
 
 # TensorBoard's projector draws no more points than this at a useful speed.
 _PROJECTED = 10_000

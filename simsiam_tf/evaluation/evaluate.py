@@ -6,21 +6,21 @@ from typing import Any
 
 import tensorflow as tf
 
-from simsiam_tf import distribute
-from simsiam_tf.config import DeviceConfig
+from simsiam_tf.config.devices import DeviceConfig
+from simsiam_tf.config.evaluation import EvaluationConfig
 from simsiam_tf.data.sources import Source, listing_bad_images
-from simsiam_tf.evaluation.config import EvaluationConfig
+from simsiam_tf.distribute.strategy import make_strategy
+from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.diagnostics import run_diagnostics
+from simsiam_tf.evaluation.embeddings import run_embed, run_neighbours
 from simsiam_tf.evaluation.finetune import run_finetuning
-from simsiam_tf.evaluation.gallery import run_embed, run_neighbours
-from simsiam_tf.evaluation.knn import KNNProtocol, knn_scores
-from simsiam_tf.evaluation.linear import run_probes
-from simsiam_tf.evaluation.report import run_report
-from simsiam_tf.evaluation.subject import Subject
-from simsiam_tf.evaluation.sweep import run_sweep
-from simsiam_tf.export import export
-from simsiam_tf.settings import UsageError
-from simsiam_tf.workdir import record
+from simsiam_tf.evaluation.loaded_run import Subject
+from simsiam_tf.evaluation.probes.on_crops import run_probes
+from simsiam_tf.evaluation.probes.sweep import run_sweep
+from simsiam_tf.evaluation.report.report import run_report
+from simsiam_tf.features.knn import KNNProtocol, knn_scores
+from simsiam_tf.interop.saved_model import export
+from simsiam_tf.training.workdir import record
 
 
 def evaluate(
@@ -47,7 +47,7 @@ def evaluate(
         devices = dataclasses.replace(devices, strategy="mirrored")  # whatever TF_CONFIG says of other machines
     # Neighbours are told apart by less than what TensorFloat-32 rounds away.
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    strategy, task = distribute.make_strategy(devices), options.task
+    strategy, task = make_strategy(devices), options.task
     subjects = [
         Subject.load(path, task.checkpoint if path == paths[0] else "", data_overrides, strategy, task.eval_batch_size)
         for path in paths

@@ -9,23 +9,24 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf import distribute, loop
 from simsiam_tf.augment import policies
-from simsiam_tf.callbacks.logging import HealthCheck
-from simsiam_tf.checkpoints import Checkpoints, Saver
-from simsiam_tf.config import DeviceConfig
+from simsiam_tf.callbacks.health_check import HealthCheck
+from simsiam_tf.config.devices import DeviceConfig
+from simsiam_tf.config.evaluation import FinetuneConfig
 from simsiam_tf.data.pipeline import Order, evaluation_dataset, pretraining_dataset, with_views
 from simsiam_tf.data.sources import Source
-from simsiam_tf.evaluation import metrics
-from simsiam_tf.evaluation.config import FinetuneConfig
-from simsiam_tf.evaluation.features import feature_batches
-from simsiam_tf.evaluation.labels import balanced_subset, listed_subset
-from simsiam_tf.evaluation.subject import Subject
-from simsiam_tf.heads import make_classifier
+from simsiam_tf.distribute.input import Share
+from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation.label_subsets import balanced_subset, listed_subset
+from simsiam_tf.evaluation.loaded_run import Subject
+from simsiam_tf.features import metrics
+from simsiam_tf.features.embed import feature_batches
+from simsiam_tf.files import write_json
 from simsiam_tf.methods import SSLModel
+from simsiam_tf.networks.heads import make_classifier
 from simsiam_tf.optim import SGD, WarmupCosine, scaled_learning_rate
-from simsiam_tf.settings import UsageError
-from simsiam_tf.workdir import write_json
+from simsiam_tf.training import loop
+from simsiam_tf.training.checkpoints import Checkpoints, Saver
 
 _AUGMENTATION = "linear_train"
 _SAVE_EVERY_MINUTES = 10.0
@@ -151,7 +152,7 @@ def _train(subject: Subject, config: FinetuneConfig, source: Source, batch: int,
     checkpoints_step = checkpoints.restore_latest()
     views, size = (policies.POLICIES[_AUGMENTATION][0],), subject.image_size
 
-    def make_dataset(share: distribute.Share, start_step: int):
+    def make_dataset(share: Share, start_step: int):
         dataset = pretraining_dataset(source, order, views, size, share, start_step, labelled=True)
         return with_views(dataset, views, size)
 

@@ -5,7 +5,8 @@ import pathlib
 import numpy as np
 
 from simsiam_tf.data.sources import Source
-from simsiam_tf.settings import UsageError, check, expand
+from simsiam_tf.errors import UsageError, check
+from simsiam_tf.files import expand
 
 
 def balanced_subset(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:

@@ -11,16 +11,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf import build
-from simsiam_tf.checkpoints import restore_model
-from simsiam_tf.config import Config
-from simsiam_tf.data.config import DataConfig
+from simsiam_tf.config.data import DataConfig
+from simsiam_tf.config.run import Config
 from simsiam_tf.data.sources import Source, open_eval_source, open_source
-from simsiam_tf.evaluation import metrics
-from simsiam_tf.evaluation.features import Features, FeatureStore
+from simsiam_tf.errors import UsageError
+from simsiam_tf.features import metrics
+from simsiam_tf.features.embed import Features
+from simsiam_tf.features.store import FeatureStore
+from simsiam_tf.files import expand
 from simsiam_tf.methods import SSLModel
-from simsiam_tf.settings import UsageError, expand
-from simsiam_tf.workdir import Workdir, record
+from simsiam_tf.training import factory
+from simsiam_tf.training.checkpoints import restore_model
+from simsiam_tf.training.workdir import Workdir, record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,9 +74,9 @@ class Subject:
         run = workdir.config()
         workdir.check_writable()
         # Mixed precision keeps float32 weights: judge and export those in float32.
-        build.set_precision("float64" if run.devices.precision == "float64" else "float32")
+        factory.set_precision("float64" if run.devices.precision == "float64" else "float32")
         with strategy.scope():
-            model = build.make_model(run)
+            model = factory.make_model(run)
             found = restore_model(model, workdir.checkpoints, checkpoint)
         if "dataset" in data_overrides:  # another set's splits are its own
             data_overrides = {"train_split": "train", "eval_split": "auto", **data_overrides}

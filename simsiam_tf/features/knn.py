@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from simsiam_tf.data.sources import Source
-from simsiam_tf.evaluation import metrics
-from simsiam_tf.evaluation.features import Features
-from simsiam_tf.evaluation.search import nearest
+from simsiam_tf.features import metrics
+from simsiam_tf.features.embed import Features
+from simsiam_tf.features.nearest import nearest
 
 # Queries whose votes are counted at a time.
 _QUERY_CHUNK = 1024

@@ -6,8 +6,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.evaluation.features import Features
-from simsiam_tf.machine import usable_cores
+from simsiam_tf.features.embed import Features
+from simsiam_tf.host import usable_cores
 
 # Queries, and rows of the bank, that are compared at a time: their similarities take 256 MiB at most.
 _QUERY_CHUNK, _BANK_CHUNK = 1024, 1 << 16

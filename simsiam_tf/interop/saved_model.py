@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf.augment import ops, policies
-from simsiam_tf.evaluation.metrics import finite
+from simsiam_tf.features.metrics import finite
 
 
 def _centre(images, size):

@@ -2,12 +2,12 @@
 
 import keras
 
-from simsiam_tf import distribute
-from simsiam_tf.backbones import feature_dim
-from simsiam_tf.heads import make_projector
+from simsiam_tf.distribute import collectives
 from simsiam_tf.losses.barlow_twins import barlow_twins_loss
 from simsiam_tf.methods.base import SSLModel
-from simsiam_tf.normalization import each_view
+from simsiam_tf.networks import feature_dim
+from simsiam_tf.networks.heads import make_projector
+from simsiam_tf.networks.normalization import each_view
 
 
 class BarlowTwins(SSLModel):
@@ -40,4 +40,4 @@ class BarlowTwins(SSLModel):
 
     def compute_ssl_loss(self, batch, training):
         z = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
-        return barlow_twins_loss(*z, self.redundancy_weight, distribute.all_reduce_mean), self.logs(z)
+        return barlow_twins_loss(*z, self.redundancy_weight, collectives.all_reduce_mean), self.logs(z)

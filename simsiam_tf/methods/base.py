@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from simsiam_tf import distribute
-from simsiam_tf.backbones import feature_dim
-from simsiam_tf.evaluation.metrics import scaled_std, top_k_hits
-from simsiam_tf.heads import make_classifier
-from simsiam_tf.normalization import each_view
+from simsiam_tf.distribute import collectives
+from simsiam_tf.features.metrics import top_k_hits
+from simsiam_tf.methods.collapse import scaled_std
+from simsiam_tf.networks import feature_dim
+from simsiam_tf.networks.heads import make_classifier
+from simsiam_tf.networks.normalization import each_view
 
 
 class SSLModel(keras.Model):
@@ -190,10 +191,10 @@ class SSLModel(keras.Model):
                 beside, logs["online_probe_train_top1"] = self._online_probe_loss(batch)
                 total = loss + tf.cast(beside, loss.dtype)  # they share no variable
             # Keras sums gradients over the replicas; the paper's loss is the mean over the global batch.
-            share = total / (distribute.num_replicas() * self.accumulate_steps)
+            share = total / (collectives.num_replicas() * self.accumulate_steps)
             share = self.optimizer.scale_loss(share)
         for name, value in zip(
-            logs, tf.unstack(distribute.all_reduce_mean(tf.stack(list(logs.values())))), strict=True
+            logs, tf.unstack(collectives.all_reduce_mean(tf.stack(list(logs.values())))), strict=True
         ):
             self.trackers[name].update_state(value)
         return tape.gradient(share, self.trainable_variables)

@@ -3,12 +3,12 @@
 import keras
 import tensorflow as tf
 
-from simsiam_tf.backbones import feature_dim
-from simsiam_tf.heads import make_predictor, make_projector
 from simsiam_tf.losses.byol import byol_loss
 from simsiam_tf.methods.base import SSLModel
-from simsiam_tf.momentum import MomentumEncoder, momentum_at
-from simsiam_tf.normalization import each_view
+from simsiam_tf.networks import feature_dim
+from simsiam_tf.networks.heads import make_predictor, make_projector
+from simsiam_tf.networks.momentum_encoder import MomentumEncoder, momentum_at
+from simsiam_tf.networks.normalization import each_view
 
 
 class BYOL(SSLModel):

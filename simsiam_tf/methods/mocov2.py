@@ -3,14 +3,14 @@
 import keras
 import tensorflow as tf
 
-from simsiam_tf import distribute
-from simsiam_tf.backbones import feature_dim
-from simsiam_tf.heads import make_projector
+from simsiam_tf.distribute import collectives
 from simsiam_tf.losses.mocov2 import mocov2_loss
 from simsiam_tf.losses.simsiam import normalize
 from simsiam_tf.methods.base import SSLModel
-from simsiam_tf.momentum import MomentumEncoder, momentum_at
-from simsiam_tf.normalization import each_view
+from simsiam_tf.networks import feature_dim
+from simsiam_tf.networks.heads import make_projector
+from simsiam_tf.networks.momentum_encoder import MomentumEncoder, momentum_at
+from simsiam_tf.networks.normalization import each_view
 
 
 class MoCoV2(SSLModel):
@@ -51,7 +51,7 @@ class MoCoV2(SSLModel):
         self.momentum_encoder = MomentumEncoder([self.backbone, self.projector])
         # Begins with random directions, as MoCo's does.
         self.queue = self.add_weight(
-            (queue_size, projector_dim), "random_normal", trainable=False, name="queue", **distribute.SAME_EVERYWHERE
+            (queue_size, projector_dim), "random_normal", trainable=False, name="queue", **collectives.SAME_EVERYWHERE
         )
         self.queue.assign(normalize(tf.convert_to_tensor(self.queue)))
         total_steps = self.steps_of(self.epochs) if ema_schedule == "cosine" else 0
@@ -64,7 +64,7 @@ class MoCoV2(SSLModel):
         loss = tf.reduce_mean(mocov2_loss(q, k, tf.convert_to_tensor(self.queue), self.temperature))
         if training:
             # The newest first; those of every replica, so that all have the same queue.
-            newest = distribute.all_gather(tf.cast(tf.concat([normalize(view) for view in k], 1), self.queue.dtype))
+            newest = collectives.all_gather(tf.cast(tf.concat([normalize(view) for view in k], 1), self.queue.dtype))
             newest = tf.reshape(newest, [-1, self.queue.shape[1]])  # [2 G, d]
             self.queue.assign(tf.concat([newest, self.queue], axis=0)[: self.queue.shape[0]])
         return loss, self.logs(q)

@@ -3,12 +3,12 @@
 import keras
 import tensorflow as tf
 
-from simsiam_tf import distribute
-from simsiam_tf.backbones import feature_dim
-from simsiam_tf.heads import make_predictor, make_projector
+from simsiam_tf.distribute import collectives
 from simsiam_tf.losses.simclr import nt_xent
 from simsiam_tf.methods.base import SSLModel
-from simsiam_tf.normalization import each_view
+from simsiam_tf.networks import feature_dim
+from simsiam_tf.networks.heads import make_predictor, make_projector
+from simsiam_tf.networks.normalization import each_view
 
 
 class SimCLR(SSLModel):
@@ -50,7 +50,7 @@ class SimCLR(SSLModel):
     def compute_ssl_loss(self, batch, training):
         z = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
         p = each_view(self.predictor, z, training)  # z itself but for the variants of Sec. 6.2
-        keys = tf.split(distribute.all_gather(tf.concat(z, axis=1)), 2, axis=1)  # [G, d] each
-        first = distribute.replica_id() * tf.shape(z[0])[0]
+        keys = tf.split(collectives.all_gather(tf.concat(z, axis=1)), 2, axis=1)  # [G, d] each
+        first = collectives.replica_id() * tf.shape(z[0])[0]
         loss = tf.reduce_mean(nt_xent(p, keys, self.temperature, first, self.stop_gradient))
         return loss, self.logs(z)

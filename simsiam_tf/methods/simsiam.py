@@ -3,12 +3,12 @@
 import keras
 import tensorflow as tf
 
-from simsiam_tf.backbones import feature_dim
-from simsiam_tf.heads import make_predictor, make_projector
 from simsiam_tf.losses.simsiam import SIMILARITIES, simsiam_loss
 from simsiam_tf.methods.base import SSLModel
-from simsiam_tf.normalization import each_view, keeping_moving_statistics
-from simsiam_tf.targets import make_table, make_targets
+from simsiam_tf.methods.simsiam_targets import make_table, make_targets
+from simsiam_tf.networks import feature_dim
+from simsiam_tf.networks.heads import make_predictor, make_projector
+from simsiam_tf.networks.normalization import each_view, keeping_moving_statistics
 
 # Which view's prediction is compared with which view's target (Sec. 4.6).
 PAIRS = {"symmetric": ((0, 1), (1, 0)), "asymmetric": ((0, 1),), "asymmetric_2x": ((0, 1), (2, 3))}

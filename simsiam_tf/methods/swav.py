@@ -3,13 +3,13 @@
 import keras
 import tensorflow as tf
 
-from simsiam_tf import distribute
-from simsiam_tf.backbones import feature_dim
-from simsiam_tf.heads import make_predictor, make_projector, make_prototypes
+from simsiam_tf.distribute import collectives
 from simsiam_tf.losses.simsiam import normalize
 from simsiam_tf.losses.swav import sinkhorn, swapped_prediction
 from simsiam_tf.methods.base import SSLModel
-from simsiam_tf.normalization import each_view
+from simsiam_tf.networks import feature_dim
+from simsiam_tf.networks.heads import make_predictor, make_projector, make_prototypes
+from simsiam_tf.networks.normalization import each_view
 
 
 class SwAV(SSLModel):
@@ -72,7 +72,7 @@ class SwAV(SSLModel):
         if queue_size:
             self.queue_from = self.steps_of(queue_from_epoch)
             shape = (queue_size, 2, projector_dim)
-            self.queue = self.add_weight(shape, "zeros", trainable=False, name="queue", **distribute.SAME_EVERYWHERE)
+            self.queue = self.add_weight(shape, "zeros", trainable=False, name="queue", **collectives.SAME_EVERYWHERE)
         self.build()
 
     def compute_ssl_loss(self, batch, training):
@@ -84,7 +84,7 @@ class SwAV(SSLModel):
         loss = swapped_prediction(predictions, codes, self.temperature, self.stop_gradient)
         if training and self.queue is not None:
             newest = tf.stop_gradient(tf.stack(z, axis=1))  # [B, 2, d]
-            newest = tf.cast(distribute.all_gather(newest), self.queue.dtype)
+            newest = tf.cast(collectives.all_gather(newest), self.queue.dtype)
             self.queue.assign(tf.concat([newest, self.queue], axis=0)[: self.queue.shape[0]])
         return tf.reduce_mean(loss), self.logs(z)
 
@@ -96,12 +96,12 @@ class SwAV(SSLModel):
 
     def _codes(self, z, view, c):
         """q of one view's z, of length 1, `[B, d]`: assignments to prototypes, `[B, K]`."""
-        options = {**self.sinkhorn, "all_sum": distribute.all_reduce_sum}
+        options = {**self.sinkhorn, "all_sum": collectives.all_reduce_sum}
         if self.queue is None:
             return sinkhorn(tf.matmul(z, c), **options)
         # The rows that have been filled by then count, and in the sums over replicas those of the first replica alone.
         earlier = tf.cast(self.queue[:, view], z.dtype)
-        counts = (self.optimizer.iterations >= self.queue_from) & tf.equal(distribute.replica_id(), 0)
+        counts = (self.optimizer.iterations >= self.queue_from) & tf.equal(collectives.replica_id(), 0)
         used = tf.reduce_any(earlier != 0, axis=1) & counts
         weights = tf.concat([tf.ones_like(z[:, 0]), tf.cast(used, z.dtype)], axis=0)
         q = sinkhorn(tf.matmul(tf.concat([z, earlier], axis=0), c), weights=weights, **options)
@@ -109,7 +109,7 @@ class SwAV(SSLModel):
 
     def after_step(self):
         if self.normalized_outside:
-            distribute.update_each(lambda kernel, _: _to_length_1(kernel), [self.prototypes.kernel])
+            collectives.update_each(lambda kernel, _: _to_length_1(kernel), [self.prototypes.kernel])
 
 
 def _to_length_1(kernel):

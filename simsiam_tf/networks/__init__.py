@@ -2,7 +2,7 @@
 
 import keras
 
-from simsiam_tf.backbones.resnet import ResNet, resnet18, resnet34, resnet50, resnet101, resnet152
+from simsiam_tf.networks.resnet import ResNet, resnet18, resnet34, resnet50, resnet101, resnet152
 
 BACKBONES = {
     "resnet18": resnet18,

@@ -4,7 +4,7 @@ import itertools
 
 import keras
 
-from simsiam_tf.normalization import BatchNormalization
+from simsiam_tf.networks.normalization import BatchNormalization
 
 BN_PLACEMENTS = ("none", "hidden", "release", "paper", "all")
 PREDICTORS = ("mlp", "identity", "fixed")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from simsiam_tf import distribute
-from simsiam_tf.normalization import each_view
+from simsiam_tf.distribute import collectives
+from simsiam_tf.networks.normalization import each_view
 
 
 class MomentumEncoder(keras.Model):
@@ -46,7 +46,7 @@ class MomentumEncoder(keras.Model):
             m = tf.cast(m, old.dtype)
             old.assign(m * old + (1.0 - m) * new)
 
-        distribute.update_each(move, [old for _, old in pairs], [new for new, _ in pairs], value=momentum)
+        collectives.update_each(move, [old for _, old in pairs], [new for new, _ in pairs], value=momentum)
 
 
 def _copy(network):

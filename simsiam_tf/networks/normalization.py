@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import keras
 import tensorflow as tf
 
-from simsiam_tf import distribute
+from simsiam_tf.distribute import collectives
 
 BN_MOMENTUM = 0.9
 BN_EPSILON = 1e-5
@@ -52,7 +52,7 @@ def each_view(network: keras.Model, views: Sequence[tf.Tensor], training: bool) 
     alike = [list(group) for _, group in itertools.groupby(views, lambda view: view.shape[1:].as_list())]
     if len(alike) > 1:
         return tuple(out for group in alike for out in each_view(network, group, training))
-    if not training or distribute.num_replicas() == 1 or not _knows_views(network):
+    if not training or collectives.num_replicas() == 1 or not _knows_views(network):
         return tuple(network(view, training=training) for view in views)
     token = _VIEWS.set(len(views))
     try:
@@ -131,7 +131,7 @@ class BatchNormalization(keras.layers.Layer):
         if not training:
             return self._normalize(x, self.moving_mean, self.moving_variance)
         # FusedBatchNormV3 has no float64 and cannot see the other replicas.
-        if distribute.num_replicas() == 1 and x.dtype != tf.float64:
+        if collectives.num_replicas() == 1 and x.dtype != tf.float64:
             return self._fused(x)
         return self._synchronized(x, _VIEWS.get())
 
@@ -153,12 +153,12 @@ class BatchNormalization(keras.layers.Layer):
     def _synchronized(self, x, views):
         wide = tf.reshape(tf.cast(x, self.variable_dtype), [views, -1, x.shape[-1]])  # [V, n, C]
         mean, variance = tf.nn.moments(wide, [1])  # [V, C]
-        count = tf.cast(tf.shape(wide)[1] * distribute.num_replicas(), self.variable_dtype)
-        if distribute.num_replicas() > 1:
+        count = tf.cast(tf.shape(wide)[1] * collectives.num_replicas(), self.variable_dtype)
+        if collectives.num_replicas() > 1:
             # One packed all-reduce: the global variance is the mean of the local ones plus that of the means. Means
             # are taken from the moving one, which all replicas share, so that a large mean costs no digits.
             origin = tf.stop_gradient(tf.convert_to_tensor(self.moving_mean))
-            packed = distribute.all_reduce_mean(tf.stack([mean - origin, variance + tf.square(mean - origin)]))
+            packed = collectives.all_reduce_mean(tf.stack([mean - origin, variance + tf.square(mean - origin)]))
             mean, variance = packed[0] + origin, tf.maximum(packed[1] - tf.square(packed[0]), 0.0)
         self._update_moving(tf.unstack(mean), tf.unstack(variance * count / tf.maximum(count - 1.0, 1.0)))
         y = self._normalize(wide, mean[:, tf.newaxis], variance[:, tf.newaxis])

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from simsiam_tf.normalization import BatchNormalization
+from simsiam_tf.networks.normalization import BatchNormalization
 
 _DEPTHS = {
     "resnet18": ("basic", (2, 2, 2, 2)),

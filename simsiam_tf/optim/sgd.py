@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from simsiam_tf import distribute
+from simsiam_tf.distribute import collectives
 
 
 class SGD(keras.optimizers.Optimizer):
@@ -74,7 +74,7 @@ class SGD(keras.optimizers.Optimizer):
     def _unscaled(self, gradients):
         """The gradients as they would be without scaling; all of them NaN if any is not finite on any replica."""
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
-        good = distribute.all_reduce_mean(tf.cast(finite, tf.float32)) == 1.0
+        good = collectives.all_reduce_mean(tf.cast(finite, tf.float32)) == 1.0
         by = tf.where(good, 1.0 / self.loss_scale, float("nan"))
         steps = tf.where(good, self.good_steps + 1.0, 0.0)
         grow = steps >= self._GROW_EVERY

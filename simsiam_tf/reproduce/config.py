@@ -2,8 +2,9 @@
 
 import dataclasses
 
+from simsiam_tf.config.fields import Validated, option
+from simsiam_tf.errors import check
 from simsiam_tf.reproduce.experiments import EXPERIMENTS, Experiment, Row
-from simsiam_tf.settings import Validated, check, option
 
 SIZES = ("imagenet", "cifar10", "cifar10_small", "shapes")
 

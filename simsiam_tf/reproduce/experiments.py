@@ -11,7 +11,7 @@ class Row(NamedTuple):
         label: what it is.
         claim: what it is to show; the keys of `verdicts.CLAIMS`.
         paper: the paper's linear top-1, percent; `None` where it gives none.
-        original: stem of the flagfile of flags/recipes/original that ImageNet needs besides; empty: none.
+        original: stem of the flagfile of flags/recipes/authors that ImageNet needs besides; empty: none.
         against: recipe of the row that this one is compared with; empty: the experiment's reference.
     """
 
@@ -44,7 +44,7 @@ _CONSTANT = Row("table1c_predictor_constant_lr", "SimSiam (predictor's rate cons
 _NO_STOP = "fig2_no_stop_gradient"
 _IDENTITY = "table1a_predictor_identity"
 
-# Of Table 4: the method, its flagfiles of flags/recipes/original by number of epochs, and the paper's numbers.
+# Of Table 4: the method, its flagfiles of flags/recipes/authors by number of epochs, and the paper's numbers.
 _TABLE4 = {
     "simclr": ("SimCLR", ("simclr",) * 4, (66.5, 68.3, 69.8, 70.4)),
     "mocov2": ("MoCo v2", ("mocov2",) * 4, (67.4, 69.9, 71.0, 72.2)),

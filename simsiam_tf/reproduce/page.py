@@ -11,11 +11,11 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from simsiam_tf.evaluation.plots import COLOURS
+from simsiam_tf.evaluation.report.plots import COLOURS
+from simsiam_tf.files import write_json
 from simsiam_tf.reproduce import verdicts
 from simsiam_tf.reproduce.experiments import Experiment
 from simsiam_tf.reproduce.runs import Run, outcome, top1_name
-from simsiam_tf.workdir import write_json
 
 _CURVES = (
     ("loss", "loss"),

@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from simsiam_tf.config import Config
+from simsiam_tf.config.run import Config
+from simsiam_tf.errors import Stopped, UsageError
+from simsiam_tf.files import write_json
 from simsiam_tf.reproduce.experiments import Row
 from simsiam_tf.reproduce.verdicts import Outcome
-from simsiam_tf.settings import UsageError
-from simsiam_tf.stopping import Stopped, StopSignals
-from simsiam_tf.workdir import Workdir, record, write_json
+from simsiam_tf.training.stop_signals import StopSignals
+from simsiam_tf.training.workdir import Workdir, record
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPES = _ROOT / "flags" / "recipes"
@@ -99,7 +100,7 @@ def plan(
     planned: dict[str, list[Run]] = {}
     for row in rows:
         own = [RECIPES / "paper" / f"{row.recipe}.flags"]
-        own += [RECIPES / "original" / f"{row.original}.flags"] if row.original and size == "imagenet" else []
+        own += [RECIPES / "authors" / f"{row.original}.flags"] if row.original and size == "imagenet" else []
         files = [own[0], RECIPES / "size" / f"{size}.flags", *own[1:]]
         missing = [str(file) for file in files if not file.exists()]
         if missing:

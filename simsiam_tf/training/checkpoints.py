@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf import workers
+from simsiam_tf.distribute import workers
+from simsiam_tf.errors import UsageError
 from simsiam_tf.methods import SSLModel
-from simsiam_tf.settings import UsageError
 
 
 def _trackable(variables: list[keras.Variable]) -> tf.train.Checkpoint:

@@ -7,13 +7,14 @@ import keras
 
 from simsiam_tf.augment import policies
 from simsiam_tf.augment.policies import Policy
-from simsiam_tf.backbones import BACKBONES
-from simsiam_tf.config import Config, OptimizerConfig, resolve_stem
+from simsiam_tf.config.optimizer import OptimizerConfig
+from simsiam_tf.config.run import Config, resolve_stem
 from simsiam_tf.data.pipeline import Order
-from simsiam_tf.machine import available_memory
+from simsiam_tf.errors import UsageError
+from simsiam_tf.host import available_memory
 from simsiam_tf.methods import METHODS, SSLModel
+from simsiam_tf.networks import BACKBONES
 from simsiam_tf.optim import LARS, SGD, WarmupCosine, scaled_learning_rate
-from simsiam_tf.settings import UsageError
 
 _POLICIES = {"float64": "float64", "float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 

@@ -7,19 +7,21 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from simsiam_tf import distribute, workers
-from simsiam_tf.checkpoints import Saver
-from simsiam_tf.config import DeviceConfig
+from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.data.pipeline import Order
+from simsiam_tf.distribute import collectives, workers
+from simsiam_tf.distribute.input import Share, dataset_of
+from simsiam_tf.distribute.xla import compiled, compiles_step
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.progress import verbosity
-from simsiam_tf.stopping import StopSignals
+from simsiam_tf.training.checkpoints import Saver
+from simsiam_tf.training.stop_signals import StopSignals
 
 
 def run_epochs(
     model: SSLModel,
     strategy: tf.distribute.Strategy,
-    make_dataset: Callable[[distribute.Share, int], tf.data.Dataset],
+    make_dataset: Callable[[Share, int], tf.data.Dataset],
     prepare: Callable[[dict], dict],
     callbacks: list[keras.callbacks.Callback],
     saver: Saver,
@@ -56,7 +58,7 @@ def run_epochs(
 
     def batches(start_step):
         from_step = functools.partial(make_dataset, start_step=start_step)
-        return distribute.dataset_of(strategy, from_step, order.global_batch_size, devices.accumulate_steps)
+        return dataset_of(strategy, from_step, order.global_batch_size, devices.accumulate_steps)
 
     data = batches(saver.step)
     list_of_callbacks.on_train_begin()
@@ -167,9 +169,9 @@ class _Executor:
         self._model, self._strategy, self._iterator, self._prepare = model, strategy, iterator, prepare
         self._devices, self._wishes = devices, wishes
         self._several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-        compiled = distribute.compiles_step(strategy, devices.jit)
+        is_compiled = compiles_step(strategy, devices.jit)
         steps = model.train_step, model.accumulate_step
-        self._train, self._accumulate = (distribute.compiled(strategy, s) if compiled else s for s in steps)
+        self._train, self._accumulate = (compiled(strategy, s) if is_compiled else s for s in steps)
         self._execute = tf.function(self._many, autograph=False)
         self._agree = tf.function(self._sum, autograph=False)
         self.wishes = (False, False)
@@ -183,7 +185,7 @@ class _Executor:
         return logs, float(waited)
 
     def _sum(self, mine):
-        everyone = self._strategy.run(lambda: distribute.all_reduce_mean(tf.identity(mine)))
+        everyone = self._strategy.run(lambda: collectives.all_reduce_mean(tf.identity(mine)))
         return self._strategy.experimental_local_results(everyone)[0]
 
     def _many(self, iterator, count):

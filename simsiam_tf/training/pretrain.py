@@ -8,19 +8,25 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from simsiam_tf import build, distribute, loop, workers
 from simsiam_tf.augment import policies
 from simsiam_tf.callbacks.feature_monitor import FeatureMonitor
-from simsiam_tf.callbacks.logging import HealthCheck, MetricsLog
-from simsiam_tf.checkpoints import Checkpoints, Saver, weights_sha256
-from simsiam_tf.config import Config, resolve_stem
+from simsiam_tf.callbacks.health_check import HealthCheck
+from simsiam_tf.config.run import Config, resolve_stem
 from simsiam_tf.data.pipeline import Order, pretraining_dataset, with_views
 from simsiam_tf.data.sources import Source, listing_bad_images, open_eval_source, open_source
-from simsiam_tf.evaluation.knn import KNNProtocol
+from simsiam_tf.distribute import workers
+from simsiam_tf.distribute.input import per_replica_batch_size
+from simsiam_tf.distribute.strategy import has_accelerator, make_strategy
+from simsiam_tf.distribute.xla import compiled, compiles_step
+from simsiam_tf.errors import UsageError
+from simsiam_tf.features.knn import KNNProtocol
+from simsiam_tf.files import expand
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.optim import scaled_learning_rate
-from simsiam_tf.settings import UsageError, expand
-from simsiam_tf.workdir import Workdir, record
+from simsiam_tf.training import factory, loop
+from simsiam_tf.training.checkpoints import Checkpoints, Saver, weights_sha256
+from simsiam_tf.training.metrics_log import MetricsLog
+from simsiam_tf.training.workdir import Workdir, record
 
 
 def pretrain(config: Config) -> None:
@@ -33,8 +39,8 @@ def pretrain(config: Config) -> None:
         UsageError: if the request cannot be met; nothing is overwritten then.
         Stopped: after SIGTERM or Ctrl-C, once the step is saved.
     """
-    strategy = distribute.make_strategy(config.devices)
-    build.set_precision(config.devices.precision)
+    strategy = make_strategy(config.devices)
+    factory.set_precision(config.devices.precision)
     if config.devices.deterministic:
         tf.config.experimental.enable_op_determinism()
     with workers.naming_lost_workers(strategy):
@@ -44,14 +50,14 @@ def pretrain(config: Config) -> None:
 def _pretrain(config, strategy):
     devices, is_chief, batch = config.devices, workers.is_chief(strategy), config.data.global_batch_size
     # These say at once what cannot be done.
-    distribute.per_replica_batch_size(batch, strategy.num_replicas_in_sync, devices.accumulate_steps)
-    distribute.compiles_step(strategy, devices.jit)
+    per_replica_batch_size(batch, strategy.num_replicas_in_sync, devices.accumulate_steps)
+    compiles_step(strategy, devices.jit)
     if config.model.remembers_images and isinstance(strategy, _SEVERAL_HOSTS):
         raise UsageError(
             "--eta_momentum and --alternation_steps keep targets of each image in the memory of one host; they take "
             f"one host, with any number of replicas, and no TPU. Received: {type(strategy).__name__}."
         )
-    views = build.view_policies(config)
+    views = factory.view_policies(config)
     labelled = open_source(config.data, config.data.train_split)
     source = labelled.first(config.data.max_examples)
     order = Order(source.num_examples, batch, config.run.seed)
@@ -103,8 +109,8 @@ def _train(config, strategy, source, order, views, knn, workdir):
     run, steps, replicas = config.run, order.steps_per_epoch, strategy.num_replicas_in_sync
     keras.utils.set_random_seed(run.seed)
     with strategy.scope():
-        model = build.make_trainer(config, steps, source.num_classes)
-    build.make_table(model, order)
+        model = factory.make_trainer(config, steps, source.num_classes)
+    factory.make_table(model, order)
     checkpoints = Checkpoints(model, strategy, workdir.checkpoints, run.keep_checkpoints)
     step = checkpoints.restore_latest()
     callbacks, on_record = [HealthCheck()], step // steps
@@ -138,7 +144,7 @@ def _train(config, strategy, source, order, views, knn, workdir):
 def _input(config, strategy, source, order, views, has_turns):
     """The batches of a host's share, and what the step does to a batch first: the views are made in one of them."""
     size, where = config.data.image_size, config.augment.augment_on
-    on_device = where == "device" or (where == "auto" and distribute.has_accelerator(strategy))
+    on_device = where == "device" or (where == "auto" and has_accelerator(strategy))
 
     def make_dataset(share, start_step):
         labelled = config.model.online_probe
@@ -150,7 +156,7 @@ def _input(config, strategy, source, order, views, has_turns):
         return tf.data.Dataset.zip(dataset, positions).map(lambda batch, position: {**batch, "position": position})
 
     make_views = functools.partial(policies.make_views, views, size)
-    return make_dataset, distribute.compiled(strategy, make_views) if on_device else lambda batch: batch
+    return make_dataset, compiled(strategy, make_views) if on_device else lambda batch: batch
 
 
 def _knn_protocol(config: Config, source: Source) -> KNNProtocol | None:
@@ -217,7 +223,7 @@ def _summary(config: Config, workdir: Workdir, knn: KNNProtocol | None) -> dict:
         "z_std_scaled": record(last["z_std_scaled"], **of_last_epoch),
         "images_per_second": record(
             last.get("images_per_second"),
-            unit=f"source images, {len(build.view_policies(config))} views each",
+            unit=f"source images, {len(factory.view_policies(config))} views each",
             epoch=last["epoch"],
         ),
         "wall_seconds": record(

@@ -2,18 +2,7 @@
 
 import signal
 
-
-class Stopped(Exception):  # noqa: N818 - not an error
-    """A run that was asked to stop and has saved where it stood; the same command goes on from there.
-
-    Args:
-        message: one sentence.
-        exit_code: 128 and the signal's number, as shells have it.
-    """
-
-    def __init__(self, message: str, exit_code: int):
-        super().__init__(message)
-        self.exit_code = exit_code
+from simsiam_tf.errors import Stopped
 
 
 class StopSignals:

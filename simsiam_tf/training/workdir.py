@@ -9,14 +9,17 @@ import subprocess
 import sys
 from typing import Any
 
+from simsiam_tf.files import write_json
+
 try:
     import fcntl
 except ImportError:  # Windows: no lock there
     fcntl = None  # type: ignore[assignment]
 
 import simsiam_tf
-from simsiam_tf.config import Config
-from simsiam_tf.settings import UsageError, expand
+from simsiam_tf.config.run import Config
+from simsiam_tf.errors import UsageError
+from simsiam_tf.files import expand
 
 # Open until the process ends: the system then lets go of the locks, after a kill too.
 _LOCKS: dict[pathlib.Path, Any] = {}
@@ -25,18 +28,6 @@ _LOCKS: dict[pathlib.Path, Any] = {}
 def record(value: Any, **produced_by: Any) -> dict[str, Any]:
     """A metric of summary.json: its value and what produced it."""
     return {"value": value, **produced_by}
-
-
-def write_json(path: pathlib.Path, content: Any) -> None:
-    """Writes the whole file or nothing of it.
-
-    Raises:
-        ValueError: if a number is not finite: JSON has no word for it, and no record should hold it.
-    """
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    draft = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    draft.write_text(text)
-    draft.replace(path)
 
 
 @dataclasses.dataclass(frozen=True)

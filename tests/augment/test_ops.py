@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from simsiam_tf.augment import ops
-from simsiam_tf.augment.random import view_keys
+from simsiam_tf.augment.threefry import view_keys
 
 N = 20000
 

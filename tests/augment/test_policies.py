@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf.augment import ops, policies
-from simsiam_tf.augment.config import AUGMENTATIONS, AugmentConfig
 from simsiam_tf.augment.policies import POLICIES
-from simsiam_tf.augment.random import view_keys
-from simsiam_tf.settings import UsageError
+from simsiam_tf.augment.threefry import view_keys
+from simsiam_tf.config.augment import AUGMENTATIONS, AugmentConfig
+from simsiam_tf.errors import UsageError
 
 LEVEL = 1 / (255 * min(ops.IMAGENET_STD))  # one level of 255, in normalised pixels
 # Every op, each in some images and not in others.

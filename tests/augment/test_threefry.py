@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.augment.random import fold_in, threefry, uniform, view_keys
+from simsiam_tf.augment.threefry import fold_in, threefry, uniform, view_keys
 
 
 def test_threefry_gives_the_published_answers():

@@ -5,10 +5,13 @@ import sys
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.augment.config import AugmentConfig
-from simsiam_tf.config import Config, DeviceConfig, ModelConfig, OptimizerConfig, RunConfig
-from simsiam_tf.data.config import DataConfig
-from simsiam_tf.normalization import BatchNormalization
+from simsiam_tf.config.augment import AugmentConfig
+from simsiam_tf.config.data import DataConfig
+from simsiam_tf.config.devices import DeviceConfig
+from simsiam_tf.config.model import ModelConfig
+from simsiam_tf.config.optimizer import OptimizerConfig
+from simsiam_tf.config.run import Config, RunConfig
+from simsiam_tf.networks.normalization import BatchNormalization
 from tests.conftest import ROOT, run_script
 
 sys.path.insert(0, str(ROOT / "benchmarks"))

@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from simsiam_tf.callbacks.logging import HealthCheck, MetricsLog
-from simsiam_tf.workdir import Workdir
+from simsiam_tf.callbacks.health_check import HealthCheck
+from simsiam_tf.training.metrics_log import MetricsLog
+from simsiam_tf.training.workdir import Workdir
 
 
 def test_a_collapse_is_said(capsys):

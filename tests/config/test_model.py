@@ -2,9 +2,9 @@ import inspect
 
 import pytest
 
+from simsiam_tf.config.model import DEFAULTS, ModelConfig
+from simsiam_tf.errors import UsageError
 from simsiam_tf.methods import METHODS
-from simsiam_tf.model_config import DEFAULTS, ModelConfig
-from simsiam_tf.settings import UsageError
 
 
 def test_every_method_has_its_settings():

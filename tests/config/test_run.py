@@ -3,13 +3,16 @@ import json
 
 import pytest
 
-from simsiam_tf.augment.config import AugmentConfig
 from simsiam_tf.augment.policies import POLICIES
-from simsiam_tf.config import CONFIG_GROUPS, Config, DeviceConfig, ModelConfig, OptimizerConfig, RunConfig
-from simsiam_tf.data.config import DataConfig
-from simsiam_tf.evaluation.config import EVALUATION_GROUPS
-from simsiam_tf.settings import UsageError
-from simsiam_tf.size import SizeConfig
+from simsiam_tf.config.augment import AugmentConfig
+from simsiam_tf.config.data import DataConfig
+from simsiam_tf.config.devices import DeviceConfig
+from simsiam_tf.config.evaluation import EVALUATION_GROUPS
+from simsiam_tf.config.model import ModelConfig
+from simsiam_tf.config.optimizer import OptimizerConfig
+from simsiam_tf.config.run import CONFIG_GROUPS, Config, RunConfig
+from simsiam_tf.config.scale import SizeConfig
+from simsiam_tf.errors import UsageError
 
 
 def make_config(**run):

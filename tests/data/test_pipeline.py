@@ -7,14 +7,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from simsiam_tf.augment.config import AugmentConfig
 from simsiam_tf.augment.policies import POLICIES, make_views, resolve
-from simsiam_tf.data.bad_images import BadImages, Report
-from simsiam_tf.data.config import DataConfig
+from simsiam_tf.config.augment import AugmentConfig
+from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.pipeline import Order, evaluation_dataset, pretraining_dataset, views_of, with_views
 from simsiam_tf.data.sources import Files, memory_source, open_source
-from simsiam_tf.distribute import Share
-from simsiam_tf.settings import UsageError
+from simsiam_tf.data.unreadable import BadImages, Report
+from simsiam_tf.distribute.input import Share
+from simsiam_tf.errors import UsageError
 
 POLICY = POLICIES["simsiam"]
 HALVES = slice(0, 8), slice(8, 16)

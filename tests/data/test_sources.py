@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.data.config import DataConfig
+from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.decoding import open_image
 from simsiam_tf.data.shapes import CLASS_NAMES, make_shapes
 from simsiam_tf.data.sources import open_eval_source, open_source
-from simsiam_tf.settings import UsageError
+from simsiam_tf.errors import UsageError
 
 
 def write_images(folder, names, rng):

@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from simsiam_tf.data import decoding, sources, tfds_records
-from simsiam_tf.data.config import DataConfig
+from simsiam_tf.config.data import DataConfig
+from simsiam_tf.data import decoding, sources
+from simsiam_tf.data import tfds as tfds_records
 
 COUNT = 23
 

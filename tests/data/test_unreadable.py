@@ -4,8 +4,8 @@ import threading
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.data.bad_images import BadImages, Report
-from simsiam_tf.settings import UsageError
+from simsiam_tf.data.unreadable import BadImages, Report
+from simsiam_tf.errors import UsageError
 
 
 def test_each_image_is_said_and_listed_once_even_after_a_restart(tmp_path, capsys):

@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf import distribute
-from simsiam_tf.config import DeviceConfig
+from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.data.pipeline import Order
-from simsiam_tf.settings import UsageError
+from simsiam_tf.distribute.input import Share, dataset_of, per_replica_batch_size
+from simsiam_tf.distribute.strategy import make_strategy
+from simsiam_tf.distribute.xla import compiles_step
+from simsiam_tf.errors import UsageError
 
 
 class TwoHosts:
@@ -17,13 +19,13 @@ class TwoHosts:
 
 
 def test_each_host_reads_the_shares_of_its_own_replicas():
-    shares = distribute.dataset_of(TwoHosts(), lambda share: share, 32)
-    assert shares == [distribute.Share(8, 2, 0, 4), distribute.Share(8, 2, 2, 4)]
+    shares = dataset_of(TwoHosts(), lambda share: share, 32)
+    assert shares == [Share(8, 2, 0, 4), Share(8, 2, 2, 4)]
 
 
 def test_one_device_has_the_whole_batch():
-    share = distribute.dataset_of(tf.distribute.get_strategy(), lambda share: share, 32)
-    assert share == distribute.Share(32, 1, 0, 1)
+    share = dataset_of(tf.distribute.get_strategy(), lambda share: share, 32)
+    assert share == Share(32, 1, 0, 1)
 
 
 def test_hosts_and_parts_share_the_batch_without_overlap_or_loss():
@@ -32,7 +34,7 @@ def test_hosts_and_parts_share_the_batch_without_overlap_or_loss():
     def of_host(share):
         return list(order.steps(share, 1, 3).as_numpy_iterator())
 
-    hosts = distribute.dataset_of(TwoHosts(), of_host, 32, parts=2)
+    hosts = dataset_of(TwoHosts(), of_host, 32, parts=2)
     for step in (1, 2):
         for part in range(2):
             # Each host's next two batches of 4, one for each of its replicas: 16 images a part.
@@ -43,7 +45,7 @@ def test_hosts_and_parts_share_the_batch_without_overlap_or_loss():
 
 def test_uneven_shares_are_refused():
     with pytest.raises(UsageError, match=r"replicas \(2\) times --accumulate_steps \(3\). Received: 32; .* 30 and 36"):
-        distribute.per_replica_batch_size(32, 2, 3)
+        per_replica_batch_size(32, 2, 3)
 
 
 TWO_WORKERS = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": %d}}'
@@ -66,11 +68,11 @@ def test_a_cluster_that_is_none_is_refused(monkeypatch, devices, cluster, messag
     if cluster is not None:
         monkeypatch.setenv("TF_CONFIG", cluster)
     with pytest.raises(UsageError, match=message):
-        distribute.make_strategy(DeviceConfig(**devices))
+        make_strategy(DeviceConfig(**devices))
 
 
 def test_the_step_is_compiled_only_where_that_works(two_replicas):
-    assert not distribute.compiles_step(tf.distribute.get_strategy(), "auto")
-    assert not distribute.compiles_step(two_replicas, "off")
+    assert not compiles_step(tf.distribute.get_strategy(), "auto")
+    assert not compiles_step(two_replicas, "off")
     with pytest.raises(UsageError, match=r"--jit=on needs one replica, or a TPU. Received: 2 replicas"):
-        distribute.compiles_step(two_replicas, "on")
+        compiles_step(two_replicas, "on")

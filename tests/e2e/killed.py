@@ -17,8 +17,8 @@ sys.path.insert(0, str(ROOT))
 number, where = signal.Signals[sys.argv[1]], sys.argv[2]
 sys.argv = [str(ROOT / "train.py"), *sys.argv[3:]]
 
-from simsiam_tf.callbacks.logging import HealthCheck
-from simsiam_tf.checkpoints import Saver
+from simsiam_tf.callbacks.health_check import HealthCheck
+from simsiam_tf.training.checkpoints import Saver
 
 is_due_at, sent = Saver.is_due_at, []
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.checkpoints import saved_checkpoints
+from simsiam_tf.training.checkpoints import saved_checkpoints
 from tests.conftest import ROOT, TINY_FLAGS, run_script
 
 STEPS = 20

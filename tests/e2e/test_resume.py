@@ -6,7 +6,7 @@ import random
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from simsiam_tf.checkpoints import saved_checkpoints
+from simsiam_tf.training.checkpoints import saved_checkpoints
 from tests.conftest import TINY_FLAGS, run_script
 
 STEPS, EPOCHS = 4, 10

@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from simsiam_tf import resnet18
 from simsiam_tf.data.sources import memory_source
-from simsiam_tf.evaluation.subject import Subject
+from simsiam_tf.evaluation.loaded_run import Subject
 from simsiam_tf.methods import SSLModel
-from simsiam_tf.workdir import Workdir
-from tests.test_config import make_config
+from simsiam_tf.training.workdir import Workdir
+from tests.config.test_run import make_config
 
 
 @pytest.fixture

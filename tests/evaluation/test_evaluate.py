@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simsiam_tf.checkpoints import weights_sha256
-from simsiam_tf.config import DeviceConfig
+from simsiam_tf.config import evaluation as settings
+from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.data.shapes import make_shapes
-from simsiam_tf.evaluation import config as settings
-from simsiam_tf.evaluation import plots
-from simsiam_tf.evaluation.protocols import evaluate
-from simsiam_tf.settings import UsageError
+from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation.evaluate import evaluate
+from simsiam_tf.evaluation.report import plots
+from simsiam_tf.training.checkpoints import weights_sha256
 from tests.conftest import run_script
 
 

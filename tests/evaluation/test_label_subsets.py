@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from simsiam_tf.data.bad_images import BadImages
 from simsiam_tf.data.sources import Files, Source, memory_source
-from simsiam_tf.evaluation.labels import balanced_subset, held_out, listed_subset
-from simsiam_tf.settings import UsageError
+from simsiam_tf.data.unreadable import BadImages
+from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation.label_subsets import balanced_subset, held_out, listed_subset
 
 
 @pytest.fixture

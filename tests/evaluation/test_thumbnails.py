@@ -1,6 +1,6 @@
 import numpy as np
 
-from simsiam_tf.evaluation.pictures import contact_sheet
+from simsiam_tf.evaluation.thumbnails import contact_sheet
 
 
 def test_rows_of_smaller_images_keep_to_the_columns():

@@ -3,9 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from simsiam_tf.evaluation import knn
-from simsiam_tf.evaluation.features import Features
-from simsiam_tf.evaluation.knn import knn_scores, log_votes, nearest
+from simsiam_tf.features import knn
+from simsiam_tf.features.embed import Features
+from simsiam_tf.features.knn import knn_scores, log_votes
+from simsiam_tf.features.nearest import nearest
 
 
 def unit(x):

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.evaluation import metrics
-from simsiam_tf.evaluation.metrics import scaled_std
-from simsiam_tf.settings import UsageError
+from simsiam_tf.errors import UsageError
+from simsiam_tf.features import metrics
+from simsiam_tf.methods.collapse import scaled_std
 
 
 def test_is_near_one_for_random_directions_and_zero_for_equal_ones(rng):

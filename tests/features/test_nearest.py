@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.evaluation import search
-from simsiam_tf.evaluation.features import Features
+from simsiam_tf.features import nearest as search
+from simsiam_tf.features.embed import Features
 
 
 @pytest.fixture(params=["host", "accelerator"])
@@ -25,7 +25,7 @@ def test_nearest_is_exact_whatever_the_chunks(where, rng, monkeypatch, count):
     monkeypatch.setattr(search, "_QUERIES_PER_THREAD", 5)
     bank, queries = rng.standard_normal((count, 6), np.float32), rng.standard_normal((31, 6), np.float32)
     for k in (1, min(count, 37), count):
-        similarity, rows = search.nearest(Features.of(bank), queries, k)
+        similarity, rows = search.nearest(Features.from_array(bank), queries, k)
         exact = unit(queries) @ unit(bank).T
         order = np.argsort(-exact, axis=1)[:, :k]
         np.testing.assert_array_equal(rows, order)
@@ -38,7 +38,7 @@ def test_nearest_of_equals_is_still_k_rows(where, rng, monkeypatch):
     bank = np.ones((700, 4), np.float32)
     bank[650] = [1, 1, 1, 1.5]  # the one that is nearer to the second query
     queries = np.array([[1, 1, 1, 1], [1, 1, 1, 2]], np.float32)
-    similarity, rows = search.nearest(Features.of(bank), queries, 5)
+    similarity, rows = search.nearest(Features.from_array(bank), queries, 5)
     assert [len(set(row)) for row in rows] == [5, 5]
     assert 650 not in rows[0]
     assert rows[1][0] == 650
@@ -49,7 +49,7 @@ def test_equals_are_not_laid_side_by_side(monkeypatch):
     """All similarities of a collapsed network reach the bound; a table of them would be as large as the bank."""
     asked, argpartition = [], np.argpartition
     monkeypatch.setattr(np, "argpartition", lambda *args, **kwargs: asked.append(1) or argpartition(*args, **kwargs))
-    search.nearest(Features.of(np.ones((700, 4), np.float32)), np.ones((3, 4), np.float32), 5)
+    search.nearest(Features.from_array(np.ones((700, 4), np.float32)), np.ones((3, 4), np.float32), 5)
     assert len(asked) == 1
 
 
@@ -59,10 +59,12 @@ def test_a_feature_that_is_not_finite_is_refused(where, where_not):
     features = {"bank": np.ones((5, 2), np.float32), "queries": np.ones((3, 2), np.float32)}
     features[where_not][1, 0] = np.nan
     with pytest.raises(FloatingPointError, match="not finite"):
-        search.nearest(Features.of(features["bank"]), features["queries"], 2)
+        search.nearest(Features.from_array(features["bank"]), features["queries"], 2)
 
 
 def test_a_zero_feature_is_similar_to_nothing(where):
-    similarity, rows = search.nearest(Features.of(np.eye(3, dtype=np.float32)[:, :2]), np.ones((1, 2), np.float32), 3)
+    similarity, rows = search.nearest(
+        Features.from_array(np.eye(3, dtype=np.float32)[:, :2]), np.ones((1, 2), np.float32), 3
+    )
     assert rows[0][2] == 2
     np.testing.assert_allclose(similarity[0], [0.5**0.5, 0.5**0.5, 0], rtol=1e-6)

@@ -6,11 +6,12 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf import resnet18
-from simsiam_tf.data.bad_images import BadImages
 from simsiam_tf.data.sources import Files, Source, memory_source
-from simsiam_tf.evaluation import features as module
-from simsiam_tf.evaluation.features import Features, FeatureStore, embed_source
-from simsiam_tf.settings import UsageError
+from simsiam_tf.data.unreadable import BadImages
+from simsiam_tf.errors import UsageError
+from simsiam_tf.features import store as module
+from simsiam_tf.features.embed import Features, embed_source
+from simsiam_tf.features.store import FeatureStore
 
 
 @pytest.fixture
@@ -152,4 +153,4 @@ def test_replicas_share_the_work_and_the_last_batch_may_be_short(source, two_rep
 
 def test_labels_must_be_there_to_be_asked_for(rng):
     with pytest.raises(ValueError, match="without labels"):
-        _ = Features.of(rng.standard_normal((3, 2))).known_labels
+        _ = Features.from_array(rng.standard_normal((3, 2))).known_labels

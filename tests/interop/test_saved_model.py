@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from simsiam_tf import resnet18
 from simsiam_tf.augment import ops
-from simsiam_tf.export import export
+from simsiam_tf.interop.saved_model import export
 
 LOAD = """
 import sys, numpy as np, tensorflow as tf

@@ -7,15 +7,15 @@ import tensorflow as tf
 
 from simsiam_tf import SGD
 from simsiam_tf.augment.policies import POLICIES
-from simsiam_tf.data.config import DataConfig
+from simsiam_tf.config.data import DataConfig
+from simsiam_tf.config.model import DEFAULTS
 from simsiam_tf.data.pipeline import Order, pretraining_dataset, with_views
 from simsiam_tf.data.sources import open_source
-from simsiam_tf.distribute import Share
-from simsiam_tf.evaluation.metrics import effective_rank, spectrum
+from simsiam_tf.distribute.input import Share
+from simsiam_tf.features.metrics import effective_rank, spectrum
 from simsiam_tf.methods import METHODS
 from simsiam_tf.methods.base import as_batch
-from simsiam_tf.model_config import DEFAULTS
-from simsiam_tf.normalization import BatchNormalization
+from simsiam_tf.networks.normalization import BatchNormalization
 
 # Of the settings that a method has, those that make it small.
 TINY = {

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf import build
-from simsiam_tf.config import DeviceConfig
+from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.data.pipeline import Order
-from simsiam_tf.loop import _LookAhead
-from simsiam_tf.settings import UsageError
-from simsiam_tf.stopping import Stopped
-from simsiam_tf.targets import CachedTargets
+from simsiam_tf.errors import Stopped, UsageError
+from simsiam_tf.methods.simsiam_targets import CachedTargets
+from simsiam_tf.training import factory as build
+from simsiam_tf.training.loop import _LookAhead
 from tests.methods.test_methods import make, make_views
 
 N, STEPS = 16, 4

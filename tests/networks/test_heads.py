@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from simsiam_tf.heads import BN_PLACEMENTS, make_predictor, make_projector
+from simsiam_tf.networks.heads import BN_PLACEMENTS, make_predictor, make_projector
 
 # Table 3: batch norm on (projector hidden, projector output, predictor hidden, predictor output).
 EXPECTED = {

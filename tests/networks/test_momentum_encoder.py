@@ -4,9 +4,9 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf import resnet18
-from simsiam_tf.heads import make_projector
-from simsiam_tf.momentum import MomentumEncoder, momentum_at
-from simsiam_tf.normalization import each_view
+from simsiam_tf.networks.heads import make_projector
+from simsiam_tf.networks.momentum_encoder import MomentumEncoder, momentum_at
+from simsiam_tf.networks.normalization import each_view
 
 
 @pytest.fixture

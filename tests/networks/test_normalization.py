@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf import resnet18
-from simsiam_tf.normalization import BatchNormalization, each_view
+from simsiam_tf.networks.normalization import BatchNormalization, each_view
 
 
 def test_moving_variance_is_unbiased_and_momentum_is_the_reference_s(rng):

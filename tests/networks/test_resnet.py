@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from simsiam_tf.backbones import BACKBONES, feature_dim, resnet18, resnet50
+from simsiam_tf.networks import BACKBONES, feature_dim, resnet18, resnet50
 
 # torchvision's parameter counts without the classifier.
 PARAMETERS = {

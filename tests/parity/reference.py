@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 
-PARITY_DIR = pathlib.Path(os.environ.get("SIMSIAM_PARITY_DIR") or pathlib.Path(__file__).parents[1] / "data")
+PARITY_DIR = pathlib.Path(os.environ.get("SIMSIAM_PARITY_DIR") or pathlib.Path(__file__).parents[1] / "fixtures")
 
 
 def fixtures(pattern: str) -> list[pathlib.Path]:

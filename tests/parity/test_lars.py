@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.evaluation.probe import LinearProbe
+from simsiam_tf.evaluation.probes.linear_classifier import LinearProbe
 from tests.parity import reference
 
 

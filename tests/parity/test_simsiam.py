@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf import SGD, SimSiam, WarmupCosine
-from simsiam_tf.backbones import BACKBONES
-from simsiam_tf.evaluation.metrics import scaled_std
+from simsiam_tf.methods.collapse import scaled_std
+from simsiam_tf.networks import BACKBONES
 from tests.conftest import ROOT
 from tests.parity import reference
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from flags import definitions
+from simsiam_tf.cli import flags as definitions
 from simsiam_tf.reproduce import page, runs
 from simsiam_tf.reproduce.config import ReproduceConfig
 from simsiam_tf.reproduce.experiments import EXPERIMENTS

@@ -4,13 +4,13 @@ import pathlib
 import pytest
 from absl import flags
 
-from flags import definitions
+from simsiam_tf.cli import flags as definitions
+from simsiam_tf.errors import Stopped, UsageError
+from simsiam_tf.files import write_json
 from simsiam_tf.reproduce import page, runs
 from simsiam_tf.reproduce.config import ReproduceConfig
 from simsiam_tf.reproduce.experiments import EXPERIMENTS
-from simsiam_tf.settings import UsageError
-from simsiam_tf.stopping import Stopped
-from simsiam_tf.workdir import record, write_json
+from simsiam_tf.training.workdir import record
 
 FIG2 = EXPERIMENTS["fig2"]
 

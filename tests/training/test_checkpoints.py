@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf import checkpoints as module
-from simsiam_tf.checkpoints import Checkpoints, Saver, restore_model, weights_sha256
+from simsiam_tf.errors import UsageError
 from simsiam_tf.methods import METHODS
-from simsiam_tf.settings import UsageError
+from simsiam_tf.training import checkpoints as module
+from simsiam_tf.training.checkpoints import Checkpoints, Saver, restore_model, weights_sha256
 from tests.methods.test_methods import make, make_views
 
 

@@ -1,7 +1,8 @@
 import pytest
 
-from flags import definitions
-from simsiam_tf import LARS, SGD, build
+from simsiam_tf import LARS, SGD
+from simsiam_tf.cli import flags as definitions
+from simsiam_tf.training import factory as build
 
 TINY = ("--dataset=shapes", "--arch=resnet18", "--width=0.0625", "--image_size=32", "--workdir=w", "--projector_dim=8")
 

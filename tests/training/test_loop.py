@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from simsiam_tf import loop
+from simsiam_tf.training import loop
 
 
 def test_the_pace_is_that_of_the_steps_after_the_first(monkeypatch):

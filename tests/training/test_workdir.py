@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from simsiam_tf.settings import UsageError
-from simsiam_tf.workdir import Workdir, record, write_json
+from simsiam_tf.errors import UsageError
+from simsiam_tf.files import write_json
+from simsiam_tf.training.workdir import Workdir, record
+from tests.config.test_run import make_config
 from tests.conftest import ROOT
-from tests.test_config import make_config
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from simsiam_tf.augment.random import between, uniform
+from simsiam_tf.augment.threefry import between, uniform
 
 # Beyond so many standard deviations a Gaussian holds 6e-5 of its weight.
 _REACH = 4.0

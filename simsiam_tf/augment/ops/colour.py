@@ -8,7 +8,7 @@ import itertools
 
 import tensorflow as tf
 
-from simsiam_tf.augment.random import between, uniform
+from simsiam_tf.augment.threefry import between, uniform
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.augment.random import uniform
+from simsiam_tf.augment.threefry import uniform
 
 # Top, left, height, width in pixels.
 Box = tuple[float, float, float, float]

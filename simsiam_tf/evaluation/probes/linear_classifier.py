@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.evaluation import metrics
+from simsiam_tf.features import metrics
 from simsiam_tf.optim import LARS, SGD, WarmupCosine
 
 _INITIAL_STD = 0.01

@@ -13,13 +13,13 @@ import keras
 import numpy as np
 
 from simsiam_tf.augment import policies
-from simsiam_tf.backbones import feature_dim
+from simsiam_tf.config.evaluation import ProbeConfig
 from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
-from simsiam_tf.evaluation.config import ProbeConfig
-from simsiam_tf.evaluation.features import Features, backbone_sha256, feature_batches
-from simsiam_tf.evaluation.probe import LinearProbe
-from simsiam_tf.evaluation.subject import Subject
+from simsiam_tf.evaluation.loaded_run import Subject
+from simsiam_tf.evaluation.probes.linear_classifier import LinearProbe
+from simsiam_tf.features.embed import Features, backbone_sha256, feature_batches
+from simsiam_tf.networks import feature_dim
 from simsiam_tf.optim import scaled_learning_rate
 from simsiam_tf.progress import progress_bar
 

@@ -7,12 +7,12 @@ import numpy as np
 import rich.console
 import rich.table
 
-from simsiam_tf.evaluation.config import ProbeConfig
-from simsiam_tf.evaluation.features import Features
-from simsiam_tf.evaluation.labels import held_out
-from simsiam_tf.evaluation.linear import ProbeState, batches_of, shuffled_batches
-from simsiam_tf.evaluation.probe import LinearProbe
-from simsiam_tf.evaluation.subject import Subject
+from simsiam_tf.config.evaluation import ProbeConfig
+from simsiam_tf.evaluation.label_subsets import held_out
+from simsiam_tf.evaluation.loaded_run import Subject
+from simsiam_tf.evaluation.probes.linear_classifier import LinearProbe
+from simsiam_tf.evaluation.probes.on_crops import ProbeState, batches_of, shuffled_batches
+from simsiam_tf.features.embed import Features
 from simsiam_tf.optim import scaled_learning_rate
 from simsiam_tf.progress import progress_bar
 

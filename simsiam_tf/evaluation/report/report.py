@@ -15,15 +15,17 @@ from PIL import Image
 
 import simsiam_tf
 from simsiam_tf.augment import policies
+from simsiam_tf.config.evaluation import ImagesConfig
 from simsiam_tf.data.sources import Source, listing_bad_images
-from simsiam_tf.evaluation import metrics, plots
-from simsiam_tf.evaluation.config import ImagesConfig
-from simsiam_tf.evaluation.features import Features
-from simsiam_tf.evaluation.pictures import VISIBLE, thumbnails, view_rows
-from simsiam_tf.evaluation.plots import Line
-from simsiam_tf.evaluation.search import nearest
-from simsiam_tf.evaluation.subject import Subject
-from simsiam_tf.settings import UsageError, expand
+from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation.loaded_run import Subject
+from simsiam_tf.evaluation.report import plots
+from simsiam_tf.evaluation.report.plots import Line
+from simsiam_tf.evaluation.thumbnails import VISIBLE, thumbnails, view_rows
+from simsiam_tf.features import metrics
+from simsiam_tf.features.embed import Features
+from simsiam_tf.features.nearest import nearest
+from simsiam_tf.files import expand
 
 _GENERATOR = "simsiam_tf"
 _SAMPLES = 8

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from simsiam_tf.evaluation.probe import LinearProbe
+from simsiam_tf.evaluation.probes.linear_classifier import LinearProbe
 
 
 @pytest.fixture

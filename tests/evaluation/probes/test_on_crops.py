@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simsiam_tf.data.bad_images import BadImages
+from simsiam_tf.config.evaluation import ProbeConfig
 from simsiam_tf.data.sources import Files
-from simsiam_tf.evaluation import linear
-from simsiam_tf.evaluation.config import ProbeConfig
-from simsiam_tf.evaluation.linear import ProbeProtocol, Rebatcher, run_probes
+from simsiam_tf.data.unreadable import BadImages
+from simsiam_tf.evaluation.probes import on_crops as linear
+from simsiam_tf.evaluation.probes.on_crops import ProbeProtocol, Rebatcher, run_probes
 from tests.evaluation.conftest import summary
 
 QUICK = {"probe_epochs": 10, "probe_batch_size": 16, "probe_base_learning_rate": 1.0}

@@ -3,10 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from simsiam_tf.evaluation.config import ProbeConfig
-from simsiam_tf.evaluation.features import Features, FeatureStore
-from simsiam_tf.evaluation.subject import Subject
-from simsiam_tf.evaluation.sweep import run_sweep
+from simsiam_tf.config.evaluation import ProbeConfig
+from simsiam_tf.evaluation.loaded_run import Subject
+from simsiam_tf.evaluation.probes.sweep import run_sweep
+from simsiam_tf.features.embed import Features
+from simsiam_tf.features.store import FeatureStore
 from tests.evaluation.conftest import summary
 
 
@@ -16,7 +17,7 @@ def overlapping(subject, monkeypatch, rng):
 
     def features(n):
         labels = rng.integers(0, 2, n)
-        return Features.of(rng.standard_normal((n, 8)) + 0.8 * np.eye(8)[labels], labels)
+        return Features.from_array(rng.standard_normal((n, 8)) + 0.8 * np.eye(8)[labels], labels)
 
     made = {64: features(600), 32: features(300)}
     monkeypatch.setattr(Subject, "features", lambda self, source: made[source.num_examples])

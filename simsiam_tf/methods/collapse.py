@@ -1,0 +1,24 @@
+"""How spread out z is: the measure of a collapse (paper Sec. 4.1)."""
+
+import tensorflow as tf
+
+from simsiam_tf.distribute import collectives
+
+
+def scaled_std(z: tf.Tensor) -> tf.Tensor:
+    """Standard deviation of z / |z| over the global batch, mean over channels, times sqrt(d).
+
+    1 for directions spread evenly over the sphere, 0 after a collapse (paper Sec. 4.1, Fig. 2 middle).
+
+    Args:
+        z: `[B, d]`, the share of this replica.
+
+    Returns:
+        A scalar in at least float32.
+    """
+    z = tf.cast(z, tf.float64 if z.dtype == tf.float64 else tf.float32)
+    unit = tf.stop_gradient(tf.math.l2_normalize(z, axis=-1))
+    moments = tf.stack([tf.reduce_mean(unit, 0), tf.reduce_mean(tf.square(unit), 0)])  # [2, d]
+    mean, mean_square = tf.unstack(collectives.all_reduce_mean(moments))
+    std = tf.sqrt(tf.maximum(mean_square - tf.square(mean), 0.0))  # [d]
+    return tf.reduce_mean(std) * tf.sqrt(tf.cast(tf.shape(z)[-1], z.dtype))

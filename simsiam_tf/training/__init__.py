@@ -1,0 +1,1 @@
+"""Pre-training: the loop, its checkpoints, and the folder of a run."""
