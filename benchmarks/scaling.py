@@ -46,7 +46,7 @@ def measure(options, replicas: int) -> dict:
     strategy = make_strategy(config.devices)
     factory.set_precision(config.devices.precision)
     with strategy.scope():
-        model = factory.make_trainer(config, 1000)
+        model = factory.make_compiled_model(config, 1000)
     batch = per_replica_batch_size(options.global_batch_size, replicas)
     shape = (batch, options.image_size, options.image_size, 3)
     views = [strategy.experimental_distribute_values_from_function(lambda _: tf.random.normal(shape)) for _ in "12"]

@@ -142,7 +142,7 @@ def make_trainer(config: Config, steps_per_epoch: int):
     """The run's model with its optimizer, and all its variables by name."""
     factory.set_precision(config.devices.precision)
     tf.keras.utils.set_random_seed(config.run.seed)
-    model = factory.make_trainer(config, steps_per_epoch)
+    model = factory.make_compiled_model(config, steps_per_epoch)
     held = {"model": model.variables, "optimizer": model.optimizer.variables, "averages": model.metrics_variables}
     return model, {f"{kind}/{v.path}": v.value for kind, group in held.items() for v in group}
 

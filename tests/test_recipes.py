@@ -54,16 +54,16 @@ def test_every_row_of_the_paper_takes_three_steps(path, rng):
     n = config.data.global_batch_size
     assert n == max(2, round(config_of(path).data.global_batch_size * 0.0156))
     order = Order(4 * n, n, 0)
-    model = build.make_trainer(config, order.steps_per_epoch)
-    build.make_table(model, order)
+    model = build.make_compiled_model(config, order.steps_per_epoch)
+    build.make_target_table(model, order)
     before = [v.numpy() for v in model.backbone.trainable_variables]
     batches = []
     for step in range(3):
         views = tuple(tf.constant(rng.standard_normal((n, 8, 8, 3)), tf.float32) for _ in build.view_policies(config))
         positions = tf.range(n * step, n * step + n, dtype=tf.int64)
         batches.append({"views": views, "index": positions, "position": positions})
-    for batch in batches if model.turn(0) else ():
-        model.look_ahead(batch)
+    for batch in batches if model.targets.lookahead_window(0) else ():
+        model.targets.precompute(model, batch)
     losses = [float(model.train_step(batch)["loss"]) for batch in batches]
     assert all(np.isfinite(losses))
     moved = max(np.abs(v.numpy() - b).max() for v, b in zip(model.backbone.trainable_variables, before, strict=True))

@@ -91,3 +91,22 @@ def check_same_run(strategy: tf.distribute.Strategy, settings: str) -> None:
             + settings
             + "."
         )
+
+
+def agreed(strategy: tf.distribute.Strategy, requests: Sequence[bool]) -> tuple[bool, ...]:
+    """Says of each request whether any worker makes it."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return tuple(requests)
+    return tuple(total > 0 for total in _summer(strategy)(tf.constant(requests, tf.float32)).numpy())
+
+
+@functools.cache
+def _summer(strategy):
+    def total(mine):
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(mine))
+
+    @tf.function(autograph=False)
+    def of_all(mine):
+        return strategy.experimental_local_results(strategy.run(total, args=(mine,)))[0]
+
+    return of_all

@@ -25,8 +25,8 @@ from simsiam_tf.files import write_json
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.networks.heads import make_classifier
 from simsiam_tf.optim import SGD, WarmupCosine, scaled_learning_rate
-from simsiam_tf.training import loop
 from simsiam_tf.training.checkpoints import Checkpoints, Saver
+from simsiam_tf.training.loop import TrainingLoop
 
 _AUGMENTATION = "linear_train"
 _SAVE_EVERY_MINUTES = 10.0
@@ -156,17 +156,17 @@ def _train(subject: Subject, config: FinetuneConfig, source: Source, batch: int,
         dataset = pretraining_dataset(source, order, views, size, share, start_step, labelled=True)
         return with_views(dataset, views, size)
 
-    loop.run_epochs(
+    loop = TrainingLoop(
         model,
         strategy,
-        make_dataset,
-        lambda batch: batch,
-        [HealthCheck("lower --finetune_backbone_lr or --finetune_head_lr")],
-        Saver(checkpoints, 0, _SAVE_EVERY_MINUTES),
-        DeviceConfig(),
-        order,
-        range(checkpoints_step // steps, config.finetune_epochs),
+        make_dataset=make_dataset,
+        prepare=lambda batch: batch,
+        callbacks=[HealthCheck("lower --finetune_backbone_lr or --finetune_head_lr")],
+        saver=Saver(checkpoints, 0, _SAVE_EVERY_MINUTES),
+        devices=DeviceConfig(),
+        order=order,
     )
+    loop.run(range(checkpoints_step // steps, config.finetune_epochs))
     return model, checkpoints_step
 
 

@@ -1,6 +1,7 @@
 """What the methods share: one model class and the only training step."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -8,6 +9,8 @@ import tensorflow as tf
 from simsiam_tf.distribute import collectives
 from simsiam_tf.features.metrics import top_k_hits
 from simsiam_tf.methods.collapse import scaled_std
+from simsiam_tf.methods.running_mean import RunningMean
+from simsiam_tf.methods.simsiam_targets import Targets
 from simsiam_tf.networks import feature_dim
 from simsiam_tf.networks.heads import make_classifier
 from simsiam_tf.networks.normalization import each_view
@@ -25,12 +28,14 @@ class SSLModel(keras.Model):
             and leaves them as they are. It is trained in the same step by the same optimizer, and training data must
             hold `labels`. Its accuracy on the training views is logged as `online_probe_train_top1`, percent; its loss
             is no part of `loss`.
-        steps_per_epoch: of the run, where it is known.
-        epochs: likewise.
+        steps_per_epoch: the number of steps in an epoch, for settings that count in epochs; 0 where it is not known.
+        epochs: the number of epochs of the run.
     """
 
     # What `learning_rate` does not hold for, if there is one (Sec. 4.2).
     predictor: keras.layers.Layer | None = None
+    # The targets of single images, where they outlive their step (Sec. 5.2); they are no variables of the model.
+    targets: Targets | None = None
     # What `compute_ssl_loss` puts into its logs; averaged over an epoch like the loss.
     log_names: tuple[str, ...] = ("z_std_scaled",)
 
@@ -40,12 +45,12 @@ class SSLModel(keras.Model):
         online_probe_classes: int = 0,
         steps_per_epoch: int = 0,
         epochs: int = 1,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{"name": "method", **kwargs})  # the same each time: it is a part of variables' paths
         self.backbone = backbone
         self.steps_per_epoch, self.epochs = steps_per_epoch, epochs
-        self.online_probe = None
+        self.online_probe: keras.layers.Dense | None = None
         names = ["loss", *self.log_names]
         if online_probe_classes:
             self.online_probe = make_classifier(feature_dim(backbone), online_probe_classes, name="online_probe")
@@ -69,28 +74,36 @@ class SSLModel(keras.Model):
         found = [getattr(layer, name, None) for layer in self._flatten_layers() for name in ("gamma", "beta", "bias")]
         return [variable for variable in found if isinstance(variable, keras.Variable)]
 
-    def build(self, input_shape=None) -> None:
+    def build(self, input_shape: Any = None) -> None:
         self.built = True
 
-    def compile(self, optimizer="rmsprop", *args, jit_compile=False, auto_scale_loss=True, **kwargs) -> None:
-        """Keras' `compile`, but without XLA unless asked for: on a CPU it is slower, under tensorflow-tpu it fails.
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        *args: Any,
+        jit_compile: bool = False,
+        auto_scale_loss: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        """Compiles the model as Keras does, but without XLA unless asked for.
 
-        An optimizer of ours that scales the loss is not wrapped in Keras' that does.
+        On a CPU XLA is slower, and under tensorflow-tpu it fails. An optimizer of ours that scales the loss is not
+        wrapped in Keras' optimizer that does.
         """
         auto_scale_loss = auto_scale_loss and not getattr(optimizer, "scales_loss", False)
         super().compile(optimizer, *args, jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, **kwargs)
 
-    def call(self, images, training=False):
-        """The features of normalised images: `[B, H, W, 3]` to `[B, D]`."""
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Computes the features of normalised images: `[B, H, W, 3]` to `[B, D]`."""
         return self.backbone(images, training=training)
 
-    def features(self, batch: dict, training: bool) -> tuple[tf.Tensor, ...]:
-        """The backbone's features of each view, `[B, D]`; noted in the batch, where the online probe finds them."""
+    def features(self, batch: dict[str, Any], training: bool) -> tuple[tf.Tensor, ...]:
+        """Computes the features of each view, `[B, D]`, and notes them in the batch for the online probe."""
         batch["features"] = each_view(self.backbone, batch["views"], training)
         return batch["features"]
 
     def steps_of(self, epochs: float) -> int:
-        """Steps of a number of epochs, for settings that count in them.
+        """Converts a number of epochs to steps.
 
         Raises:
             ValueError: if the length of an epoch is not known.
@@ -104,19 +117,20 @@ class SSLModel(keras.Model):
 
     @staticmethod
     def logs(z: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
-        """What is logged of z of each view, `[B, d]`: whether it is collapsing (paper Sec. 4.1)."""
+        """Measures whether z of each view, `[B, d]`, is collapsing (paper Sec. 4.1)."""
         return {"z_std_scaled": tf.add_n([scaled_std(view) for view in z]) / len(z)}
 
-    def _online_probe_loss(self, batch):
-        """The online probe's mean cross-entropy over the views, and its accuracy in percent."""
+    def _online_probe_loss(self, batch: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Computes the online probe's mean cross-entropy over the views, and its accuracy in percent."""
+        assert self.online_probe is not None
         features = tf.stop_gradient(tf.concat(batch["features"], axis=0))  # [V B, D]
         labels = tf.tile(batch["labels"], [len(batch["features"])])
         logits = tf.cast(self.online_probe(features), keras.config.floatx())
         loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
         return loss, 100.0 * tf.reduce_mean(tf.cast(top_k_hits(logits, labels, 1), loss.dtype))
 
-    def compute_ssl_loss(self, batch: dict, training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """The loss of one batch.
+    def compute_ssl_loss(self, batch: dict[str, Any], training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Computes the loss of one batch.
 
         Args:
             batch: `views`, a tuple of float images `[B, H, W, 3]`, and from our own pipeline `index`, the
@@ -129,45 +143,71 @@ class SSLModel(keras.Model):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement compute_ssl_loss.")
 
-    def turn(self, step: int) -> range:
-        """The steps, one of them given, whose batches are given to `look_ahead` before the first is trained on."""
-        return range(0)
+    def after_step(self) -> None:
+        """Updates what is not trained by gradient. It is called after each update of the weights."""
 
-    def look_ahead(self, batch: dict) -> None:
-        """Sees a batch, with its `position` in the run's sequence of images, that is going to be trained on."""
-        raise NotImplementedError(f"{type(self).__name__} does not look ahead.")
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Takes one step of SGD: the loop's body in the paper's Algorithm 1, whose lines stand beside ours.
 
-    def table_shape(self, num_examples: int, global_batch_size: int) -> tuple[int, ...] | None:
-        """The shape of what the method remembers of each image, in the host's memory, or `None`.
+        f is the backbone and the projector, h the predictor. Other methods put their own loss in the place of L.
 
         Args:
-            num_examples: images trained on.
-            global_batch_size: images of a step.
+            data: a batch, as for `as_batch`.
+
+        Returns:
+            A scalar for each of `step_log_names`.
         """
-        return None
-
-    def make_table(self, shape: tuple[int, ...]) -> None:
-        """Makes that table; to be called outside of the strategy's scope, before the first step."""
-
-    @property
-    def table(self) -> tf.Variable | None:
-        """It is no variable of the model: it has a row for each image, and is saved beside the weights."""
-        return None
-
-    def after_step(self) -> None:
-        """Updates what is not trained by gradient; called after each update of the weights."""
-
-    def train_step(self, data) -> dict[str, tf.Tensor]:
-        """One update (paper Alg. 1): views in, loss, gradient, SGD."""
+        batch = as_batch(data)  # x1, x2 = aug(x), aug(x)
+        with tf.GradientTape() as tape:
+            # z1, z2 = f(x1), f(x2); p1, p2 = h(z1), h(z2); L = D(p1, z2)/2 + D(p2, z1)/2
+            loss = self.compute_loss_share(batch)
+        gradients = tape.gradient(loss, self.trainable_variables)  # L.backward()
         learning_rate = tf.convert_to_tensor(self.optimizer.learning_rate)
-        gradients = self.loss_gradients(data)
-        for i, total in enumerate(self.accumulators):  # the gradients of the batch's other parts, if it has any
+        gradients = self._with_accumulated(gradients)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))  # update(f, h)
+        self.after_step()
+        return self._step_logs(learning_rate)
+
+    def compute_loss_share(self, batch: dict[str, Any]) -> tf.Tensor:
+        """Computes what this replica's gradient is taken of, and tracks the loss and its logs.
+
+        Gradients are summed over the replicas and over the parts of a batch, while the paper's loss is a mean over the
+        global batch: each takes its share. The online probe's loss is added, if there is one. In float16 the
+        optimizer scales the sum.
+
+        Args:
+            batch: a dictionary with `views`, as for `compute_ssl_loss`.
+
+        Returns:
+            A scalar.
+        """
+        loss, logs = self.compute_ssl_loss(batch, training=True)
+        total, logs = loss, {"loss": loss, **logs}
+        if self.online_probe is not None:
+            probe_loss, logs["online_probe_train_top1"] = self._online_probe_loss(batch)
+            total = loss + tf.cast(probe_loss, loss.dtype)  # they share no variable
+        share = self.optimizer.scale_loss(total / (collectives.num_replicas() * self.accumulate_steps))
+        averages = tf.unstack(collectives.all_reduce_mean(tf.stack(list(logs.values()))))
+        for name, value in zip(logs, averages, strict=True):
+            self.trackers[name].update_state(value)
+        return share
+
+    def loss_gradients(self, data: Any) -> list[tf.Tensor]:
+        """Computes this replica's part of the gradient of the loss over the global batch."""
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss_share(as_batch(data))
+        return tape.gradient(loss, self.trainable_variables)
+
+    def _with_accumulated(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Adds the gradients of the batch's earlier parts, if it has any, and begins their sums anew."""
+        for i, total in enumerate(self.accumulators):
             # By assignment, not as a sum: docs/decisions/0005-updates-in-two-assignments.md.
             total.assign_add(gradients[i])
             gradients[i] = tf.convert_to_tensor(total)
             total.assign(tf.zeros_like(total))
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        self.after_step()
+        return gradients
+
+    def _step_logs(self, learning_rate: tf.Tensor) -> dict[str, tf.Tensor]:
         logs = {name: tracker.result() for name, tracker in self.trackers.items()} | {"learning_rate": learning_rate}
         return logs | ({"loss_scale": tf.convert_to_tensor(self.optimizer.loss_scale)} if self.scales_loss else {})
 
@@ -180,24 +220,6 @@ class SSLModel(keras.Model):
     def step_log_names(self) -> tuple[str, ...]:
         """What `train_step` returns."""
         return (*self.trackers, "learning_rate", *(("loss_scale",) if self.scales_loss else ()))
-
-    def loss_gradients(self, data) -> list[tf.Tensor]:
-        """This replica's part of the gradient of the loss over the global batch."""
-        with tf.GradientTape() as tape:
-            batch = as_batch(data)
-            loss, logs = self.compute_ssl_loss(batch, training=True)
-            total, logs = loss, {"loss": loss, **logs}
-            if self.online_probe is not None:
-                beside, logs["online_probe_train_top1"] = self._online_probe_loss(batch)
-                total = loss + tf.cast(beside, loss.dtype)  # they share no variable
-            # Keras sums gradients over the replicas; the paper's loss is the mean over the global batch.
-            share = total / (collectives.num_replicas() * self.accumulate_steps)
-            share = self.optimizer.scale_loss(share)
-        for name, value in zip(
-            logs, tf.unstack(collectives.all_reduce_mean(tf.stack(list(logs.values())))), strict=True
-        ):
-            self.trackers[name].update_state(value)
-        return tape.gradient(share, self.trainable_variables)
 
     def accumulate_over(self, parts: int) -> None:
         """Takes each global batch in parts: `accumulate_step` on each but the last, then `train_step`.
@@ -216,30 +238,14 @@ class SSLModel(keras.Model):
             kind["aggregation"] = tf.VariableAggregation.SUM
             self.accumulators = [tf.Variable(tf.zeros(v.shape, v.dtype), **kind) for v in self.trainable_variables]
 
-    def accumulate_step(self, data) -> None:
+    def accumulate_step(self, data: Any) -> None:
         """Adds the gradient of one part of a batch to what the next `train_step` applies."""
         for total, gradient in zip(self.accumulators, self.loss_gradients(data), strict=True):
             total.assign_add(gradient)
 
 
-class RunningMean(keras.metrics.Metric):
-    """Mean of what it was given, the same on every replica; Keras' own is another on each until it is read."""
-
-    def __init__(self, name: str):
-        super().__init__(name=name)
-        own = {"shape": (), "initializer": "zeros", "aggregation": "only_first_replica"}
-        self.total, self.count = (self.add_variable(name=part, **own) for part in ("total", "count"))
-
-    def update_state(self, value) -> None:
-        self.total.assign_add(tf.cast(value, self.total.dtype))
-        self.count.assign_add(1.0)
-
-    def result(self) -> tf.Tensor:
-        return tf.math.divide_no_nan(tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.count))
-
-
-def as_batch(data) -> dict:
-    """Gives any training input the form of a batch.
+def as_batch(data: Any) -> dict[str, Any]:
+    """Converts any training input to a batch.
 
     Args:
         data: a mapping with `views`, or the plain pair (x1, x2).

@@ -6,9 +6,9 @@ from simsiam_tf.distribute import collectives
 
 
 def scaled_std(z: tf.Tensor) -> tf.Tensor:
-    """Standard deviation of z / |z| over the global batch, mean over channels, times sqrt(d).
+    """Measures the standard deviation of z / |z| over the global batch: its mean over channels, times sqrt(d).
 
-    1 for directions spread evenly over the sphere, 0 after a collapse (paper Sec. 4.1, Fig. 2 middle).
+    It is 1 for directions spread evenly over the sphere, and 0 after a collapse (paper Sec. 4.1, Fig. 2 middle).
 
     Args:
         z: `[B, d]`, the share of this replica.

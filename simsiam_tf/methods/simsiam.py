@@ -1,14 +1,17 @@
 """SimSiam (paper Sec. 3, Alg. 1), with every variant of its ablations (Sec. 4 and 5)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from simsiam_tf.losses.simsiam import SIMILARITIES, simsiam_loss
 from simsiam_tf.methods.base import SSLModel
-from simsiam_tf.methods.simsiam_targets import make_table, make_targets
+from simsiam_tf.methods.simsiam_targets import Targets, make_targets
 from simsiam_tf.networks import feature_dim
 from simsiam_tf.networks.heads import make_predictor, make_projector
-from simsiam_tf.networks.normalization import each_view, keeping_moving_statistics
+from simsiam_tf.networks.normalization import each_view
 
 # Which view's prediction is compared with which view's target (Sec. 4.6).
 PAIRS = {"symmetric": ((0, 1), (1, 0)), "asymmetric": ((0, 1),), "asymmetric_2x": ((0, 1), (2, 3))}
@@ -33,6 +36,8 @@ class SimSiam(SSLModel):
             network; 0: none.
     """
 
+    targets: Targets
+
     def __init__(
         self,
         backbone: keras.Model,
@@ -47,8 +52,8 @@ class SimSiam(SSLModel):
         symmetry: str = "symmetric",
         alternation_steps: int | str = 1,
         eta_momentum: float = 0.0,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(backbone, **kwargs)
         self.projector = make_projector(
             feature_dim(backbone), projector_dim, projector_layers, projector_hidden_dim, bn_placement
@@ -60,31 +65,15 @@ class SimSiam(SSLModel):
         self.targets = make_targets(steps, eta_momentum, eta_first_steps=self.steps_per_epoch)
         self.build()
 
-    def compute_ssl_loss(self, batch, training):
-        z = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
-        p = each_view(self.predictor, [z[i] for i, _ in self.pairs], training)  # [B, d] each
-        eta = self.targets(batch, z) if training else z  # z itself but for the variants of Sec. 5.2
-        targets = [eta[j] for _, j in self.pairs]
+    def compute_ssl_loss(self, batch: dict[str, Any], training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        # Ordinarily, pairs = ((0, 1), (1, 0)) and eta = z: L = D(p1, z2)/2 + D(p2, z1)/2 (Eq. 4, Alg. 1).
+        z = each_view(self.projector, self.features(batch, training), training)  # z1, z2 = f(x1), f(x2)
+        p = each_view(self.predictor, [z[i] for i, _ in self.pairs], training)  # p1, p2 = h(z1), h(z2)
+        eta = self.targets(batch, z) if training else z
+        targets = [eta[j] for _, j in self.pairs]  # z2, z1
         loss = tf.reduce_mean(simsiam_loss(p, targets, self.distance, self.stop_gradient))
         return loss, self.logs(z)
 
-    def encode(self, views, training=False):
-        """z = f(x) of each view x, the projector after the backbone: `[B, H, W, 3]` to `[B, d]` each."""
+    def encode(self, views: Sequence[tf.Tensor], training: bool = False) -> tuple[tf.Tensor, ...]:
+        """Computes z = f(x) of each view x, the projector after the backbone: `[B, H, W, 3]` to `[B, d]` each."""
         return each_view(self.projector, each_view(self.backbone, views, training), training)
-
-    def turn(self, step):
-        return self.targets.turn(step)
-
-    def look_ahead(self, batch):
-        with keeping_moving_statistics():
-            self.targets.remember(batch, self.encode(batch["views"], training=True))
-
-    def table_shape(self, num_examples, global_batch_size):
-        return self.targets.table_shape(num_examples, global_batch_size, self.projector_dim)
-
-    def make_table(self, shape):
-        self.targets.table = make_table(shape)
-
-    @property
-    def table(self):
-        return self.targets.table

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -17,7 +18,7 @@ from simsiam_tf.methods import SSLModel
 
 
 def _trackable(variables: list[keras.Variable]) -> tf.train.Checkpoint:
-    """Variables by their paths.
+    """Makes a checkpoint of variables by their paths.
 
     Not `Checkpoint(model=model)`: that skips, without a word, what a Keras model holds in lists, which for
     a ResNet is all of its blocks.
@@ -29,24 +30,25 @@ def _trackable(variables: list[keras.Variable]) -> tf.train.Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one run, numbered by step.
+    """Saves and restores the checkpoints of one run, numbered by step.
 
     Of several workers only the chief writes and reads; the others get what it read.
 
     Args:
         model: a compiled method whose optimizer is built.
-        strategy: that it was made under.
-        directory: where they lie.
-        keep: how many are kept.
+        strategy: the distribution strategy that the model was made under.
+        directory: the folder of the checkpoints.
+        keep: the number of checkpoints that are kept.
     """
 
     def __init__(self, model: SSLModel, strategy: tf.distribute.Strategy, directory: pathlib.Path, keep: int):
         self._model, self._strategy, self._directory, self._keep = model, strategy, directory, keep
+        table = model.targets.table if model.targets is not None else None
         self._checkpoint = tf.train.Checkpoint(
             model=_trackable(model.variables),
             optimizer=_trackable(model.optimizer.variables),
             averages=_trackable(model.metrics_variables),
-            **({} if model.table is None else {"table": model.table}),
+            **({} if table is None else {"table": table}),
         )
         self._saved_step = -1
         self._is_chief = workers.is_chief(strategy)
@@ -115,7 +117,7 @@ class Checkpoints:
         return self.step
 
 
-def _check_finite(variables, what):
+def _check_finite(variables: Sequence[keras.Variable], what: str) -> None:
     """Raises a FloatingPointError if a number of some variables is not finite: nobody should go on from there."""
     for variable in variables:
         if not np.isfinite(variable.value.numpy()).all():
@@ -125,8 +127,8 @@ def _check_finite(variables, what):
             )
 
 
-def _flush(path):
-    """Has the system write a file or a folder to its disk."""
+def _flush(path: pathlib.Path) -> None:
+    """Makes the system write a file or a folder to its disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -136,8 +138,8 @@ def _flush(path):
         os.close(descriptor)
 
 
-def _read_first(checkpoint, paths):
-    """Reads the first of the paths that can be read; which it was, or `None`."""
+def _read_first(checkpoint: tf.train.Checkpoint, paths: Sequence[str]) -> str | None:
+    """Reads the first of the paths that can be read. Returns that path, or `None`."""
     for path in paths:
         try:
             checkpoint.read(path).assert_existing_objects_matched().expect_partial()
@@ -148,12 +150,12 @@ def _read_first(checkpoint, paths):
     return None
 
 
-def _step(path):
+def _step(path: str) -> int:
     return int(path.rpartition("-")[2])
 
 
 def saved_checkpoints(directory: pathlib.Path) -> list[str]:
-    """The checkpoints of a run, the latest first; whether they can be read is not looked at."""
+    """Lists the checkpoints of a run, the latest first. It does not look at whether they can be read."""
     paths = [str(path.with_suffix("")) for path in directory.glob("step-*.index")]
     return sorted(paths, key=_step, reverse=True)
 
@@ -163,8 +165,8 @@ def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = ""
 
     Args:
         model: the method.
-        directory: of the run's checkpoints.
-        checkpoint: a certain one; by default the latest that can be read.
+        directory: the folder of the run's checkpoints.
+        checkpoint: the path of a checkpoint; by default the latest that can be read.
 
     Returns:
         The checkpoint's path.
@@ -188,7 +190,7 @@ def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = ""
 
 
 def weights_sha256(model: SSLModel) -> str:
-    """A fingerprint of every variable of a model and its optimizer, in the order of their paths."""
+    """Computes a fingerprint of every variable of a model and its optimizer, in the order of their paths."""
     digest = hashlib.sha256()
     for variable in sorted([*model.variables, *model.optimizer.variables], key=lambda v: v.path):
         digest.update(variable.path.encode())
@@ -197,12 +199,12 @@ def weights_sha256(model: SSLModel) -> str:
 
 
 class Saver:
-    """Saves when it is time.
+    """Saves by steps and by the clock.
 
     Args:
-        checkpoints: of the run.
-        every_steps: save each so many steps; 0: not by steps.
-        every_minutes: save at least this often; 0: not by time.
+        checkpoints: the checkpoints of the run.
+        every_steps: the number of steps between two saves; 0 does not save by steps.
+        every_minutes: the greatest time between two saves; 0 does not save by the clock.
     """
 
     def __init__(self, checkpoints: Checkpoints, every_steps: int, every_minutes: float):

@@ -16,22 +16,23 @@ from simsiam_tf.methods import METHODS, SSLModel
 from simsiam_tf.networks import BACKBONES
 from simsiam_tf.optim import LARS, SGD, WarmupCosine, scaled_learning_rate
 
+_BYTES = {"float64": 8, "float32": 4}
 _POLICIES = {"float64": "float64", "float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 def set_precision(precision: str) -> None:
-    """Sets Keras' floatx and dtype policy; to be called before anything is built."""
+    """Sets Keras' floatx and dtype policy. It must be called before anything is built."""
     keras.config.set_floatx("float64" if precision == "float64" else "float32")
     keras.config.set_dtype_policy(_POLICIES[precision])
 
 
 def make_model(config: Config, num_classes: int = 0, steps_per_epoch: int = 1) -> SSLModel:
-    """The method around its backbone, freshly initialised.
+    """Makes the method around its backbone, freshly initialised.
 
     Args:
-        config: the run.
-        num_classes: K of the online probe, if it has one; 0: leave it out.
-        steps_per_epoch: of the run.
+        config: the settings of the run.
+        num_classes: K of the online probe, if the run has one; 0 leaves it out.
+        steps_per_epoch: the number of steps in an epoch.
     """
     model = config.model
     backbone = BACKBONES[model.arch](cifar_stem=resolve_stem(model, config.data.image_size), width=model.width)
@@ -52,11 +53,20 @@ def make_optimizer(
     steps_per_epoch: int,
     scale_loss: bool = False,
 ) -> SGD:
-    """The optimizer with its schedules (Sec. 3; Sec. 4.2 for the predictor's); `scale_loss` for float16."""
+    """Makes the optimizer with its schedules (Sec. 3; Sec. 4.2 for the predictor's).
+
+    Args:
+        config: the settings of the optimizer.
+        model: the method that it trains.
+        global_batch_size: the number of images in a step, by which learning rates are scaled.
+        epochs: the number of epochs of the run.
+        steps_per_epoch: the number of steps in an epoch.
+        scale_loss: whether the loss is scaled, for float16.
+    """
     total, warmup = epochs * steps_per_epoch, round(config.warmup_epochs * steps_per_epoch)
     held = steps_per_epoch if config.lr_decay == "epoch" else 1
 
-    def decaying(peak):
+    def decaying(peak: float) -> WarmupCosine:
         return WarmupCosine(peak, total, warmup, held, config.final_learning_rate)
 
     peak = scaled_learning_rate(config.base_learning_rate, global_batch_size)
@@ -71,17 +81,23 @@ def make_optimizer(
     return LARS(decaying(peak), config.sgd_momentum, config.weight_decay, excluded=excluded, **options)
 
 
-def make_trainer(config: Config, steps_per_epoch: int, num_classes: int = 0) -> SSLModel:
-    """A method with its optimizer, every variable made; call it under the run's strategy.
+def make_compiled_model(config: Config, steps_per_epoch: int, num_classes: int = 0) -> SSLModel:
+    """Makes a method with its optimizer and every variable. It must be called under the run's strategy.
 
     Args:
-        config: the run.
-        steps_per_epoch: of its schedules.
-        num_classes: of the images, for the online probe.
+        config: the settings of the run.
+        steps_per_epoch: the number of steps in an epoch, for the schedules.
+        num_classes: the number of classes of the images, for the online probe.
     """
-    model, batch = make_model(config, num_classes, steps_per_epoch), config.data.global_batch_size
-    scale_loss = config.devices.precision == "float16"
-    optimizer = make_optimizer(config.optimizer, model, batch, config.run.epochs, steps_per_epoch, scale_loss)
+    model = make_model(config, num_classes, steps_per_epoch)
+    optimizer = make_optimizer(
+        config.optimizer,
+        model,
+        global_batch_size=config.data.global_batch_size,
+        epochs=config.run.epochs,
+        steps_per_epoch=steps_per_epoch,
+        scale_loss=config.devices.precision == "float16",
+    )
     model.compile(optimizer)
     optimizer.build(model.trainable_variables)
     model.accumulate_over(config.devices.accumulate_steps)
@@ -89,21 +105,25 @@ def make_trainer(config: Config, steps_per_epoch: int, num_classes: int = 0) -> 
 
 
 def view_policies(config: Config) -> tuple[Policy, ...]:
-    """The policy of each view of a step: a pair, or two (Sec. 4.6), or a pair and small ones (SwAV)."""
+    """Returns the policy of each view of a step: a pair, or two (Sec. 4.6), or a pair and small ones (SwAV)."""
     return policies.resolve(config.augment) * config.model.pairs_of_views
 
 
-def make_table(model: SSLModel, order: Order) -> None:
-    """What a method remembers of each image (Sec. 5.2), if it does; call it outside of the strategy's scope.
+def make_target_table(model: SSLModel, order: Order) -> None:
+    """Makes the table of remembered targets (Sec. 5.2), if the method has one.
+
+    It must be called outside of the strategy's scope.
 
     Args:
         model: the method.
-        order: of the run's images.
+        order: the order of the run's images.
 
     Raises:
-        UsageError: if it does not fit into the host's memory.
+        UsageError: if the table does not fit into the host's memory.
     """
-    shape = model.table_shape(order.num_examples, order.global_batch_size)
+    if model.targets is None:
+        return
+    shape = model.targets.table_shape(order.num_examples, order.global_batch_size, model.projector_dim)
     if shape is None:
         return
     gib, there = math.prod(shape) * _BYTES[keras.config.floatx()] / 2**30, available_memory() / 2**30
@@ -114,7 +134,4 @@ def make_table(model: SSLModel, order: Order) -> None:
             f"are free; train on fewer images, or lower --projector_dim or --alternation_steps. Received: {what}."
         )
     print(f"Targets are kept for each image: {what} of the host's memory, and of each checkpoint.")
-    model.make_table(shape)
-
-
-_BYTES = {"float64": 8, "float32": 4}
+    model.targets.make_table(shape)

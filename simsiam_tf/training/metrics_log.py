@@ -1,6 +1,7 @@
 """The record of a run, epoch by epoch: metrics.jsonl and TensorBoard."""
 
 import time
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -9,9 +10,9 @@ from simsiam_tf.training.workdir import Workdir
 
 
 class MetricsLog(keras.callbacks.Callback):
-    """A line of metrics.jsonl and a point of each TensorBoard curve, epoch by epoch."""
+    """Writes a line of metrics.jsonl and a point of each TensorBoard curve at the end of each epoch."""
 
-    def __init__(self, workdir: Workdir, steps_per_epoch: int):
+    def __init__(self, workdir: Workdir, steps_per_epoch: int) -> None:
         super().__init__()
         self._workdir = workdir
         self._steps_per_epoch = steps_per_epoch
@@ -19,11 +20,11 @@ class MetricsLog(keras.callbacks.Callback):
         earlier = workdir.metrics()
         self._start = time.monotonic() - (earlier[-1]["wall_seconds"] if earlier else 0.0)
 
-    def on_epoch_end(self, epoch, logs=None):
-        self.write(epoch + 1, logs)
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.write(epoch + 1, logs or {})
 
-    def write(self, epoch: int, logs: dict) -> None:
-        """Writes the logs of the epoch that ended; 0 stands for the untrained network."""
+    def write(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Writes the logs of the epoch that ended. Epoch 0 stands for the untrained network."""
         step = epoch * self._steps_per_epoch
         values = {name: float(value) for name, value in logs.items()}
         wall_seconds = time.monotonic() - self._start

@@ -21,6 +21,7 @@ from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.evaluate import evaluate
 from simsiam_tf.evaluation.report import plots
 from simsiam_tf.training.checkpoints import weights_sha256
+from simsiam_tf.training.loop import TrainingLoop
 from tests.conftest import run_script
 
 
@@ -93,25 +94,22 @@ def test_finetuning_on_a_share_of_the_labels(tiny_run, capsys):
 
 
 def test_stopped_finetuning_ends_with_the_bits_of_one_that_was_not(tiny_run, tmp_path, monkeypatch):
-    from simsiam_tf.evaluation import finetune
-
     options = {"label_fraction": 0.02, "finetune_epochs": 2, "finetune_batch_size": 50}
-    digests, run_epochs = [], finetune.loop.run_epochs
+    digests, run = [], TrainingLoop.run
 
-    def stopping(model, *args):
-        *rest, epochs = args
-        run_epochs(model, *rest, range(epochs.start, epochs.start + 1))
+    def stopping(self, epochs):
+        run(self, range(epochs.start, epochs.start + 1))
         raise KeyboardInterrupt
 
-    def watched(model, *args):
-        run_epochs(model, *args)
-        digests.append(weights_sha256(model))
+    def watched(self, epochs):
+        run(self, epochs)
+        digests.append(weights_sha256(self._model))
 
     stopped = shutil.copytree(tiny_run, tmp_path / "stopped")
-    monkeypatch.setattr(finetune.loop, "run_epochs", stopping)
+    monkeypatch.setattr(TrainingLoop, "run", stopping)
     with pytest.raises(KeyboardInterrupt):
         judge(stopped, protocol="finetune", **options)
-    monkeypatch.setattr(finetune.loop, "run_epochs", watched)
+    monkeypatch.setattr(TrainingLoop, "run", watched)
     judge(stopped, protocol="finetune", **options)
     judge(tiny_run, protocol="finetune", **options)
     assert summary(stopped)["finetune_2pct_top1"]["continued_at_step"] == 2

@@ -98,11 +98,11 @@ def test_asymmetric_losses_are_those_of_their_pairs(rng, similarity):
 def test_prepared_targets_are_z_of_each_step_s_own_pair_before_the_turn(rng):
     """The second of two steps is compared with z of the weights before the first; moving statistics stay out of it."""
     model, order = make("simsiam", alternation_steps=2), range(2)
-    model.make_table(model.table_shape(1000, 16))
+    model.targets.make_table(model.targets.table_shape(1000, 16, 32))
     batches = [{"views": make_views(rng), "position": tf.range(16 * i, 16 * i + 16, dtype=tf.int64)} for i in order]
     moving = [v.numpy() for v in model.non_trainable_variables]
     for batch in batches:
-        model.look_ahead(batch)
+        model.targets.precompute(model, batch)
     for variable, before in zip(model.non_trainable_variables, moving, strict=True):
         np.testing.assert_array_equal(variable.numpy(), before, err_msg=variable.path)
     eta1, eta2 = make("simsiam").encode(batches[1]["views"], training=True)
@@ -116,30 +116,30 @@ def test_prepared_targets_are_z_of_each_step_s_own_pair_before_the_turn(rng):
 
 def test_moving_targets_hold_the_other_view_as_their_newest_part(rng):
     model = make("simsiam", predictor="identity", eta_momentum=0.8)
-    model.make_table(model.table_shape(20, 16))
+    model.targets.make_table(model.targets.table_shape(20, 16, 32))
     index = tf.constant(rng.permutation(20)[:16])
     old = rng.standard_normal((20, 32)).astype(np.float32)
-    model.table.assign(old)
+    model.targets.table.assign(old)
     batch = {"views": make_views(rng), "index": index}
     z = [v.numpy() for v in model.encode(batch["views"], training=True)]
     loss, _ = model.compute_ssl_loss(batch, training=True)
     eta = [0.8 * old[index] + 0.2 * v / np.linalg.norm(v, axis=1, keepdims=True) for v in z]
     assert float(loss) == pytest.approx(float(tf.reduce_mean(simsiam_loss(z, eta[::-1]))), abs=1e-5)
-    np.testing.assert_allclose(model.table.numpy()[index], (eta[0] + eta[1]) / 2, atol=1e-5)
+    np.testing.assert_allclose(model.targets.table.numpy()[index], (eta[0] + eta[1]) / 2, atol=1e-5)
     others = np.setdiff1d(np.arange(20), index)
-    np.testing.assert_array_equal(model.table.numpy()[others], old[others])
+    np.testing.assert_array_equal(model.targets.table.numpy()[others], old[others])
 
 
 def test_the_first_moving_targets_are_of_the_untrained_network(rng):
     model = make("simsiam", predictor="identity", eta_momentum=0.8, steps_per_epoch=3)
-    model.make_table(model.table_shape(20, 16))
+    model.targets.make_table(model.targets.table_shape(20, 16, 32))
     batch = {"views": make_views(rng), "index": tf.constant(rng.permutation(20)[:16])}
-    model.look_ahead(batch)
+    model.targets.precompute(model, batch)
     z = [v.numpy() for v in make("simsiam", predictor="identity").encode(batch["views"], training=True)]
     units = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in z]
-    np.testing.assert_allclose(model.table.numpy()[batch["index"]], (units[0] + units[1]) / 2, atol=1e-5)
-    assert [model.turn(step) for step in (0, 2)] == [range(3)] * 2
-    assert not model.turn(3)
+    np.testing.assert_allclose(model.targets.table.numpy()[batch["index"]], (units[0] + units[1]) / 2, atol=1e-5)
+    assert [model.targets.lookahead_window(step) for step in (0, 2)] == [range(3)] * 2
+    assert not model.targets.lookahead_window(3)
 
 
 def test_a_method_that_remembers_asks_for_its_table(rng):

@@ -8,7 +8,7 @@ TINY = ("--dataset=shapes", "--arch=resnet18", "--width=0.0625", "--image_size=3
 
 
 def trainer(*flags):
-    return build.make_trainer(definitions.training_config_of([*TINY, *flags]), steps_per_epoch=4)
+    return build.make_compiled_model(definitions.training_config_of([*TINY, *flags]), steps_per_epoch=4)
 
 
 def adapted(model):

@@ -8,7 +8,7 @@ from simsiam_tf.training import loop
 def test_the_pace_is_that_of_the_steps_after_the_first(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    pace = loop._Pace(global_batch_size=10)
+    pace = loop.Pace(global_batch_size=10)
 
     def execution(waits, works, steps=1):
         clock[0] += waits + works

@@ -1,0 +1,20 @@
+"""The mean of a number over the steps of an epoch."""
+
+import keras
+import tensorflow as tf
+
+
+class RunningMean(keras.metrics.Metric):
+    """Averages what it is given. It is the same on every replica; Keras' own mean differs until it is read."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name)
+        own = {"shape": (), "initializer": "zeros", "aggregation": "only_first_replica"}
+        self.total, self.count = (self.add_variable(name=part, **own) for part in ("total", "count"))
+
+    def update_state(self, value: tf.Tensor) -> None:
+        self.total.assign_add(tf.cast(value, self.total.dtype))
+        self.count.assign_add(1.0)
+
+    def result(self) -> tf.Tensor:
+        return tf.math.divide_no_nan(tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.count))

@@ -1,0 +1,80 @@
+"""Some steps of all replicas in one call."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from simsiam_tf.config.devices import DeviceConfig
+from simsiam_tf.distribute.xla import compiled, compiles_step
+from simsiam_tf.methods import SSLModel
+
+# What a replica does to its batch before the training step.
+Prepare = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Executor:
+    """Takes some training steps on all replicas in one call, which is traced once.
+
+    Args:
+        model: a compiled method.
+        strategy: the distribution strategy that the model was made under.
+        iterator: an iterator over distributed batches.
+        prepare: what each replica does to its batch first.
+        devices: the parts of a batch, and XLA.
+    """
+
+    def __init__(
+        self,
+        model: SSLModel,
+        strategy: tf.distribute.Strategy,
+        iterator: Iterator[Any],
+        prepare: Prepare,
+        devices: DeviceConfig,
+    ) -> None:
+        self._model, self._strategy, self._iterator, self._prepare = model, strategy, iterator, prepare
+        self._parts, self._measures_waiting = devices.accumulate_steps, not devices.deterministic
+        is_compiled = compiles_step(strategy, devices.jit)
+        steps = model.train_step, model.accumulate_step
+        self._train, self._accumulate = (compiled(strategy, s) if is_compiled else s for s in steps)
+        self._execute = tf.function(self._many_steps, autograph=False)
+
+    def __call__(self, count: int) -> tuple[dict[str, float], float | None]:
+        """Takes `count` steps.
+
+        Returns:
+            The logs, and the seconds waited for input; `None` where op determinism forbids to look at the clock.
+        """
+        logs, waited = self._execute(self._iterator, tf.constant(count))
+        logs = {name: float(value) for name, value in logs.items()}
+        return logs, float(waited) if self._measures_waiting else None
+
+    def _many_steps(self, iterator: Iterator[Any], count: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        def body(i: tf.Tensor, _: Any, waited: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
+            logs, seconds = self._one_step(iterator)
+            return i + 1, logs, waited + seconds
+
+        nothing = {name: tf.zeros([], keras.config.floatx()) for name in self._model.step_log_names}
+        start = tf.constant(0), nothing, tf.zeros([], tf.float64)
+        return tf.while_loop(lambda i, *_: i < count, body, start)[1:]
+
+    def _one_step(self, iterator: Iterator[Any]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        waited = tf.zeros([], tf.float64)
+        for _ in range(self._parts - 1):
+            batch, seconds = self._timed_next(iterator)
+            waited += seconds
+            self._strategy.run(lambda batch: self._accumulate(self._prepare(batch)), args=(batch,))
+        batch, seconds = self._timed_next(iterator)
+        logs = self._strategy.run(lambda batch: self._train(self._prepare(batch)), args=(batch,))
+        logs = {name: self._strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
+        return logs, waited + seconds
+
+    def _timed_next(self, iterator: Iterator[Any]) -> tuple[Any, tf.Tensor]:
+        if not self._measures_waiting:
+            return next(iterator), tf.zeros([], tf.float64)
+        start = tf.timestamp()
+        with tf.control_dependencies([start]):
+            batch = next(iterator)
+        with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
+            return batch, tf.timestamp() - start
