@@ -1,5 +1,6 @@
 """The record of a run, epoch by epoch: metrics.jsonl and TensorBoard."""
 
+import math
 import time
 from typing import Any
 
@@ -24,9 +25,16 @@ class MetricsLog(keras.callbacks.Callback):
         self.write(epoch + 1, logs or {})
 
     def write(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Writes the logs of the epoch that ended. Epoch 0 stands for the untrained network."""
+        """Writes the logs of the epoch that ended. Epoch 0 stands for the untrained network.
+
+        Raises:
+            FloatingPointError: if one of them is not a finite number; nothing is written then.
+        """
         step = epoch * self._steps_per_epoch
         values = {name: float(value) for name, value in logs.items()}
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(f"{name} became {value} in epoch {epoch}, so the run has diverged.")
         wall_seconds = time.monotonic() - self._start
         self._workdir.append_metrics({"epoch": epoch, "step": step, **values, "wall_seconds": wall_seconds})
         with self._writer.as_default():
