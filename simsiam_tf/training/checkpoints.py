@@ -122,8 +122,8 @@ def _check_finite(variables: Sequence[keras.Variable], what: str) -> None:
     for variable in variables:
         if not np.isfinite(variable.value.numpy()).all():
             raise FloatingPointError(
-                f"{what} has weights that are not finite numbers, as a run leaves them that diverged; lower the learning "
-                f"rate, or go on from an earlier checkpoint. Received: {variable.path}."
+                f"{what} has weights that are not finite numbers, as a run that diverged leaves them; lower the "
+                f"learning rate, or go on from an earlier checkpoint. Received: {variable.path}."
             )
 
 
