@@ -55,7 +55,7 @@ def test_accuracy_is_over_all_batches(problem):
 
 def test_a_head_that_diverged_has_no_accuracy(problem):
     features, labels = problem
-    probe = LinearProbe(8, 3, "sgd", [1.0, 1e30], 10)
+    probe = LinearProbe(8, 3, "sgd", [1.0, 1e39], 10)
     train(probe, features, labels, 10)
     healthy, diverged = probe.accuracy([(features, labels)])[0]
     assert healthy > 50
@@ -64,7 +64,7 @@ def test_a_head_that_diverged_has_no_accuracy(problem):
 
 def test_a_probe_that_diverged_is_not_judged(problem):
     features, labels = problem
-    probe = LinearProbe(8, 3, "sgd", [1e30], 10)
+    probe = LinearProbe(8, 3, "sgd", [1e39], 10)
     train(probe, features, labels, 10)
     with pytest.raises(FloatingPointError, match=r"diverged: its scores are not finite. Lower it."):
         probe.accuracy_of_one([(features, labels)], "Lower it.")

@@ -74,14 +74,14 @@ def test_the_test_images_take_no_part_in_the_choice(overlapping, monkeypatch):
 
 
 def test_heads_that_diverge_are_never_chosen(overlapping, capsys):
-    config = ProbeConfig(probe_epochs=5, sweep_learning_rates=(0.1, 1e30), sweep_weight_decays=(0.0,))
+    config = ProbeConfig(probe_epochs=5, sweep_learning_rates=(0.1, 1e39), sweep_weight_decays=(0.0,))
     run_sweep(overlapping, config)
     assert summary(overlapping)["linear_cached_top1"]["base_learning_rate"] == 0.1
     assert "diverged" in capsys.readouterr().out
 
 
 def test_a_sweep_of_diverged_heads_is_not_judged(overlapping):
-    config = ProbeConfig(probe_epochs=5, sweep_learning_rates=(1e30, 1e31), sweep_weight_decays=(0.0,))
+    config = ProbeConfig(probe_epochs=5, sweep_learning_rates=(1e39, 1e40), sweep_weight_decays=(0.0,))
     with pytest.raises(FloatingPointError, match="Every head of the sweep diverged"):
         run_sweep(overlapping, config)
     assert "linear_cached_top1" not in (summary(overlapping) if overlapping.workdir.summary_path.exists() else {})
