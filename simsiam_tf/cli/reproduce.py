@@ -10,7 +10,8 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from simsiam_tf.cli import flags as definitions
+from simsiam_tf.cli.entry_point import run
+from simsiam_tf.cli.flags import define_reproduce_flags, reproduce_config, training_config_of
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import expand
 from simsiam_tf.reproduce import page, runs
@@ -19,8 +20,13 @@ from simsiam_tf.training.workdir import Workdir
 
 
 def main() -> None:
+    """Runs the command."""
+    run(define_reproduce_flags, reproduce, __doc__)
+
+
+def reproduce() -> None:
     """Carries out the experiments one after the other."""
-    config, workdir, seed, extra = definitions.reproduce_config()
+    config, workdir, seed, extra = reproduce_config()
     if not workdir:
         raise UsageError("--workdir must name a folder for the runs and tables. Received: none.")
     root = pathlib.Path(expand(workdir))
@@ -33,7 +39,7 @@ def main() -> None:
         def seeds(row):
             return config.seeds_of(experiment, row, seed)
 
-        return runs.plan(experiment.rows, seeds, config.size, extra, folders, definitions.training_config_of)
+        return runs.plan(experiment.rows, seeds, config.size, extra, folders, training_config_of)
 
     plans = {name: planned(EXPERIMENTS[name]) for name in config.experiments}  # a mistake shows before the first run
     pages = []
@@ -48,4 +54,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    definitions.run(definitions.define_reproduce_flags, main)
+    main()

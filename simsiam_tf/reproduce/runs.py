@@ -184,7 +184,7 @@ def outcome(runs: Sequence[Run], probe: str) -> Outcome:
         probe: as for `carry_out`.
     """
     finished = [run.workdir for run in runs if run.workdir.is_finished()]
-    diverged, cosine = len(runs) - len(finished), runs[0].config.model.similarity == "cosine"
+    diverged, cosine = len(runs) - len(finished), runs[0].config.model.of_method.loss_is_cosine
     if not finished:
         return Outcome(seeds=0, diverged=diverged, cosine=cosine)
 

@@ -52,7 +52,7 @@ def _pretrain(config, strategy):
     # These say at once what cannot be done.
     per_replica_batch_size(batch, strategy.num_replicas_in_sync, devices.accumulate_steps)
     compiles_step(strategy, devices.jit)
-    if config.model.remembers_images and isinstance(strategy, _SEVERAL_HOSTS):
+    if config.model.of_method.remembers_images and isinstance(strategy, _SEVERAL_HOSTS):
         raise UsageError(
             "--eta_momentum and --alternation_steps keep targets of each image in the memory of one host; they take "
             f"one host, with any number of replicas, and no TPU. Received: {type(strategy).__name__}."
@@ -182,7 +182,7 @@ def _resolved(config: Config, model: SSLModel, order: Order, replicas: int) -> d
         "training_images": order.num_examples,
         "cifar_stem": resolve_stem(config.model, config.data.image_size),
         "feature_dim": model.feature_dim,
-        "projector_hidden_dim": config.model.projector_hidden_dim or model.feature_dim,
+        "projector_hidden_dim": config.model.of_method.projector_hidden_dim or model.feature_dim,
         "augmentation": [dataclasses.asdict(policy) for policy in policies.resolve(config.augment)],
     }
 

@@ -190,7 +190,7 @@ def test_what_is_done_is_skipped_and_the_rest_run_by_a_command_that_stands_alone
     assert pathlib.Path(script).name == "train.py"
     config = definitions.training_config_of(flags)
     assert config.identity() == second.config.identity()
-    assert config.model.stop_gradient is False
+    assert config.model.of_method.stop_gradient is False
 
 
 def test_a_run_that_fails_is_named(plan):

@@ -63,9 +63,9 @@ def test_checkpoints_of_another_configuration_are_not_touched(config):
 
 HOLD = """
 import sys, time
-from simsiam_tf.workdir import Workdir
+from simsiam_tf.training.workdir import Workdir
 from tests.conftest import ROOT
-from tests.test_config import make_config
+from tests.config.test_run import make_config
 import dataclasses
 config = make_config()
 Workdir.of_new_run(dataclasses.replace(config, run=dataclasses.replace(config.run, workdir=sys.argv[1])))
