@@ -1,28 +1,6 @@
-"""Judges a run of train.py, or exports its backbone.
+"""Judges a run of train.py, or exports its backbone: the command of simsiam_tf/cli/evaluate.py."""
 
-python evaluate.py --protocol=knn|linear|finetune|diagnostics|report|embed|neighbours|export --workdir=runs/cifar10
-"""
-
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# For how long NumPy's threads wait for another product of matrices (2^4 cycles): by default about as long as kNN needs
-# to look through one's result, from which they take the cores (docs/results/evaluation.md).
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
-
-from simsiam_tf.cli import flags as definitions
-
-
-def main() -> None:
-    workdirs, options, data_overrides, devices = definitions.evaluation_config()
-    if options.task.protocol != "finetune":
-        # TensorFlow leaves oneDNN out where a CPU has no AVX-512. With it features come a third faster; training does
-        # too, but no longer with the same bits each time (docs/results/speed.md).
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    from simsiam_tf.evaluation.evaluate import evaluate
-
-    evaluate(workdirs, options, data_overrides, devices)
-
+from simsiam_tf.cli.evaluate import main
 
 if __name__ == "__main__":
-    definitions.run(definitions.define_evaluation_flags, main)
+    main()

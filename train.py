@@ -1,23 +1,6 @@
-"""Pre-trains a backbone without labels.
+"""Pre-trains a backbone without labels: the command of simsiam_tf/cli/train.py."""
 
-python train.py --flagfile=flags/recipes/cifar10.flags --workdir=runs/cifar10 [--data_dir=...]
-"""
-
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-from simsiam_tf.cli import flags as definitions
-
-
-def main() -> None:
-    config = definitions.training_config()
-    if config.devices.deterministic:  # oneDNN's bits differ from run to run, op determinism or not
-        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-    from simsiam_tf.training.pretrain import pretrain
-
-    pretrain(config)
-
+from simsiam_tf.cli.train import main
 
 if __name__ == "__main__":
-    definitions.run(definitions.define_training_flags, main)
+    main()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.cli import flags as definitions
+from flags import definitions
 from simsiam_tf.data.pipeline import Order
 from simsiam_tf.reproduce.experiments import EXPERIMENTS
 from simsiam_tf.reproduce.verdicts import CLAIMS
@@ -98,11 +98,15 @@ def test_a_size_leaves_what_the_recipes_set():
 def test_a_size_multiplies():
     config = config_of(PAPER / "table2_batch_1024.flags", f"--flagfile={SIZES / 'cifar10_small.flags'}")
     assert (config.data.global_batch_size, config.run.epochs, config.optimizer.warmup_epochs) == (256, 5, 0.5)
-    assert (config.model.projector_dim, config.model.predictor_dim) == (512, 128)
+    assert (config.model.of_method.projector_dim, config.model.of_method.predictor_dim) == (512, 128)
     assert config.recipe == "table2_batch_1024+cifar10_small"
-    model = config_of(PAPER / "table4_mocov2_epochs_100.flags", f"--flagfile={SIZES / 'cifar10_small.flags'}").model
+    model = config_of(
+        PAPER / "table4_mocov2_epochs_100.flags", f"--flagfile={SIZES / 'cifar10_small.flags'}"
+    ).model.of_method
     assert (model.queue_size, model.projector_dim) == (4096, 32)
-    model = config_of(PAPER / "table4_swav_epochs_100.flags", f"--flagfile={SIZES / 'cifar10_small.flags'}").model
+    model = config_of(
+        PAPER / "table4_swav_epochs_100.flags", f"--flagfile={SIZES / 'cifar10_small.flags'}"
+    ).model.of_method
     assert (model.queue_size, model.num_prototypes, model.freeze_prototypes_epochs) == (0, 94, 0.05)
 
 
@@ -112,7 +116,7 @@ def test_simclr_of_app_d_has_simsiam_s_encoder():
     theirs, ours = (config_of(PAPER / f"{row.recipe}.flags", size) for row in EXPERIMENTS["appd"].rows[:2])
     same = ("projector_dim", "projector_layers", "projector_hidden_dim", "bn_placement", "arch", "width")
     assert ours.model.method == "simclr"
-    assert [getattr(ours.model, name) for name in same] == [getattr(theirs.model, name) for name in same]
+    assert [ours.model.values()[name] for name in same] == [theirs.model.values()[name] for name in same]
     assert (ours.optimizer, ours.data, ours.augment) == (theirs.optimizer, theirs.data, theirs.augment)
 
 
@@ -121,7 +125,7 @@ def test_swav_has_about_as_many_prototypes_to_an_image_as_its_authors(size):
     files = [f"--flagfile={SIZES / f'{size}.flags'}"]
     files += [f"--flagfile={ORIGINALS / 'swav.flags'}"] if size == "imagenet" else []
     config = config_of(PAPER / "table4_swav_epochs_100.flags", *files)
-    assert config.data.global_batch_size / config.model.num_prototypes == pytest.approx(4096 / 3000, rel=0.01)
+    assert config.data.global_batch_size / config.model.of_method.num_prototypes == pytest.approx(4096 / 3000, rel=0.01)
 
 
 def test_every_row_of_an_experiment_has_its_recipe_and_a_reference():
@@ -145,7 +149,7 @@ def test_byol_s_rates_and_momentum_are_those_of_the_paper_s_footnote_6():
         optimizer = config.optimizer
         assert (optimizer.optimizer, config.data.global_batch_size) == ("lars", 4096)
         rate, decay = optimizer.base_learning_rate, optimizer.weight_decay
-        found.append((config.run.epochs, rate, decay, config.model.ema_momentum))
+        found.append((config.run.epochs, rate, decay, config.model.of_method.ema_momentum))
     expected = [(100, 0.45, 1e-6, 0.99), (200, 0.3, 1e-6, 0.99), (400, 0.3, 1e-6, 0.99), (800, 0.2, 1.5e-6, 0.996)]
     assert found == expected
 
@@ -161,7 +165,7 @@ def test_the_other_methods_settings_on_imagenet_are_those_of_their_authors():
         what = (optimizer.optimizer, optimizer.lars_exclude, config.data.global_batch_size, optimizer.weight_decay)
         first, second = build.view_policies(config)
         assert first == second
-        return config.model, (*what, *rates, config.augment.augmentation, first.crop_min_scale)
+        return config.model.of_method, (*what, *rates, config.augment.augmentation, first.crop_min_scale)
 
     model, settings = of("simclr")
     assert settings == ("lars", True, 4096, 1e-6, 0.3, 0.0, 10, "simclr", 0.08)

@@ -4,6 +4,7 @@ import math
 
 import keras
 
+from simsiam_tf.config.collapse import COLLAPSED_LOSS, COLLAPSED_STD, POINT_STD
 from simsiam_tf.optim import SGD
 
 
@@ -13,10 +14,6 @@ class HealthCheck(keras.callbacks.Callback):
     Args:
         advice: what to do where the loss is no longer finite.
     """
-
-    # A healthy z_std_scaled is near 1. After a collapse batch norm leaves about 2 / sqrt(batch).
-    # Below POINT_STD all z point in one direction, whatever the loss is of.
-    COLLAPSED_STD, COLLAPSED_LOSS, POINT_STD = 0.5, -0.9, 0.1
 
     def __init__(self, advice: str = "lower --base_learning_rate or use --warmup_epochs"):
         super().__init__()
@@ -34,7 +31,7 @@ class HealthCheck(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         std, loss = logs.get("z_std_scaled", 1.0), logs["loss"]
-        if (std < self.COLLAPSED_STD and loss < self.COLLAPSED_LOSS) or std < self.POINT_STD:
+        if (std < COLLAPSED_STD and loss < COLLAPSED_LOSS) or std < POINT_STD:
             print(
                 f"warning: epoch {epoch + 1}: the representations look collapsed: loss {loss:.3f} with "
                 f"z_std_scaled {std:.3f} (healthy: near 1). "

@@ -11,14 +11,20 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
-from simsiam_tf.cli import flags as definitions
+from simsiam_tf.cli.entry_point import run
+from simsiam_tf.cli.flags import define_preview_flags, preview_config
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import expand
 
 
 def main() -> None:
-    """Writes the picture."""
-    picture, data, augment, seed = definitions.preview_config()
+    """Runs the command."""
+    run(define_preview_flags, draw, __doc__)
+
+
+def draw() -> None:
+    """Writes the picture that the flags ask for."""
+    picture, data, augment, seed = preview_config()
     path = pathlib.Path(expand(picture.out))
     if path.exists():
         raise UsageError(f"--out exists and is not overwritten; move it away or name another file. Received: {path}.")
@@ -46,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    definitions.run(definitions.define_preview_flags, main)
+    main()

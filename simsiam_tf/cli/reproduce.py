@@ -10,30 +10,33 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from simsiam_tf.cli import flags as definitions
+from simsiam_tf.cli.entry_point import run
+from simsiam_tf.cli.flags import define_reproduce_flags, reproduce_config, training_config_of
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import expand
 from simsiam_tf.reproduce import page, runs
-from simsiam_tf.reproduce.experiments import EXPERIMENTS
+from simsiam_tf.reproduce.experiments import EXPERIMENTS, Experiment
 from simsiam_tf.training.workdir import Workdir
 
 
 def main() -> None:
+    """Runs the command."""
+    run(define_reproduce_flags, reproduce, __doc__)
+
+
+def reproduce() -> None:
     """Carries out the experiments one after the other."""
-    config, workdir, seed, extra = definitions.reproduce_config()
+    config, workdir, seed, extra = reproduce_config()
     if not workdir:
         raise UsageError("--workdir must name a folder for the runs and tables. Received: none.")
     root = pathlib.Path(expand(workdir))
     Workdir(root).check_writable()
-    folders = runs.Folders(root)
+    planner = runs.Planner(config.size, extra, runs.Folders(root), training_config_of)
     apart = ("--workdir", "--data_dir", "--experiment")
     flags = [argument for argument in sys.argv[1:] if argument.partition("=")[0] not in apart]
 
-    def planned(experiment):
-        def seeds(row):
-            return config.seeds_of(experiment, row, seed)
-
-        return runs.plan(experiment.rows, seeds, config.size, extra, folders, definitions.training_config_of)
+    def planned(experiment: Experiment) -> dict[str, list[runs.Run]]:
+        return planner.plan(experiment.rows, lambda row: config.seeds_of(experiment, row, seed))
 
     plans = {name: planned(EXPERIMENTS[name]) for name in config.experiments}  # a mistake shows before the first run
     pages = []
@@ -48,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    definitions.run(definitions.define_reproduce_flags, main)
+    main()

@@ -1,6 +1,7 @@
 """Prints a run's results and where everything of it lies: `python -m simsiam_tf.cli.show --workdir=W`."""
 
-from simsiam_tf.cli import flags as definitions
+from simsiam_tf.cli.entry_point import run
+from simsiam_tf.cli.flags import define_workdir_flag, workdir_flag
 from simsiam_tf.training.workdir import Workdir
 
 _CONTENTS = {
@@ -19,8 +20,13 @@ _CONTENTS = {
 
 
 def main() -> None:
+    """Runs the command."""
+    run(define_workdir_flag, show, __doc__)
+
+
+def show() -> None:
     """Prints the table."""
-    workdir = Workdir.of_old_run(definitions.workdir())
+    workdir = Workdir.of_old_run(workdir_flag())
     print("\nResults")
     for name, record in workdir.summary().items():
         value = record["value"]
@@ -33,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    definitions.run(definitions.define_workdir_flag, main)
+    main()

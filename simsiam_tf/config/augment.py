@@ -1,26 +1,29 @@
 """Settings of the random views."""
 
 import dataclasses
+import typing
+from typing import Literal
 
-from simsiam_tf.config.fields import Validated, option
+from simsiam_tf.config.fields import SettingsGroup, option
 from simsiam_tf.errors import check
 
 # A figure of the augmentation: one for both views, or one for each. `None` is the policy's.
 PerView = float | tuple[float, float] | None
 _POLICY_S = "by default the policy's"
-AUGMENTATIONS = ("simsiam", "simsiam_cifar", "simclr", "byol", "swav", "linear_train", "linear_eval", "none")
+Augmentation = Literal["simsiam", "simsiam_cifar", "simclr", "byol", "swav", "linear_train", "linear_eval", "none"]
+AUGMENTATIONS: tuple[Augmentation, ...] = typing.get_args(Augmentation)
+AugmentOn = Literal["auto", "device", "host"]
 
 
 @dataclasses.dataclass(frozen=True)
-class AugmentConfig(Validated):
+class AugmentConfig(SettingsGroup):
     """The random views."""
 
-    augmentation: str = option(
+    augmentation: Augmentation = option(
         "simsiam",
         "Policy: 'simsiam' (Sec. 3; also MoCo v2), 'simsiam_cifar' (no blur; App. D), 'simclr', 'byol' (another for "
         "the second view), 'swav', 'linear_train' (crop and flip), 'linear_eval' (the centre), or 'none'. Each "
         "figure of it can be replaced, by a number or by two, as --blur_p=1.0,0.1, one for each view.",
-        AUGMENTATIONS,
     )
     crop_min_scale: PerView = option(None, f"Least share of the image in a random crop, 0: the centre; {_POLICY_S}.")
     crop_max_scale: PerView = option(None, "Greatest share of the image in a random crop; by default 1.")
@@ -42,16 +45,15 @@ class AugmentConfig(Validated):
     small_view_size: float = option(0.43, "Side of the small views, as a share of --image_size: 96 of 224.")
     small_crop_min_scale: float = option(0.05, "Least share of the image in a small view.")
     small_crop_max_scale: float = option(0.14, "Greatest share of the image in a small view.")
-    augment_on: str = option(
+    augment_on: AugmentOn = option(
         "auto",
         "Where views are made of the images: on the 'device', in the training step, so that only uint8 images go "
         "there; on the 'host'; or 'auto': the device where it is a GPU or a TPU. Large images are decoded and "
         "cropped by the host always. Same views either way, to a level of 255.",
-        ("auto", "device", "host"),
         identity=False,
     )
 
-    def validate(self):
+    def validate(self) -> None:
         size = self.small_view_size
         check(0 < size <= 1, "--small_view_size must be above 0 and at most 1.", size)
         check(self.small_crop_min_scale > 0, "--small_crop_min_scale must be positive.", self.small_crop_min_scale)

@@ -2,12 +2,12 @@
 
 import dataclasses
 
-from simsiam_tf.config.fields import Validated, option
+from simsiam_tf.config.fields import SettingsGroup, option
 from simsiam_tf.errors import check
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig(Validated):
+class DataConfig(SettingsGroup):
     """The images."""
 
     dataset: str = option(
@@ -28,7 +28,7 @@ class DataConfig(Validated):
     image_size: int = option(224, "Side of the square views, in pixels.")
     global_batch_size: int = option(512, "Images, not views, per step over all replicas; times --batch_scale.")
 
-    def validate(self):
+    def validate(self) -> None:
         check(self.image_size >= 8, "--image_size must be at least 8.", self.image_size)
         check(self.max_bad_fraction < 1, "--max_bad_fraction must be below 1.", self.max_bad_fraction)
         check(self.global_batch_size >= 2, "--global_batch_size must be at least 2.", self.global_batch_size)

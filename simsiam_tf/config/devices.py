@@ -1,35 +1,37 @@
 """What a run computes on, and how."""
 
 import dataclasses
+from typing import Literal
 
-from simsiam_tf.config.fields import Validated, option
+from simsiam_tf.config.fields import SettingsGroup, option
 from simsiam_tf.errors import check
+
+StrategyName = Literal["auto", "one", "mirrored", "multiworker", "tpu"]
+Precision = Literal["float64", "float32", "bfloat16", "float16"]
+Jit = Literal["auto", "on", "off"]
 
 
 @dataclasses.dataclass(frozen=True)
-class DeviceConfig(Validated):
+class DeviceConfig(SettingsGroup):
     """What it runs on, and how."""
 
-    strategy: str = option(
+    strategy: StrategyName = option(
         "auto",
         "Devices: 'one', 'mirrored' (every GPU of this machine), 'multiworker' (several machines, which TF_CONFIG "
         "names), 'tpu', or 'auto': what --tpu, TF_CONFIG, --cpu_devices and the GPUs suggest.",
-        ("auto", "one", "mirrored", "multiworker", "tpu"),
         identity=False,
     )
     tpu: str = option("", "Name of the Cloud TPU, or 'local'.", identity=False)
     cpu_devices: int = option(1, "Logical devices made of the CPU, to try several replicas.", identity=False)
-    precision: str = option(
+    precision: Precision = option(
         "float32",
         "Arithmetic. 'bfloat16' and 'float16' are mixed, with float32 weights, statistics and loss; 'float16' scales "
         "the loss. 'float64' is for checks.",
-        ("float64", "float32", "bfloat16", "float16"),
     )
-    jit: str = option(
+    jit: Jit = option(
         "auto",
         "Compile the training step by XLA: 'on', 'off', or 'auto': where that was measured to be faster, which on a "
         "CPU it is not (docs/results/speed.md). Needs one replica; a TPU compiles always.",
-        ("auto", "on", "off"),
         identity=False,
     )
     steps_per_execution: int = option(
@@ -46,7 +48,7 @@ class DeviceConfig(Validated):
         identity=False,
     )
 
-    def validate(self):
+    def validate(self) -> None:
         for name in ("cpu_devices", "steps_per_execution", "accumulate_steps"):
             check(getattr(self, name) >= 1, f"--{name} must be at least 1.", getattr(self, name))
         check(

@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
-from typing import Any
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from simsiam_tf.errors import check
 
@@ -11,35 +13,132 @@ Numbers = tuple[float, ...]
 Integers = tuple[int, ...]
 Names = tuple[str, ...]
 
-
-def option(default: Any, help: str, choices: tuple[str, ...] = (), identity: bool = True) -> Any:
-    """A setting: its default, what it does, its possible values, and whether it makes another run."""
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "identity": identity})
+_REQUIRED = object()
 
 
-def method_option(help: str, choices: tuple[str, ...], defaults: dict[str, Any]) -> Any:
-    """A setting that some methods have, and what it is by default in each."""
-    own = ", ".join(f"{method} {value}" for method, value in defaults.items())
-    metadata = {"help": f"{help} By default: {own}.", "choices": choices, "identity": True, "methods": defaults}
-    return dataclasses.field(default=None, metadata=metadata)
+def option(
+    default: Any,
+    help: str,
+    choices: tuple[str, ...] = (),
+    *,
+    identity: bool = True,
+    positive: bool = False,
+    absent: Any = _REQUIRED,
+) -> Any:
+    """Declares a setting as a field of a dataclass.
+
+    Args:
+        default: its value where none is given.
+        help: the explanation for --help.
+        choices: its possible values, where its type is not a `Literal` that says them.
+        identity: whether another value makes another run, so that a workdir cannot be resumed with it.
+        positive: whether 0 is refused; negative numbers always are.
+        absent: its value in a run whose config.json was written before the setting existed: the one that describes
+            what that run did. Every setting that did not exist in format 1 must say it (tests/config/test_format.py).
+    """
+    metadata = {"help": help, "choices": choices, "identity": identity, "positive": positive, "absent": absent}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
-class Validated:
-    """Settings that are checked when they are made."""
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A setting, as flags and config.json need it.
 
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value, choices = getattr(self, field.name), field.metadata["choices"]
-            parts = value if isinstance(value, tuple) else (value,)
-            for part in parts if choices else ():
-                check(
-                    part is None or part in choices, f"--{field.name} must be one of {', '.join(choices)}.", repr(part)
-                )
-            for number in parts:
-                if isinstance(number, int | float) and not isinstance(number, bool):
-                    check(math.isfinite(number), f"--{field.name} must be a finite number.", number)
-                    check(number >= 0, f"--{field.name} must not be negative.", number)
+    Attributes:
+        name: name of the flag and key of config.json.
+        type: type of its values; `str` where there are choices.
+        default: value where none is given.
+        help: explanation for --help.
+        choices: possible values; empty if any value of the type is possible.
+        identity: whether another value makes another run.
+        positive: whether 0 is refused.
+        absent: value in a run that is older than the setting; `default` unless `option` says otherwise.
+        says_absent: whether `option` says otherwise.
+    """
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    choices: tuple[str, ...] = ()
+    identity: bool = True
+    positive: bool = False
+    absent: Any = None
+    says_absent: bool = False
+
+    @classmethod
+    def from_field(cls, field: dataclasses.Field) -> "Setting":
+        """Reads a field that `option` made."""
+        metadata = dict(field.metadata)
+        kind, choices = _without_literal(field.type)
+        metadata["choices"] = metadata["choices"] or choices
+        metadata["says_absent"] = metadata["absent"] is not _REQUIRED
+        if not metadata["says_absent"]:
+            metadata["absent"] = field.default
+        return cls(field.name, kind, field.default, **metadata)
+
+    def check(self, value: Any) -> None:
+        """Raises a UsageError if the setting cannot have this value."""
+        for part in value if isinstance(value, tuple) else (value,):
+            if self.choices and part is not None:
+                check(part in self.choices, f"--{self.name} must be one of {', '.join(self.choices)}.", repr(part))
+            if isinstance(part, int | float) and not isinstance(part, bool):
+                check(math.isfinite(part), f"--{self.name} must be a finite number.", part)
+                check(part >= 0, f"--{self.name} must not be negative.", part)
+                check(part > 0 or not self.positive, f"--{self.name} must be positive.", value)
+
+
+def _without_literal(kind: Any) -> tuple[Any, tuple[str, ...]]:
+    """Replaces a Literal of strings, or a tuple of them, by `str`; returns the type and the strings."""
+    if typing.get_origin(kind) is Literal:
+        return str, typing.get_args(kind)
+    if typing.get_origin(kind) is tuple and typing.get_origin(typing.get_args(kind)[0]) is Literal:
+        return Names, typing.get_args(typing.get_args(kind)[0])
+    return kind, ()
+
+
+@dataclasses.dataclass(frozen=True)
+class SettingsGroup:
+    """Settings that belong together, checked when they are made.
+
+    The first line of a group's docstring is its heading in --help.
+    """
+
+    def __post_init__(self) -> None:
+        for setting in self._own_settings():
+            setting.check(getattr(self, setting.name))
         self.validate()
 
     def validate(self) -> None:
-        """Checks what the choices do not say."""
+        """Checks what types, choices and signs do not say."""
+
+    @classmethod
+    def _own_settings(cls) -> tuple[Setting, ...]:
+        return tuple(Setting.from_field(field) for field in dataclasses.fields(cls) if "help" in field.metadata)
+
+    @classmethod
+    def settings(cls) -> tuple[Setting, ...]:
+        """Returns the settings of the group, in the order of config.json."""
+        return cls._own_settings()
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
+        """Makes the group from the values of its settings, by name.
+
+        Raises:
+            UsageError: if a value is not possible.
+        """
+        return cls(**values)
+
+    @classmethod
+    def from_file(cls, values: Mapping[str, Any]) -> Self:
+        """Makes the group from what a config.json holds, which may be older than some of the settings.
+
+        Raises:
+            UsageError: if a value is not possible.
+        """
+        return cls.from_values({setting.name: setting.absent for setting in cls.settings()} | dict(values))
+
+    def values(self) -> dict[str, Any]:
+        """Returns the values of all settings, by name."""
+        return {setting.name: getattr(self, setting.name) for setting in self.settings()}

@@ -2,45 +2,54 @@
 
 import dataclasses
 
-from simsiam_tf.config.fields import Validated, option
+from simsiam_tf.config.fields import SettingsGroup, option
+from simsiam_tf.config.methods import MethodConfig
 from simsiam_tf.config.run import Config
-from simsiam_tf.errors import check
 
 
 @dataclasses.dataclass(frozen=True)
-class SizeConfig(Validated):
+class SizeConfig(SettingsGroup):
     """The size of an experiment, beside its settings."""
 
-    epochs_scale: float = option(1.0, "Multiplier of --epochs, --warmup_epochs, and SwAV's settings in epochs.")
-    batch_scale: float = option(1.0, "Multiplier of --global_batch_size.")
-    head_scale: float = option(1.0, "Multiplier of --projector_dim, --projector_hidden_dim, --predictor_dim.")
-    prototypes_scale: float = option(1.0, "Multiplier of --num_prototypes: codes need more images than prototypes.")
-    queue_scale: float = option(1.0, "Multiplier of --queue_size.")
+    epochs_scale: float = option(
+        1.0, "Multiplier of --epochs, --warmup_epochs, and SwAV's settings in epochs.", positive=True
+    )
+    batch_scale: float = option(1.0, "Multiplier of --global_batch_size.", positive=True)
+    head_scale: float = option(
+        1.0, "Multiplier of --projector_dim, --projector_hidden_dim, --predictor_dim.", positive=True
+    )
+    prototypes_scale: float = option(
+        1.0, "Multiplier of --num_prototypes: codes need more images than prototypes.", positive=True
+    )
+    queue_scale: float = option(1.0, "Multiplier of --queue_size.", positive=True)
 
-    def validate(self):
-        for field in dataclasses.fields(self):
-            check(getattr(self, field.name) > 0, f"--{field.name} must be positive.", getattr(self, field.name))
-
-    def of(self, config: Config) -> Config:
-        """The run at this size: its settings hold the numbers that they come to."""
-
-        def times(number, scale, least=1):
-            return max(least, round(number * scale)) if number else number
-
-        model, optimizer, data, run = config.model, config.optimizer, config.data, config.run
-        dims = ("projector_dim", "projector_hidden_dim", "predictor_dim")
-        widths = {name: times(getattr(model, name), self.head_scale) for name in dims}
-        widths["num_prototypes"] = times(model.num_prototypes, self.prototypes_scale)
-        widths["queue_size"] = times(model.queue_size, self.queue_scale)
-        lengths = {
-            name: getattr(model, name) * self.epochs_scale
-            for name in ("freeze_prototypes_epochs", "queue_from_epoch")
-            if getattr(model, name)
-        }
+    def apply(self, config: Config) -> Config:
+        """Returns the run at this size, with its numbers multiplied."""
+        optimizer, data, run = config.optimizer, config.data, config.run
         return dataclasses.replace(
             config,
-            model=dataclasses.replace(model, **widths, **lengths),
+            model=dataclasses.replace(config.model, of_method=self._of_method(config.model.of_method)),
             optimizer=dataclasses.replace(optimizer, warmup_epochs=optimizer.warmup_epochs * self.epochs_scale),
-            data=dataclasses.replace(data, global_batch_size=times(data.global_batch_size, self.batch_scale, 2)),
-            run=dataclasses.replace(run, epochs=times(run.epochs, self.epochs_scale)),
+            data=dataclasses.replace(data, global_batch_size=_times(data.global_batch_size, self.batch_scale, least=2)),
+            run=dataclasses.replace(run, epochs=_times(run.epochs, self.epochs_scale)),
         )
+
+    def _of_method(self, config: MethodConfig) -> MethodConfig:
+        counts = {
+            "projector_dim": self.head_scale,
+            "projector_hidden_dim": self.head_scale,
+            "predictor_dim": self.head_scale,
+            "num_prototypes": self.prototypes_scale,
+            "queue_size": self.queue_scale,
+        }
+        lengths = {"freeze_prototypes_epochs": self.epochs_scale, "queue_from_epoch": self.epochs_scale}
+        values = config.values()
+        scaled = {name: _times(values[name], scale) for name, scale in counts.items() if name in values}
+        # A length of 0 stays the whole number that it is in config.json.
+        scaled |= {name: values[name] * scale for name, scale in lengths.items() if values.get(name)}
+        return dataclasses.replace(config, **scaled)
+
+
+def _times(count: int, scale: float, least: int = 1) -> int:
+    """Multiplies a count, which stays at least `least`; 0 has a meaning of its own and stays 0."""
+    return max(least, round(count * scale)) if count else count

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from simsiam_tf.config.fields import Validated, option
+from simsiam_tf.config.fields import SettingsGroup, option
 from simsiam_tf.errors import check
 from simsiam_tf.reproduce.experiments import EXPERIMENTS, Experiment, Row
 
@@ -10,7 +10,7 @@ SIZES = ("imagenet", "cifar10", "cifar10_small", "shapes")
 
 
 @dataclasses.dataclass(frozen=True)
-class ReproduceConfig(Validated):
+class ReproduceConfig(SettingsGroup):
     """Which experiments, at what size."""
 
     experiment: str = option(
@@ -27,7 +27,7 @@ class ReproduceConfig(Validated):
         ("none", "cached", "paper", "release", "sgd"),
     )
 
-    def validate(self):
+    def validate(self) -> None:
         for name in ("seeds", "reference_seeds"):
             check(getattr(self, name) >= 1, f"--{name} must be at least 1.", getattr(self, name))
         check(

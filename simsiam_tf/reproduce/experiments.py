@@ -1,6 +1,6 @@
 """The paper's experiments: rows, each a recipe of flags/recipes/paper, the paper's number, and what the row claims."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Row(NamedTuple):
@@ -53,7 +53,7 @@ _TABLE4 = {
 }
 
 
-def _of_table4(method, index=0, **changes):
+def _of_table4(method: str, index: int = 0, **changes: Any) -> Row:
     name, originals, paper = _TABLE4[method]
     epochs = (100, 200, 400, 800)[index]
     row = Row(f"table4_{method}_epochs_{epochs}", f"{name}, {epochs} epochs x size", "learns", paper[index])

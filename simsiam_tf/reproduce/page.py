@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from simsiam_tf.evaluation.report.plots import COLOURS
 from simsiam_tf.files import write_json
 from simsiam_tf.reproduce import verdicts
-from simsiam_tf.reproduce.experiments import Experiment
+from simsiam_tf.reproduce.experiments import Experiment, Row
 from simsiam_tf.reproduce.runs import Run, outcome, top1_name
 
 _CURVES = (
@@ -46,15 +46,7 @@ def write(
         The page's text.
     """
     outcomes = {row.recipe: outcome(runs[row.recipe], probe) for row in experiment.rows}
-    rows = []
-    for row in experiment.rows:
-        ours = outcomes[row.recipe]
-        reference = outcomes[row.against or experiment.reference]
-        verdict = verdicts.judge(row.claim, ours, reference, list(outcomes.values()))
-        claim = "" if row.claim == "reference" else verdicts.CLAIMS[row.claim].text
-        where = [run.workdir.root.name for run in runs[row.recipe]]
-        about = {"claim": claim, "verdict": dataclasses.asdict(verdict), "runs": where}
-        rows.append({**row._asdict(), **_numbers(ours), **about})
+    rows = [_row(row, experiment, outcomes, runs[row.recipe]) for row in experiment.rows]
     command = shlex.join(["python", "-m", "simsiam_tf.reproduce", f"--experiment={name}", *flags])
     of_all = {"experiment": name, "title": experiment.title, "command": command}
     of_all |= _about([run for of_row in runs.values() for run in of_row], probe)
@@ -64,6 +56,18 @@ def write(
     curves = [(row["label"], runs[row["recipe"]][0].workdir.metrics()) for row in rows]
     _draw(curves).savefig(root / f"{name}.png", dpi=110)
     return text
+
+
+def _row(
+    row: Row, experiment: Experiment, outcomes: Mapping[str, verdicts.Outcome], runs: Sequence[Run]
+) -> dict[str, Any]:
+    """Returns what the page says of a row: its claim, its numbers and the verdict."""
+    ours, reference = outcomes[row.recipe], outcomes[row.against or experiment.reference]
+    verdict = verdicts.judge(row.claim, ours, reference, list(outcomes.values()))
+    claim = "" if row.claim == "reference" else verdicts.CLAIMS[row.claim].text
+    where = [run.workdir.root.name for run in runs]
+    about = {"claim": claim, "verdict": dataclasses.asdict(verdict), "runs": where}
+    return {**row._asdict(), **_numbers(ours), **about}
 
 
 def _numbers(outcome: verdicts.Outcome) -> dict[str, Any]:
@@ -85,7 +89,7 @@ def _about(runs: Sequence[Run], probe: str) -> dict[str, Any]:
     }
 
 
-def _markdown(name, about, rows):
+def _markdown(name: str, about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     protocol = about["protocol"].get("protocol", "no run came to its end")
     k = f", k {about['protocol']['k']}, T {about['protocol']['temperature']}" if "k" in about["protocol"] else ""
     lines = [

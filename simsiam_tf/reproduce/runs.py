@@ -72,56 +72,68 @@ class Folders:
         return self._of.setdefault(identity, self._root / f"{name}-{digest}")
 
 
-def _identity(config):
+def _identity(config: Config) -> str:
     return json.dumps(config.identity(), sort_keys=True)
 
 
-def plan(
-    rows: Sequence[Row],
-    seeds: Callable[[Row], Sequence[int]],
-    size: str,
-    extra: Sequence[str],
-    folders: Folders,
-    config_of: Callable[[Sequence[str]], Config],
-) -> dict[str, list[Run]]:
-    """The runs of each row, by recipe; rows whose settings come to the same share them.
+@dataclasses.dataclass(frozen=True)
+class Planner:
+    """Plans the runs of rows that share a size and further flags.
 
-    Args:
-        rows: of an experiment.
-        seeds: of a row.
+    Attributes:
         size: stem of the size's flagfile.
         extra: further flags of train.py.
-        folders: of the reproduction.
-        config_of: from train.py's flags to what they ask for.
-
-    Raises:
-        UsageError: if there is no such run, or a further flag would undo what a row is about.
+        folders: folders of the reproduction.
+        config_of: a function from train.py's flags to the run that they ask for.
     """
-    planned: dict[str, list[Run]] = {}
-    for row in rows:
+
+    size: str
+    extra: Sequence[str]
+    folders: Folders
+    config_of: Callable[[Sequence[str]], Config]
+
+    def plan(self, rows: Sequence[Row], seeds: Callable[[Row], Sequence[int]]) -> dict[str, list[Run]]:
+        """Returns the runs of each row, by recipe; rows with the same settings share them.
+
+        Args:
+            rows: rows of an experiment.
+            seeds: a function from a row to the seeds of its runs.
+
+        Raises:
+            UsageError: if there is no such run, or a further flag would undo what a row is about.
+        """
+        planned = {}
+        for row in rows:
+            files = self._flagfiles(row)
+            planned[row.recipe] = [self._run(row, files, seed) for seed in seeds(row)]
+        return planned
+
+    def _flagfiles(self, row: Row) -> list[pathlib.Path]:
+        """Returns the row's recipe, the size, and on ImageNet what the method's authors do; the last one wins."""
         own = [RECIPES / "paper" / f"{row.recipe}.flags"]
-        own += [RECIPES / "authors" / f"{row.original}.flags"] if row.original and size == "imagenet" else []
-        files = [own[0], RECIPES / "size" / f"{size}.flags", *own[1:]]
+        own += [RECIPES / "authors" / f"{row.original}.flags"] if row.original and self.size == "imagenet" else []
+        files = [own[0], RECIPES / "size" / f"{self.size}.flags", *own[1:]]
         missing = [str(file) for file in files if not file.exists()]
         if missing:
             raise UsageError(f"Reproducing needs a checkout of the project, with its recipes. Received: {missing[0]}.")
-        undone = {name for file in own for name in _names(file.read_text().split())} & _names(extra) - {"dataset"}
+        set_by_row = {name for file in own for name in _names(file.read_text().split())}
+        undone = set_by_row & _names(self.extra) - {"dataset"}
         if undone:
             raise UsageError(
-                f"--{min(undone)} is what {row.recipe} sets; leave it to the recipe. Received: {' '.join(extra)}."
+                f"--{min(undone)} is what {row.recipe} sets; leave it to the recipe. Received: {' '.join(self.extra)}."
             )
-        planned[row.recipe] = []
-        for seed in seeds(row):
-            arguments = (*(f"--flagfile={file}" for file in files), *extra, f"--seed={seed}")
-            config = config_of([*arguments, "--workdir=w"])
-            if config.run.knn_every_epochs == 0:
-                raise UsageError("Rows are compared by kNN; leave --knn_every_epochs above 0. Received: 0.")
-            folder = folders.folder(f"{row.recipe}-seed{seed}", config)
-            planned[row.recipe].append(Run(arguments, config, Workdir(folder)))
-    return planned
+        return files
+
+    def _run(self, row: Row, files: Sequence[pathlib.Path], seed: int) -> Run:
+        arguments = (*(f"--flagfile={file}" for file in files), *self.extra, f"--seed={seed}")
+        config = self.config_of([*arguments, "--workdir=w"])
+        if config.run.knn_every_epochs == 0:
+            raise UsageError("Rows are compared by kNN; leave --knn_every_epochs above 0. Received: 0.")
+        folder = self.folders.folder(f"{row.recipe}-seed{seed}", config)
+        return Run(arguments, config, Workdir(folder))
 
 
-def _names(flags):
+def _names(flags: Sequence[str]) -> set[str]:
     return {flag.lstrip("-").partition("=")[0].removeprefix("no") for flag in flags if flag.startswith("--")}
 
 
@@ -152,7 +164,7 @@ def carry_out(runs: Sequence[Run], probe: str) -> None:
             _call([*command, f"--workdir={run.workdir.root}"])
 
 
-def _call(command):
+def _call(command: Sequence[str]) -> int:
     """The exit code of a command that was left to end by itself: 0, or that of a run that diverged."""
     with StopSignals() as signals, subprocess.Popen(command, start_new_session=True) as process:
         while process.poll() is None:
@@ -167,7 +179,7 @@ def _call(command):
     return process.returncode
 
 
-def _probe_name(probe):
+def _probe_name(probe: str) -> str:
     return f"linear_{probe}_top1"
 
 
@@ -184,11 +196,11 @@ def outcome(runs: Sequence[Run], probe: str) -> Outcome:
         probe: as for `carry_out`.
     """
     finished = [run.workdir for run in runs if run.workdir.is_finished()]
-    diverged, cosine = len(runs) - len(finished), runs[0].config.model.similarity == "cosine"
+    diverged, cosine = len(runs) - len(finished), runs[0].config.model.of_method.loss_is_cosine
     if not finished:
         return Outcome(seeds=0, diverged=diverged, cosine=cosine)
 
-    def values(name):
+    def values(name: str) -> list[float]:
         found = [workdir.summary().get(name, {"value": None})["value"] for workdir in finished]
         if None in found:
             where = finished[found.index(None)].root

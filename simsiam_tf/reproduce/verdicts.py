@@ -4,7 +4,14 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+from simsiam_tf.config.collapse import COLLAPSED_LOSS, COLLAPSED_STD, POINT_STD
+
+Shows = Literal["yes", "no", "within noise", "undecided", "reference"]
+# A claim's answer: whether it shows, or why that cannot be told; and the numbers.
+Answer = tuple[bool | Literal["within noise", "undecided"], str]
+Rows = Sequence["Outcome"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,18 +53,14 @@ class Verdict:
     """Whether a claim shows, and by what numbers.
 
     Attributes:
-        shows: `yes`, `no`, `within noise`, `undecided`, or `reference`.
+        shows: the answer.
         text: the numbers.
     """
 
-    shows: str
+    shows: Shows
     text: str
 
 
-# A collapse: the loss below this, and the standard deviation below this share of the reference's.
-COLLAPSED_LOSS, COLLAPSED_STD = -0.9, 0.5
-# With an offset after the last batch norm z can become one point: its deviation below this share of the reference's.
-POINT_STD = 0.1
 # A loss oscillates that rises more than the reference's from one epoch to the next, by this share of its whole range.
 OSCILLATION = 0.1
 # Points of kNN that the reference must have gained for anything to be told from it.
@@ -93,7 +96,7 @@ def has_collapsed(ours: Outcome, reference: Outcome) -> bool:
     return ours.loss < COLLAPSED_LOSS and ours.std < COLLAPSED_STD * reference.std
 
 
-def _difference(ours, reference, rows):
+def _difference(ours: Outcome, reference: Outcome, rows: Rows) -> tuple[str, int | None]:
     """How a row stands to the reference in words, and as -1, 0 (within noise) or 1; `None` where noise is not known."""
     by, margin = ours.top1 - reference.top1, noise(rows, ours, reference)
     if margin is None:
@@ -103,72 +106,72 @@ def _difference(ours, reference, rows):
     return f"{by:+.1f} points (noise +-{margin:.1f})", 1 if by > 0 else -1
 
 
-def _collapse_numbers(ours, reference):
+def _collapse_numbers(ours: Outcome, reference: Outcome) -> str:
     loss = f"loss {ours.loss:.3f}" + (f" (collapse: below {COLLAPSED_LOSS})" if ours.cosine else "")
     return f"{loss}, std {ours.std:.3f}, {ours.std / reference.std:.2f} of the reference's"
 
 
-def _collapses(ours, reference, rows, limit=COLLAPSED_STD):
+def _collapses(ours: Outcome, reference: Outcome, rows: Rows, limit: float = COLLAPSED_STD) -> Answer:
     below = ours.gain < reference.gain / 2
     shows = has_collapsed(ours, reference) and ours.std < limit * reference.std and below
     return shows, f"{_collapse_numbers(ours, reference)}, {_gain(ours, reference)}"
 
 
-def _collapses_to_a_point(ours, reference, rows):
+def _collapses_to_a_point(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
     return _collapses(ours, reference, rows, POINT_STD)
 
 
-def _does_not_learn(ours, reference, rows):
+def _does_not_learn(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
     """The loss stays in the upper half between 0 and the reference's, and nothing collapses."""
     shows = ours.loss > reference.loss / 2 and not has_collapsed(ours, reference) and ours.gain < reference.gain / 2
     return shows, f"{_collapse_numbers(ours, reference)}, {_gain(ours, reference)}"
 
 
-def _as_good(ours, reference, rows):
+def _as_good(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
     text, sign = _difference(ours, reference, rows)
     if sign is None:
         return (True if ours.top1 >= reference.top1 else "undecided"), text
     return ("within noise" if sign == 0 else sign > 0), text
 
 
-def _no_better(ours, reference, rows):
+def _no_better(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
     text, sign = _difference(ours, reference, rows)
     if sign is None:
         return (True if ours.top1 <= reference.top1 else "undecided"), text
     return ("within noise" if sign == 0 else sign < 0), text
 
 
-def _learns(ours, reference, rows):
+def _learns(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
     text, _ = _difference(ours, reference, rows)
     shows = not has_collapsed(ours, reference) and ours.gain > reference.gain / 4
     return shows, f"{_gain(ours, reference)}, std {ours.std:.3f}; {text}"
 
 
-def _is_worse(ours, reference, sign):
+def _is_worse(ours: Outcome, reference: Outcome, sign: int | None) -> bool | Literal["within noise", "undecided"]:
     """By noise, or without it where a quarter of what the reference gained is lacking; else undecided."""
     if sign is None:
         return True if ours.gain < 0.75 * reference.gain else "undecided"
     return "within noise" if sign == 0 else sign < 0
 
 
-def _learns_little(ours, reference, rows):
+def _learns_little(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
     text, sign = _difference(ours, reference, rows)
     shows = False if has_collapsed(ours, reference) else _is_worse(ours, reference, sign)
     return shows, f"{_collapse_numbers(ours, reference)}, {_gain(ours, reference)}; {text}"
 
 
-def _largest_rise(outcome):
+def _largest_rise(outcome: Outcome) -> float:
     """From one epoch to the next, in any of its runs: the mean of several would hide what each of them does."""
     pairs = (pair for losses in outcome.losses for pair in itertools.pairwise(losses))
     return max((after - before for before, after in pairs), default=0.0)
 
 
-def _range(outcome):
+def _range(outcome: Outcome) -> float:
     """Of its losses, in the run where that is smallest."""
     return min((max(losses) - min(losses) for losses in outcome.losses), default=0.0)
 
 
-def _unstable(ours, reference, rows):
+def _unstable(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
     text, sign = _difference(ours, reference, rows)
     rise, usual = (max(0.0, _largest_rise(row)) for row in (ours, reference))
     oscillates = rise > usual + OSCILLATION * _range(reference)
@@ -176,7 +179,7 @@ def _unstable(ours, reference, rows):
     return shows, f"largest rise of the loss between epochs {rise:.3f} (reference {usual:.3f}); {text}"
 
 
-def _gain(ours, reference):
+def _gain(ours: Outcome, reference: Outcome) -> str:
     return f"kNN {ours.gain:+.1f} points over the untrained network (reference {reference.gain:+.1f})"
 
 
@@ -189,7 +192,7 @@ class Claim(NamedTuple):
     """
 
     text: str
-    holds: Callable[[Outcome, Outcome, Sequence[Outcome]], tuple[bool | str, str]]
+    holds: Callable[[Outcome, Outcome, Rows], Answer]
 
 
 CLAIMS = {
@@ -214,8 +217,8 @@ def judge(claim: str, ours: Outcome, reference: Outcome, rows: Sequence[Outcome]
         rows: all of the experiment, whose spread over seeds is the noise.
     """
     if ours.diverged:
-        shows = {"unstable": "yes", "reference": "reference"}.get(claim, "no")
-        return Verdict(shows, f"{ours.diverged} of {ours.seeds + ours.diverged} runs diverged")
+        shows: dict[str, Shows] = {"unstable": "yes", "reference": "reference"}
+        return Verdict(shows.get(claim, "no"), f"{ours.diverged} of {ours.seeds + ours.diverged} runs diverged")
     if claim == "reference":
         return Verdict("reference", f"kNN {ours.gain:+.1f} points over the untrained network")
     if reference.diverged or not reference.gain >= LEAST_GAIN:

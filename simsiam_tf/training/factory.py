@@ -38,7 +38,7 @@ def make_model(config: Config, num_classes: int = 0, steps_per_epoch: int = 1) -
     backbone = BACKBONES[model.arch](cifar_stem=resolve_stem(model, config.data.image_size), width=model.width)
     return METHODS[model.method](
         backbone,
-        **model.settings(),
+        **model.of_method.values(),
         online_probe_classes=num_classes if model.online_probe else 0,
         steps_per_epoch=steps_per_epoch,
         epochs=config.run.epochs,
@@ -106,7 +106,7 @@ def make_compiled_model(config: Config, steps_per_epoch: int, num_classes: int =
 
 def view_policies(config: Config) -> tuple[Policy, ...]:
     """Returns the policy of each view of a step: a pair, or two (Sec. 4.6), or a pair and small ones (SwAV)."""
-    return policies.resolve(config.augment) * config.model.pairs_of_views
+    return policies.resolve(config.augment) * config.model.of_method.pairs_of_views
 
 
 def make_target_table(model: SSLModel, order: Order) -> None:

@@ -111,7 +111,7 @@ def _refuse_what_cannot_be_computed(config: Config, strategy: tf.distribute.Stra
     devices, batch_size = config.devices, config.data.global_batch_size
     per_replica_batch_size(batch_size, strategy.num_replicas_in_sync, devices.accumulate_steps)
     compiles_step(strategy, devices.jit)
-    if config.model.remembers_images and isinstance(strategy, _SEVERAL_HOSTS):
+    if config.model.of_method.remembers_images and isinstance(strategy, _SEVERAL_HOSTS):
         raise UsageError(
             "--eta_momentum and --alternation_steps keep targets of each image in the memory of one host; they take "
             f"one host, with any number of replicas, and no TPU. Received: {type(strategy).__name__}."

@@ -32,7 +32,7 @@ def resolved_settings(config: Config, model: SSLModel, order: Order, replicas: i
         "training_images": order.num_examples,
         "cifar_stem": resolve_stem(config.model, config.data.image_size),
         "feature_dim": model.feature_dim,
-        "projector_hidden_dim": config.model.projector_hidden_dim or model.feature_dim,
+        "projector_hidden_dim": config.model.of_method.projector_hidden_dim or model.feature_dim,
         "augmentation": [dataclasses.asdict(policy) for policy in policies.resolve(config.augment)],
     }
 

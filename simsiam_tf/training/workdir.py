@@ -17,7 +17,7 @@ except ImportError:  # Windows: no lock there
     fcntl = None  # type: ignore[assignment]
 
 import simsiam_tf
-from simsiam_tf.config.run import Config
+from simsiam_tf.config.run import FORMAT, Config
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import expand
 
@@ -65,7 +65,7 @@ class Workdir:
                 raise UsageError(
                     f"--workdir has metrics.jsonl but no config.json; give another folder. Received: {workdir.root}."
                 )
-            write_json(workdir.config_path, {"config": _portable(config), **_environment()})
+            write_json(workdir.config_path, {"format": FORMAT, "config": _portable(config), **_environment()})
         return workdir
 
     @classmethod
@@ -161,10 +161,21 @@ class Workdir:
             )
 
     def config(self) -> Config:
-        """The configuration that the run was started with."""
+        """Returns the configuration that the run was started with.
+
+        Raises:
+            UsageError: if config.json is not one of train.py, or one of a newer version.
+        """
         try:
-            return Config.from_dict(json.loads(self.config_path.read_text())["config"])
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            content = json.loads(self.config_path.read_text())
+            written = content.get("format", 1)  # the first format did not say so
+            if written > FORMAT:
+                raise UsageError(
+                    f"config.json is of format {written}, and this version reads up to {FORMAT}; use the version that "
+                    f"wrote it, or a newer one. Received: {self.config_path}."
+                )
+            return Config.from_dict(content["config"])
+        except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
             raise UsageError(f"config.json must be one that train.py wrote. Received: {self.config_path}.") from error
 
     def record_resolved(self, resolved: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from simsiam_tf.config.augment import AugmentConfig
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.devices import DeviceConfig
+from simsiam_tf.config.methods import SimSiamConfig
 from simsiam_tf.config.model import ModelConfig
 from simsiam_tf.config.optimizer import OptimizerConfig
 from simsiam_tf.config.run import Config, RunConfig
@@ -22,7 +23,8 @@ import stablehlo
 
 @pytest.fixture(scope="module")
 def trainer():
-    model = ModelConfig(arch="resnet18", width=0.0625, projector_layers=2, projector_dim=16, predictor_dim=8)
+    heads = SimSiamConfig(projector_layers=2, projector_dim=16, predictor_dim=8)
+    model = ModelConfig(arch="resnet18", width=0.0625, of_method=heads)
     rest = OptimizerConfig(), DataConfig(image_size=16), AugmentConfig(), DeviceConfig(), RunConfig(workdir="w")
     return stablehlo.make_trainer(Config(model, *rest), 10)
 

@@ -3,11 +3,13 @@ import json
 
 import pytest
 
+from flags import definitions
 from simsiam_tf.augment.policies import POLICIES
 from simsiam_tf.config.augment import AugmentConfig
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.config.evaluation import EVALUATION_GROUPS
+from simsiam_tf.config.methods import METHOD_CONFIGS, BYOLConfig, SimSiamConfig, SwAVConfig
 from simsiam_tf.config.model import ModelConfig
 from simsiam_tf.config.optimizer import OptimizerConfig
 from simsiam_tf.config.run import CONFIG_GROUPS, Config, RunConfig
@@ -22,25 +24,25 @@ def make_config(**run):
 
 def test_a_queue_that_would_never_be_used_is_refused():
     groups = OptimizerConfig(), DataConfig(), AugmentConfig(), DeviceConfig()
-    Config(ModelConfig(method="swav", queue_size=64), *groups, RunConfig(workdir="w", epochs=16))
-    Config(ModelConfig(method="swav"), *groups, RunConfig(workdir="w", epochs=15))
+    Config(ModelConfig(of_method=SwAVConfig(queue_size=64)), *groups, RunConfig(workdir="w", epochs=16))
+    Config(ModelConfig(of_method=SwAVConfig()), *groups, RunConfig(workdir="w", epochs=15))
     with pytest.raises(UsageError, match=r"--queue_from_epoch must be below --epochs \(15\).* Received: 15"):
-        Config(ModelConfig(method="swav", queue_size=64), *groups, RunConfig(workdir="w", epochs=15))
+        Config(ModelConfig(of_method=SwAVConfig(queue_size=64)), *groups, RunConfig(workdir="w", epochs=15))
 
 
 def test_small_views_are_swav_s():
     groups = OptimizerConfig(), DataConfig(), AugmentConfig(small_views=6), DeviceConfig(), RunConfig(workdir="w")
-    assert Config(ModelConfig(method="swav"), *groups).augment.small_views == 6
+    assert Config(ModelConfig(of_method=SwAVConfig()), *groups).augment.small_views == 6
     with pytest.raises(UsageError, match=r"--small_views go with --method=swav, not with byol\. Received: 6"):
-        Config(ModelConfig(method="byol"), *groups)
+        Config(ModelConfig(of_method=BYOLConfig()), *groups)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ModelConfig(bn_placement="some"), r"--bn_placement must be one of none, .* Received: 'some'\."),
+        (lambda: SimSiamConfig(bn_placement="some"), r"--bn_placement must be one of none, .* Received: 'some'\."),
         (lambda: ModelConfig(width=0.0), r"--width must be positive. Received: 0.0\."),
-        (lambda: ModelConfig(projector_layers=1), "--projector_layers must be at least 2"),
+        (lambda: SimSiamConfig(projector_layers=1), "--projector_layers must be at least 2"),
         (lambda: OptimizerConfig(weight_decay=-1.0), "--weight_decay must not be negative. Received: -1.0"),
         (lambda: OptimizerConfig(base_learning_rate=0.0), "--base_learning_rate must be positive"),
         (lambda: OptimizerConfig(sgd_momentum=1.0), "--sgd_momentum must be below 1"),
@@ -103,21 +105,26 @@ def test_the_other_methods_augmentation():
 
 
 GROUPS = (*CONFIG_GROUPS.values(), *EVALUATION_GROUPS.values(), SizeConfig)
+METHODS_OF = {s.name: method for method, config in METHOD_CONFIGS.items() for s in config.settings()}
+
+
+def test_the_table_of_flags_has_every_group():
+    assert {**CONFIG_GROUPS, "size": SizeConfig} == definitions.TRAINING
+    assert EVALUATION_GROUPS == definitions.EVALUATION
 
 
 def finite_fields():
     for group in GROUPS:
-        for field in dataclasses.fields(group):
-            kind = str(field.type)
-            if "float" in kind and not field.metadata["choices"]:
-                yield pytest.param(group, field.name, "tuple" in kind and "|" not in kind, id=field.name)
+        for setting in group.settings():
+            kind = str(setting.type)
+            if "float" in kind:
+                yield pytest.param(group, setting.name, "tuple" in kind and "|" not in kind, id=setting.name)
 
 
 @pytest.mark.parametrize(("group", "name", "several"), finite_fields())
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_a_number_must_be_finite(group, name, several, value):
     needed = {"workdir": "w"} if group is RunConfig else {}
-    method = next(iter(group.__dataclass_fields__[name].metadata.get("methods", ())), None)
-    needed |= {"method": method} if method else {}
+    needed |= {"method": METHODS_OF[name]} if name in METHODS_OF else {}
     with pytest.raises(UsageError, match=rf"--{name} must be a finite number. Received: {value}"):
-        group(**needed, **{name: (0.5, value) if several else value})
+        group.from_values({**needed, name: (0.5, value) if several else value})

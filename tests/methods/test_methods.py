@@ -8,7 +8,7 @@ import tensorflow as tf
 from simsiam_tf import SGD
 from simsiam_tf.augment.policies import POLICIES
 from simsiam_tf.config.data import DataConfig
-from simsiam_tf.config.model import DEFAULTS
+from simsiam_tf.config.methods import METHOD_CONFIGS
 from simsiam_tf.data.pipeline import Order, pretraining_dataset, with_views
 from simsiam_tf.data.sources import open_source
 from simsiam_tf.distribute.input import Share
@@ -45,7 +45,7 @@ def tiny_backbone() -> keras.Model:
 def make(method: str, **kwargs):
     keras.utils.set_random_seed(0)
     backbone = tiny_backbone()
-    known = {*DEFAULTS[method], "steps_per_epoch", "epochs"}
+    known = {*METHOD_CONFIGS[method]().values().keys(), "steps_per_epoch", "epochs"}
     model = METHODS[method](backbone, **{name: value for name, value in TINY.items() if name in known} | kwargs)
     model.compile(SGD(0.05), jit_compile=False)
     model.optimizer.build(model.trainable_variables)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from simsiam_tf.cli import flags as definitions
+from flags import definitions
 from simsiam_tf.reproduce import page, runs
 from simsiam_tf.reproduce.config import ReproduceConfig
 from simsiam_tf.reproduce.experiments import EXPERIMENTS
@@ -19,14 +19,8 @@ def planned(name):
     given = re.search(rf"--experiment={name} --size=cifar10_small(?: --reference_seeds=(\d+))?`", PAGE)
     config = ReproduceConfig(name, reference_seeds=int(given[1] or 1)) if given else ReproduceConfig(name)
     experiment = EXPERIMENTS[name]
-    return runs.plan(
-        experiment.rows,
-        lambda row: config.seeds_of(experiment, row),
-        config.size,
-        [],
-        runs.Folders(KEPT),
-        definitions.training_config_of,
-    )
+    planner = runs.Planner(config.size, [], runs.Folders(KEPT), definitions.training_config_of)
+    return planner.plan(experiment.rows, lambda row: config.seeds_of(experiment, row))
 
 
 NAMED = [name for name in EXPERIMENTS if f"`python -m simsiam_tf.reproduce --experiment={name} " in PAGE]

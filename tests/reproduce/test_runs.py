@@ -19,7 +19,9 @@ FIG2 = EXPERIMENTS["fig2"]
 def plan(tmp_path):
     def plan(experiment=FIG2, seeds=(0,), extra=("--train_split=train",), folders=None):
         folders = folders or runs.Folders(tmp_path)
-        return runs.plan(experiment.rows, lambda _: seeds, "shapes", extra, folders, definitions.training_config_of)
+        return runs.Planner("shapes", extra, folders, definitions.training_config_of).plan(
+            experiment.rows, lambda _: seeds
+        )
 
     return plan
 
@@ -52,7 +54,7 @@ def test_a_method_s_own_settings_are_those_of_imagenet_alone(tmp_path):
     configs = {}
     for size in ("imagenet", "cifar10"):
         folders = runs.Folders(tmp_path)
-        made = runs.plan(rows, lambda _: [0], size, [], folders, definitions.training_config_of)
+        made = runs.Planner(size, [], folders, definitions.training_config_of).plan(rows, lambda _: [0])
         configs[size] = made[rows[0].recipe][0].config
     big, small = configs["imagenet"], configs["cifar10"]
     assert (big.optimizer.optimizer, big.data.global_batch_size, big.augment.augmentation) == ("lars", 4096, "simclr")
@@ -113,7 +115,8 @@ def test_flags_that_would_undo_what_its_authors_do_are_refused_where_that_is_don
     rows = [row for row in EXPERIMENTS["sec62"].rows if row.recipe == "sec62_swav_predictor"]
 
     def plan(size):
-        return runs.plan(rows, lambda _: (0,), size, (extra,), runs.Folders(tmp_path), definitions.training_config_of)
+        planner = runs.Planner(size, (extra,), runs.Folders(tmp_path), definitions.training_config_of)
+        return planner.plan(rows, lambda _: (0,))
 
     assert plan("shapes")
     with pytest.raises(UsageError, match=r"is what sec62_swav_predictor sets; leave it to the recipe\. Received: --"):
@@ -190,7 +193,7 @@ def test_what_is_done_is_skipped_and_the_rest_run_by_a_command_that_stands_alone
     assert pathlib.Path(script).name == "train.py"
     config = definitions.training_config_of(flags)
     assert config.identity() == second.config.identity()
-    assert config.model.stop_gradient is False
+    assert config.model.of_method.stop_gradient is False
 
 
 def test_a_run_that_fails_is_named(plan):

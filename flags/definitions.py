@@ -1,0 +1,75 @@
+"""Which flags there are: the table of their groups. The settings themselves stand in simsiam_tf/config.
+
+A flag is a field of one of these dataclasses; to add one, add a field (CONTRIBUTING.md). The preview and the
+reproduction take the flags of train.py too, since they draw or run what train.py would.
+"""
+
+from simsiam_tf.cli.entry_point import run
+from simsiam_tf.cli.flags import (
+    define_evaluation_flags,
+    define_preview_flags,
+    define_reproduce_flags,
+    define_training_flags,
+    define_workdir_flag,
+    evaluation_config,
+    preview_config,
+    recipe_name,
+    reproduce_config,
+    training_config,
+    training_config_of,
+    workdir_flag,
+)
+from simsiam_tf.config.augment import AugmentConfig
+from simsiam_tf.config.data import DataConfig
+from simsiam_tf.config.devices import DeviceConfig
+from simsiam_tf.config.evaluation import FinetuneConfig, ImagesConfig, KNNConfig, ProbeConfig, TaskConfig
+from simsiam_tf.config.fields import SettingsGroup
+from simsiam_tf.config.model import ModelConfig
+from simsiam_tf.config.optimizer import OptimizerConfig
+from simsiam_tf.config.preview import PreviewConfig
+from simsiam_tf.config.run import RunConfig
+from simsiam_tf.config.scale import SizeConfig
+from simsiam_tf.reproduce.config import ReproduceConfig
+
+# train.py
+TRAINING: dict[str, type[SettingsGroup]] = {
+    "model": ModelConfig,  # with the settings of each method: simsiam_tf/config/methods.py
+    "optimizer": OptimizerConfig,
+    "data": DataConfig,
+    "augment": AugmentConfig,
+    "devices": DeviceConfig,
+    "run": RunConfig,
+    "size": SizeConfig,
+}
+# evaluate.py, besides --workdir and some of "data" and "devices"
+EVALUATION: dict[str, type[SettingsGroup]] = {
+    "task": TaskConfig,
+    "knn": KNNConfig,
+    "probe": ProbeConfig,
+    "finetune": FinetuneConfig,
+    "images": ImagesConfig,
+}
+# python -m simsiam_tf.augment.preview, besides those of train.py
+PREVIEW: dict[str, type[SettingsGroup]] = {"preview": PreviewConfig}
+# python -m simsiam_tf.reproduce, besides those of train.py
+REPRODUCTION: dict[str, type[SettingsGroup]] = {"reproduce": ReproduceConfig}
+
+__all__ = [
+    "EVALUATION",
+    "PREVIEW",
+    "REPRODUCTION",
+    "TRAINING",
+    "define_evaluation_flags",
+    "define_preview_flags",
+    "define_reproduce_flags",
+    "define_training_flags",
+    "define_workdir_flag",
+    "evaluation_config",
+    "preview_config",
+    "recipe_name",
+    "reproduce_config",
+    "run",
+    "training_config",
+    "training_config_of",
+    "workdir_flag",
+]

@@ -1,0 +1,30 @@
+"""Pre-trains a backbone without labels.
+
+python train.py --flagfile=flags/recipes/cifar10.flags --workdir=runs/cifar10 [--data_dir=...]
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from simsiam_tf.cli.entry_point import run
+from simsiam_tf.cli.flags import define_training_flags, training_config
+
+
+def main() -> None:
+    """Runs the command."""
+    run(define_training_flags, train, __doc__)
+
+
+def train() -> None:
+    """Trains the run that the flags ask for."""
+    config = training_config()
+    if config.devices.deterministic:  # oneDNN's bits differ from run to run, op determinism or not
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    from simsiam_tf.training.pretrain import pretrain
+
+    pretrain(config)
+
+
+if __name__ == "__main__":
+    main()

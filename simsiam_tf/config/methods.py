@@ -1,0 +1,239 @@
+"""Settings of the methods: one dataclass for each, whose fields the method's class takes by the same names.
+
+A new setting is a field here. Its flag, its --help and its key in config.json follow. A setting of several methods has
+one explanation, at the top of this file, and a default of its own in each method.
+"""
+
+import dataclasses
+from typing import ClassVar, Literal
+
+from simsiam_tf.config.fields import SettingsGroup, option
+from simsiam_tf.errors import check
+
+Predictor = Literal["mlp", "identity", "fixed"]
+BNPlacement = Literal["none", "hidden", "release", "paper", "all"]
+Similarity = Literal["cosine", "cross_entropy"]
+Symmetry = Literal["symmetric", "asymmetric", "asymmetric_2x"]
+EMASchedule = Literal["constant", "cosine"]
+PrototypeNorm = Literal["gradient", "outside"]
+
+
+# Explanations of settings that several methods have.
+_PROJECTOR_LAYERS = "Dense layers of the projector; 2 on CIFAR-10 (Sec. 3, App. D)."
+_PROJECTOR_DIM = "d, the width of z and p (App. B), times --head_scale."
+_PROJECTOR_HIDDEN_DIM = "Width of the projector's hidden layers, times --head_scale; 0: that of the features."
+_PREDICTOR = (
+    "The predictor h: 'mlp', 'identity' (none; Table 1a: SimSiam collapses) or 'fixed' at its random initial "
+    "weights (Table 1b: SimSiam does not learn). Sec. 6.2 gives SimCLR and SwAV one."
+)
+_PREDICTOR_DIM = "Width of the predictor's hidden layer, times --head_scale: d / 4 in the paper."
+_BN_PLACEMENT = (
+    "Batch norm in the heads (Table 3): 'none' (a), 'hidden' (b), 'paper' (c), 'release' (c without scale and "
+    "offset on the projector's output), 'all' (d)."
+)
+_STOP_GRADIENT = (
+    "Treat the other view's z, or code, as a constant. --nostop_gradient: SimSiam collapses (Sec. 4.1), SwAV "
+    "diverges (Sec. 6.2)."
+)
+_TEMPERATURE = "T, by which similarities are divided before the softmax."
+_EMA_MOMENTUM = "m of the momentum encoder, at first; 0, for BYOL: none, the encoder's own z are the targets."
+_EMA_SCHEDULE = "m over the run: 'constant', or rising to 1 along a 'cosine'."
+_QUEUE_SIZE = "MoCo: keys of earlier batches that are negatives. SwAV: z of them that help to compute codes."
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodConfig(SettingsGroup):
+    """The settings of a method; the base of one dataclass for each.
+
+    Attributes:
+        method: name of the method, the value of --method.
+    """
+
+    method: ClassVar[str]
+
+    projector_layers: int
+    projector_dim: int
+    projector_hidden_dim: int
+
+    def validate(self) -> None:
+        check(self.projector_layers >= 2, "--projector_layers must be at least 2.", self.projector_layers)
+
+    @property
+    def pairs_of_views(self) -> int:
+        """Pairs of views of each image in a step (Sec. 4.6)."""
+        return 1
+
+    @property
+    def remembers_images(self) -> bool:
+        """Whether targets of single images outlive their step."""
+        return False
+
+    @property
+    def loss_is_cosine(self) -> bool:
+        """Whether the loss is minus a cosine, which -1 bounds."""
+        return False
+
+
+@dataclasses.dataclass(frozen=True)
+class SimSiamConfig(MethodConfig):
+    """SimSiam (Sec. 3)."""
+
+    method = "simsiam"
+
+    projector_layers: int = option(3, _PROJECTOR_LAYERS)
+    projector_dim: int = option(2048, _PROJECTOR_DIM, positive=True)
+    projector_hidden_dim: int = option(0, _PROJECTOR_HIDDEN_DIM)
+    predictor: Predictor = option("mlp", _PREDICTOR)
+    predictor_dim: int = option(512, _PREDICTOR_DIM, positive=True)
+    bn_placement: BNPlacement = option("release", _BN_PLACEMENT)
+    stop_gradient: bool = option(True, _STOP_GRADIENT)
+    similarity: Similarity = option(
+        "cosine", "D of the loss: minus the 'cosine', or the 'cross_entropy' of softmaxes over channels (Sec. 4.5)."
+    )
+    symmetry: Symmetry = option(
+        "symmetric",
+        "Which predictions count (Sec. 4.6): 'symmetric', of both views; 'asymmetric', of view 1 alone; "
+        "'asymmetric_2x', likewise with two pairs of views of each image.",
+    )
+    alternation_steps: str = option(
+        "1",
+        "SGD steps that use targets computed before the first of them (Sec. 5.2): a number, or 'epoch'. 1 is SimSiam. "
+        "The targets take steps x batch x 2 x d x 4 bytes of the host's memory.",
+    )
+    eta_momentum: float = option(
+        0.0,
+        "Targets are a moving average, with this weight of the old one, of z of an image's views over the epochs "
+        "(Sec. 5.2: 0.8, with --predictor=identity); 0: z of the other view. Takes images x d x 4 bytes of the host's "
+        "memory.",
+    )
+
+    def validate(self) -> None:
+        super().validate()
+        steps = self.alternation_steps
+        wanted = "--alternation_steps must be a whole number from 1, or 'epoch'."
+        check(steps == "epoch" or (steps.isdecimal() and int(steps) >= 1), wanted, repr(steps))
+        check(self.eta_momentum < 1, "--eta_momentum must be below 1.", self.eta_momentum)
+        several = "--eta_momentum and --alternation_steps are two variants; give one of them."
+        check(not self.eta_momentum or steps == "1", several, f"{self.eta_momentum} and {steps}")
+        held = "--alternation_steps and --eta_momentum hold targets constant in any case, without --nostop_gradient."
+        check(self.stop_gradient or not self.remembers_images, held, "--nostop_gradient")
+        units = "--eta_momentum averages z of length 1, whose softmax is all but uniform; it takes --similarity=cosine."
+        check(not self.eta_momentum or self.similarity == "cosine", units, self.similarity)
+        pairs = "--alternation_steps keeps targets of two views, which --symmetry=asymmetric_2x has four of."
+        check(steps == "1" or self.symmetry != "asymmetric_2x", pairs, steps)
+
+    @property
+    def pairs_of_views(self) -> int:
+        return 2 if self.symmetry == "asymmetric_2x" else 1
+
+    @property
+    def remembers_images(self) -> bool:
+        return bool(self.eta_momentum) or self.alternation_steps != "1"
+
+    @property
+    def loss_is_cosine(self) -> bool:
+        return self.similarity == "cosine"
+
+
+@dataclasses.dataclass(frozen=True)
+class SimCLRConfig(MethodConfig):
+    """SimCLR (its paper's Sec. 2 and App. B), with the three layers of SimSiam's Table 4."""
+
+    method = "simclr"
+
+    projector_layers: int = option(3, _PROJECTOR_LAYERS)
+    projector_dim: int = option(128, _PROJECTOR_DIM, positive=True)
+    projector_hidden_dim: int = option(0, _PROJECTOR_HIDDEN_DIM)
+    predictor: Predictor = option("identity", _PREDICTOR)
+    predictor_dim: int = option(32, _PREDICTOR_DIM, positive=True)
+    bn_placement: BNPlacement = option("paper", _BN_PLACEMENT)
+    stop_gradient: bool = option(False, _STOP_GRADIENT)
+    temperature: float = option(0.1, _TEMPERATURE, positive=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class MoCoV2Config(MethodConfig):
+    """MoCo v2 (MoCo's Sec. 3 and 4, MoCo v2's Sec. 3); batch norm is synchronised, not shuffled."""
+
+    method = "mocov2"
+
+    projector_layers: int = option(2, _PROJECTOR_LAYERS)
+    projector_dim: int = option(128, _PROJECTOR_DIM, positive=True)
+    projector_hidden_dim: int = option(0, _PROJECTOR_HIDDEN_DIM)
+    bn_placement: BNPlacement = option("none", _BN_PLACEMENT)
+    temperature: float = option(0.2, _TEMPERATURE, positive=True)
+    ema_momentum: float = option(0.999, _EMA_MOMENTUM)
+    ema_schedule: EMASchedule = option("constant", _EMA_SCHEDULE)
+    queue_size: int = option(65536, _QUEUE_SIZE)
+
+    def validate(self) -> None:
+        super().validate()
+        check(self.ema_momentum <= 1, "--ema_momentum must be at most 1.", self.ema_momentum)
+        check(self.ema_momentum > 0, "--ema_momentum must be positive with mocov2.", 0)
+        check(self.queue_size > 0, "--queue_size must be positive with mocov2.", 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class BYOLConfig(MethodConfig):
+    """BYOL (its paper's Sec. 3.3), with the momentum of SimSiam's footnote 6."""
+
+    method = "byol"
+
+    projector_layers: int = option(2, _PROJECTOR_LAYERS)
+    projector_dim: int = option(256, _PROJECTOR_DIM, positive=True)
+    projector_hidden_dim: int = option(4096, _PROJECTOR_HIDDEN_DIM)
+    predictor: Predictor = option("mlp", _PREDICTOR)
+    predictor_dim: int = option(4096, _PREDICTOR_DIM, positive=True)
+    bn_placement: BNPlacement = option("hidden", _BN_PLACEMENT)
+    ema_momentum: float = option(0.99, _EMA_MOMENTUM)
+    ema_schedule: EMASchedule = option("cosine", _EMA_SCHEDULE)
+
+    def validate(self) -> None:
+        super().validate()
+        check(self.ema_momentum <= 1, "--ema_momentum must be at most 1.", self.ema_momentum)
+
+
+@dataclasses.dataclass(frozen=True)
+class SwAVConfig(MethodConfig):
+    """SwAV (its paper's App. A), with the three layers of SimSiam's Table 4 and the prototypes of its Sec. 6.2."""
+
+    method = "swav"
+
+    projector_layers: int = option(3, _PROJECTOR_LAYERS)
+    projector_dim: int = option(128, _PROJECTOR_DIM, positive=True)
+    projector_hidden_dim: int = option(0, _PROJECTOR_HIDDEN_DIM)
+    predictor: Predictor = option("identity", _PREDICTOR)
+    predictor_dim: int = option(32, _PREDICTOR_DIM, positive=True)
+    bn_placement: BNPlacement = option("hidden", _BN_PLACEMENT)
+    stop_gradient: bool = option(True, _STOP_GRADIENT)
+    temperature: float = option(0.1, _TEMPERATURE, positive=True)
+    queue_size: int = option(0, _QUEUE_SIZE)
+    queue_from_epoch: float = option(15, "Epochs before SwAV uses its queue, times --epochs_scale.")
+    num_prototypes: int = option(3000, "K, SwAV's prototypes.", positive=True)
+    prototype_norm: PrototypeNorm = option(
+        "gradient",
+        "Prototypes have length 1: normalised in the loss, with its 'gradient' (Sec. 6.2), or after each step, "
+        "'outside' of it (SwAV).",
+    )
+    freeze_prototypes_epochs: float = option(1, "Epochs before the prototypes are trained, times --epochs_scale.")
+    sinkhorn_epsilon: float = option(0.05, "Entropy of SwAV's codes: smaller is harder.", positive=True)
+    sinkhorn_iterations: int = option(3, "Iterations of Sinkhorn-Knopp for SwAV's codes.", positive=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class BarlowTwinsConfig(MethodConfig):
+    """Barlow Twins (its paper's Sec. 2.2)."""
+
+    method = "barlow_twins"
+
+    projector_layers: int = option(3, _PROJECTOR_LAYERS)
+    projector_dim: int = option(8192, _PROJECTOR_DIM, positive=True)
+    projector_hidden_dim: int = option(8192, _PROJECTOR_HIDDEN_DIM)
+    redundancy_weight: float = option(0.005, "lambda, the weight of correlations between channels.")
+
+
+# By the value of --method, in the order of --help.
+METHOD_CONFIGS: dict[str, type[MethodConfig]] = {
+    config.method: config
+    for config in (SimSiamConfig, SimCLRConfig, MoCoV2Config, BYOLConfig, SwAVConfig, BarlowTwinsConfig)
+}
