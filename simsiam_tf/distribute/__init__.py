@@ -1,1 +1,1 @@
-"""Devices: the strategy, what crosses replicas, the input of each host, what is compiled, several workers."""
+"""Devices: the strategy of a run, its input, communication between replicas and workers, and XLA."""

@@ -1,11 +1,12 @@
-"""Which part of each global batch a host reads, and how it reaches its devices."""
+"""The input of a step: which part of each global batch a host reads, and how it reaches the host's devices."""
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
-from simsiam_tf.distribute.strategy import DEFAULT
+from simsiam_tf.distribute.strategy import ONE_DEVICE
 from simsiam_tf.errors import UsageError
 
 
@@ -14,11 +15,11 @@ class Share:
     """The part of each global batch that one host reads.
 
     Attributes:
-        batch_size: B, images that one replica takes at a time.
-        replicas: of this host.
-        first_replica: number of this host's first one among all.
-        all_replicas: of all hosts.
-        parts: that each global batch is taken in, one after another.
+        batch_size: B, the number of images that one replica takes at a time.
+        replicas: the number of replicas of this host.
+        first_replica: the number of this host's first replica among all.
+        all_replicas: the number of replicas of all hosts.
+        parts: the number of parts that each global batch is taken in, one after another.
     """
 
     batch_size: int
@@ -33,32 +34,53 @@ def dataset_of(
     make_dataset: Callable[[Share], tf.data.Dataset],
     global_batch_size: int,
     parts: int = 1,
-):
-    """What a training loop iterates over: each replica's batches, on their way to its device ahead of time.
+) -> Any:
+    """Makes the data set that a training loop iterates over.
+
+    Batches are on their way to the devices ahead of time.
 
     Args:
-        strategy: of the run.
-        make_dataset: the batches of a host's share: one replica's after another's.
-        global_batch_size: images of a step over all replicas.
-        parts: that a step's images are taken in.
+        strategy: the distribution strategy of the run.
+        make_dataset: makes the batches of a host's share, of one replica each; consecutive batches belong to
+            consecutive replicas.
+        global_batch_size: the number of images in a step, over all replicas.
+        parts: the number of parts that the images of a step are taken in.
+
+    Returns:
+        With one device a `tf.data.Dataset`; else the strategy's distributed data set, each of whose elements has a
+        batch for every replica of this host.
     """
 
-    def of_host(context):
-        everyone = context.num_replicas_in_sync
-        replicas = everyone // context.num_input_pipelines
-        batch_size = per_replica_batch_size(global_batch_size, everyone, parts)
-        return make_dataset(Share(batch_size, replicas, context.input_pipeline_id * replicas, everyone, parts))
+    def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        all_replicas = context.num_replicas_in_sync
+        replicas = all_replicas // context.num_input_pipelines
+        share = Share(
+            batch_size=per_replica_batch_size(global_batch_size, all_replicas, parts),
+            replicas=replicas,
+            first_replica=context.input_pipeline_id * replicas,
+            all_replicas=all_replicas,
+            parts=parts,
+        )
+        return make_dataset(share)
 
-    if strategy is DEFAULT:
-        dataset = of_host(tf.distribute.InputContext())
-        gpus = tf.config.list_logical_devices("GPU")
-        # The default strategy, unlike the others, does not fetch ahead.
-        return dataset.apply(tf.data.experimental.prefetch_to_device(gpus[0].name)) if gpus else dataset
-    return strategy.distribute_datasets_from_function(of_host)
+    if strategy is not ONE_DEVICE:
+        return strategy.distribute_datasets_from_function(of_host)
+    dataset = of_host(tf.distribute.InputContext())
+    gpus = tf.config.list_logical_devices("GPU")
+    # The default strategy, unlike the others, does not fetch ahead.
+    return dataset.apply(tf.data.experimental.prefetch_to_device(gpus[0].name)) if gpus else dataset
 
 
 def per_replica_batch_size(global_batch_size: int, replicas: int, parts: int = 1) -> int:
-    """Images that each replica takes at a time: its share of one of the parts of a global batch.
+    """Divides a global batch among replicas and parts.
+
+    Args:
+        global_batch_size: the number of images in a step, over all replicas.
+        replicas: the number of replicas of all hosts.
+        parts: the number of parts that the images of a step are taken in.
+
+    Returns:
+        The number of images that each replica takes at a time.
 
     Raises:
         UsageError: if replicas and parts do not divide the batch: uneven shares would change the gradient.

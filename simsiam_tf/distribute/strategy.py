@@ -1,4 +1,4 @@
-"""Devices: the strategy, the batch arithmetic, what crosses replicas, and what is compiled."""
+"""The distribution strategy of a run: which devices it uses, and how they share the work."""
 
 import json
 import os
@@ -8,16 +8,16 @@ import tensorflow as tf
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.errors import UsageError, check
 
-# What stands for no strategy at all: TensorFlow's own choice of one device.
-DEFAULT = tf.distribute.get_strategy()
+# TensorFlow's default strategy: everything runs on the one device that TensorFlow chooses.
+ONE_DEVICE = tf.distribute.get_strategy()
 
 
 def make_strategy(devices: DeviceConfig) -> tf.distribute.Strategy:
-    """Makes the distribution strategy of a run. Call it before anything touches a device.
+    """Makes the distribution strategy of a run. It must be called before anything touches a device.
 
     Args:
-        devices: `auto` is a TPU where one is named, the machines of TF_CONFIG where there are several, every GPU,
-            else one device.
+        devices: the settings of the devices. `auto` takes the first of these that is there: a TPU that is named, the
+            several workers of TF_CONFIG, every GPU, one device.
 
     Returns:
         The strategy.
@@ -29,58 +29,22 @@ def make_strategy(devices: DeviceConfig) -> tf.distribute.Strategy:
     if strategy == "tpu" or (strategy == "auto" and devices.tpu):
         check(devices.cpu_devices == 1, "A TPU takes no --cpu_devices above 1.", devices.cpu_devices)
         return _tpu_strategy(devices.tpu or "local")
-    if strategy == "multiworker" or (strategy == "auto" and len(_workers()) > 1):
+    if strategy == "multiworker" or (strategy == "auto" and len(_worker_addresses()) > 1):
         return _multi_worker_strategy(devices)
     if devices.cpu_devices > 1:
         return _mirrored_cpus(devices.cpu_devices)
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    if strategy != "one" and len(gpus) > 1:
-        return tf.distribute.MirroredStrategy()
-    return tf.distribute.get_strategy()
+    gpus = _growing_gpus()
+    return tf.distribute.MirroredStrategy() if strategy != "one" and len(gpus) > 1 else ONE_DEVICE
 
 
-def _mirrored_cpus(count):
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    parts = [tf.config.LogicalDeviceConfiguration()] * count
-    try:
-        tf.config.set_logical_device_configuration(cpu, parts)
-    except RuntimeError as error:
-        raise UsageError("cpu_devices must be set before TensorFlow first uses a device.") from error
-    return tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(count)])
+def has_accelerator(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether the replicas run on GPUs or TPUs."""
+    if strategy is ONE_DEVICE:
+        return bool(tf.config.list_logical_devices("GPU"))
+    return not all("CPU" in device for device in strategy.extended.worker_devices)
 
 
-def _workers():
-    """The addresses of TF_CONFIG, the chief's first."""
-    text = os.environ.get("TF_CONFIG") or "{}"
-    try:
-        config = json.loads(text)
-        cluster = config.get("cluster", {})
-        found = [*cluster.get("chief", []), *cluster.get("worker", [])]
-        if len(found) > 1:
-            cluster[config["task"]["type"]][config["task"]["index"]]  # this process' own address
-        return found
-    except (ValueError, AttributeError, KeyError, IndexError, TypeError) as error:
-        raise UsageError(
-            'TF_CONFIG must be JSON as {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", '
-            f'"index": 0}}}}, with another index on each machine. Received: {text}.'
-        ) from error
-
-
-def _multi_worker_strategy(devices):
-    if len(_workers()) < 2:
-        raise UsageError(
-            "--strategy=multiworker needs TF_CONFIG with the addresses of at least two workers. "
-            f"Received: {os.environ.get('TF_CONFIG') or 'no TF_CONFIG'}."
-        )
-    check(devices.cpu_devices == 1, "Several workers take no --cpu_devices above 1.", devices.cpu_devices)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
-    return tf.distribute.MultiWorkerMirroredStrategy()
-
-
-def _tpu_strategy(tpu):
+def _tpu_strategy(tpu: str) -> tf.distribute.TPUStrategy:
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu)
         tf.config.experimental_connect_to_cluster(resolver)
@@ -96,8 +60,48 @@ def _tpu_strategy(tpu):
     return strategy
 
 
-def has_accelerator(strategy: tf.distribute.Strategy) -> bool:
-    """Whether the replicas run on GPUs or TPUs."""
-    if strategy is DEFAULT:
-        return bool(tf.config.list_logical_devices("GPU"))
-    return not all("CPU" in device for device in strategy.extended.worker_devices)
+def _multi_worker_strategy(devices: DeviceConfig) -> tf.distribute.MultiWorkerMirroredStrategy:
+    if len(_worker_addresses()) < 2:
+        raise UsageError(
+            "--strategy=multiworker needs TF_CONFIG with the addresses of at least two workers. "
+            f"Received: {os.environ.get('TF_CONFIG') or 'no TF_CONFIG'}."
+        )
+    check(devices.cpu_devices == 1, "Several workers take no --cpu_devices above 1.", devices.cpu_devices)
+    _growing_gpus()
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _worker_addresses() -> list[str]:
+    """Reads the addresses in TF_CONFIG, the chief's first."""
+    text = os.environ.get("TF_CONFIG") or "{}"
+    try:
+        config = json.loads(text)
+        cluster = config.get("cluster", {})
+        found = [*cluster.get("chief", []), *cluster.get("worker", [])]
+        if len(found) > 1:
+            cluster[config["task"]["type"]][config["task"]["index"]]  # this process' own address
+        return found
+    except (ValueError, AttributeError, KeyError, IndexError, TypeError) as error:
+        raise UsageError(
+            'TF_CONFIG must be JSON as {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", '
+            f'"index": 0}}}}, with another index on each machine. Received: {text}.'
+        ) from error
+
+
+def _mirrored_cpus(count: int) -> tf.distribute.MirroredStrategy:
+    """Splits the CPU into logical devices, one for each replica."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    parts = [tf.config.LogicalDeviceConfiguration()] * count
+    try:
+        tf.config.set_logical_device_configuration(cpu, parts)
+    except RuntimeError as error:
+        raise UsageError("cpu_devices must be set before TensorFlow first uses a device.") from error
+    return tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(count)])
+
+
+def _growing_gpus() -> list[tf.config.PhysicalDevice]:
+    """Finds the GPUs, and has TensorFlow take their memory as it needs it, not all at once."""
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return gpus

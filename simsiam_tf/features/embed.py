@@ -13,10 +13,10 @@ import tensorflow as tf
 from simsiam_tf.augment import policies
 from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
+from simsiam_tf.distribute.strategy import ONE_DEVICE
 from simsiam_tf.features import metrics
 from simsiam_tf.progress import progress_bar
 
-ONE_DEVICE = tf.distribute.get_strategy()
 EVAL_POLICY = policies.POLICIES["linear_eval"][0]
 
 

@@ -8,13 +8,13 @@ from simsiam_tf.losses.simsiam import negative_cosine
 
 
 def byol_loss(p: Sequence[tf.Tensor], z: Sequence[tf.Tensor]) -> tf.Tensor:
-    """|p1 / |p1| - z2 / |z2||^2 + |p2 / |p2| - z1 / |z1||^2 of each image (BYOL, Eq. 2, both ways).
+    """Computes |p1 / |p1| - z2 / |z2||^2 + |p2 / |p2| - z1 / |z1||^2 of each image (BYOL, Eq. 2, both ways).
 
-    With unit vectors each term is 2 - 2 cos: but for scale and origin it is SimSiam's loss.
+    With unit vectors each term is 2 - 2 cos: except for scale and origin it is SimSiam's loss.
 
     Args:
-        p: the online network's predictions of view 1 and of view 2, `[B, d]`.
-        z: the target network's projections of view 1 and of view 2, `[B, d]`; constants.
+        p: predictions of view 1 and of view 2 by the online network, `[B, d]` each.
+        z: projections of view 1 and of view 2 by the target network, `[B, d]` each; constants.
 
     Returns:
         `[B]`, between 0 (perfect) and 8.

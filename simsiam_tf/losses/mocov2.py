@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from simsiam_tf.losses.simsiam import normalize
+from simsiam_tf.losses.common import normalize
 
 
 def info_nce(query: tf.Tensor, key: tf.Tensor, queue: tf.Tensor, temperature: float = 0.2) -> tf.Tensor:
-    """-log exp(q . k+ / T) / (exp(q . k+ / T) + sum exp(q . k- / T)) of each image (MoCo, Eq. 1).
+    """Computes -log exp(q . k+ / T) / (exp(q . k+ / T) + sum exp(q . k- / T)) of each image (MoCo, Eq. 1).
 
     Args:
-        query: q, the encoder's outputs of one view, `[B, d]`.
-        key: k+, the momentum encoder's of the other view, `[B, d]`; constants.
-        queue: k-, keys of earlier batches, of length 1, `[K, d]`; constants.
+        query: q, outputs of the encoder for one view, `[B, d]`.
+        key: k+, outputs of the momentum encoder for the other view, `[B, d]`; constants.
+        queue: k-, keys of earlier batches, each of length 1, `[K, d]`; constants.
         temperature: T.
 
     Returns:
@@ -29,13 +29,13 @@ def info_nce(query: tf.Tensor, key: tf.Tensor, queue: tf.Tensor, temperature: fl
 def mocov2_loss(
     queries: Sequence[tf.Tensor], keys: Sequence[tf.Tensor], queue: tf.Tensor, temperature: float = 0.2
 ) -> tf.Tensor:
-    """The symmetric loss of the paper's improved MoCo v2 (Sec. 6.1): each view's query meets the other view's key.
+    """Averages the loss over both views: each view's query meets the other view's key (Sec. 6.1, "improved" MoCo v2).
 
     Args:
-        queries: of view 1 and of view 2, `[B, d]`.
-        keys: likewise, of the momentum encoder.
-        queue: as for `info_nce`.
-        temperature: likewise.
+        queries: outputs of the encoder for view 1 and for view 2, `[B, d]` each.
+        keys: outputs of the momentum encoder for view 1 and for view 2, `[B, d]` each; constants.
+        queue: keys of earlier batches, each of length 1, `[K, d]`; constants.
+        temperature: T.
 
     Returns:
         `[B]`, positive.

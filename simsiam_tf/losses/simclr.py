@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from simsiam_tf.losses.simsiam import normalize
+from simsiam_tf.losses.common import normalize
 
 
 def nt_xent(
@@ -14,17 +14,17 @@ def nt_xent(
     first: tf.Tensor | int = 0,
     stop_gradient: bool = False,
 ) -> tf.Tensor:
-    """-log exp(a . k+ / T) / sum exp(a . k / T) of each image, the mean of its two views' (SimCLR, Eq. 1).
+    """Computes -log exp(a . k+ / T) / sum exp(a . k / T) of each image: the mean over its two views (SimCLR, Eq. 1).
 
-    An anchor's positive k+ is the same image's other view; the sum is over both views of every image but the anchor's
-    own view.
+    The positive k+ of an anchor is the other view of the same image. The sum runs over both views of every image,
+    except the anchor itself.
 
     Args:
-        anchors: of view 1 and of view 2, `[B, d]`: SimCLR's z, or p with a predictor.
-        keys: of view 1 and of view 2, of the global batch, `[G, d]`: z.
+        anchors: a of view 1 and of view 2, `[B, d]` each: z, or p if there is a predictor.
+        keys: z of view 1 and of view 2 over the global batch, `[G, d]` each.
         temperature: T.
-        first: the row of the keys that the first anchor's image has.
-        stop_gradient: treat the keys as constants (Sec. 6.2); SimCLR itself does not.
+        first: the row of `keys` that belongs to the image of the first anchor.
+        stop_gradient: whether the keys are constants (Sec. 6.2); in SimCLR itself they are not.
 
     Returns:
         `[B]`, positive.
@@ -35,10 +35,10 @@ def nt_xent(
     own = first + tf.range(tf.shape(a[0])[0])  # [B]
     itself = tf.one_hot(own, tf.shape(k[0])[0], dtype=a[0].dtype)  # [B, G]
 
-    def loss(view):
+    def loss(view: int) -> tf.Tensor:
         other = 1 - view
         similar = tf.matmul(a[view], k[other], transpose_b=True) / temperature  # [B, G]
-        # Its own view is no candidate: as good as minus infinity, whose gradient would be no number.
+        # The anchor itself is no candidate: -1e9 acts as minus infinity, whose gradient would not be finite.
         among_own = tf.matmul(a[view], k[view], transpose_b=True) / temperature - 1e9 * itself
         logits = tf.concat([similar, among_own], axis=1)  # [B, 2 G]
         return tf.nn.sparse_softmax_cross_entropy_with_logits(own, logits)

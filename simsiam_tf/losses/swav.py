@@ -12,40 +12,40 @@ def sinkhorn(
     weights: tf.Tensor | None = None,
     all_sum: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
 ) -> tf.Tensor:
-    """Codes: soft assignments to prototypes that share the images out evenly (SwAV, Eq. 3; Sinkhorn-Knopp).
+    """Computes codes: soft assignments that divide the images evenly among prototypes (SwAV, Eq. 3; Sinkhorn-Knopp).
 
     Args:
-        scores: z . c of images and prototypes, `[B, K]`, cosines.
-        epsilon: of the entropy term; smaller is harder.
-        iterations: of the algorithm.
-        weights: `[B]`, 1 or 0: whether an image takes part; by default all do.
-        all_sum: adds up over replicas, where each has rows of its own.
+        scores: cosines z . c of images and prototypes, `[B, K]`.
+        epsilon: the weight of the entropy term; smaller makes harder assignments.
+        iterations: the number of iterations of the algorithm.
+        weights: 1 for each image that takes part and 0 for each that does not, `[B]`; by default all take part.
+        all_sum: a function that sums over replicas, if each has rows of its own.
 
     Returns:
-        `[B, K]`; rows add up to 1, those of images that take no part to 0.
+        `[B, K]`; a row sums to 1, or to 0 if its image takes no part.
     """
-    # The greatest cosine is 1: less of it keeps exp from overflowing, and falls out of the quotients.
+    # Subtracting 1, the greatest cosine, keeps exp from overflowing, and cancels in the quotients.
     q = tf.exp((scores - 1.0) / epsilon)
     q = q if weights is None else q * weights[:, tf.newaxis]
     for _ in range(iterations):
-        q = tf.math.divide_no_nan(q, all_sum(tf.reduce_sum(q, axis=0, keepdims=True)))  # to each prototype the same
-        q = tf.math.divide_no_nan(q, tf.reduce_sum(q, axis=1, keepdims=True))  # from each image the same
+        q = tf.math.divide_no_nan(q, all_sum(tf.reduce_sum(q, axis=0, keepdims=True)))  # each prototype gets as much
+        q = tf.math.divide_no_nan(q, tf.reduce_sum(q, axis=1, keepdims=True))  # each image gives as much
     return q
 
 
 def swapped_prediction(
     predictions: Sequence[tf.Tensor], codes: Sequence[tf.Tensor], temperature: float = 0.1, stop_gradient: bool = True
 ) -> tf.Tensor:
-    """-q . log softmax(s / T) of each image: each view's scores against every large view's code but its own (Eq. 2).
+    """Computes -q . log softmax(s / T) of each image: each view predicts the codes of the other large views (Eq. 2).
 
     Args:
-        predictions: scores of each view, `[B, K]`; the first ones are those of the large views.
-        codes: of each large view, `[B, K]`.
+        predictions: scores s of each view, the large views first, `[B, K]` each.
+        codes: codes q of each large view, `[B, K]` each.
         temperature: T.
-        stop_gradient: treat the codes as constants; without it, Sec. 6.2 has it diverge.
+        stop_gradient: whether the codes are constants; otherwise training diverges (Sec. 6.2).
 
     Returns:
-        `[B]`, positive: the mean over the pairs.
+        `[B]`, positive: the mean over the pairs of a view and a code.
     """
     if stop_gradient:
         codes = [tf.stop_gradient(code) for code in codes]

@@ -4,8 +4,8 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf.distribute import collectives
+from simsiam_tf.losses.common import normalize
 from simsiam_tf.losses.mocov2 import mocov2_loss
-from simsiam_tf.losses.simsiam import normalize
 from simsiam_tf.methods.base import SSLModel
 from simsiam_tf.networks import feature_dim
 from simsiam_tf.networks.heads import make_projector

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from simsiam_tf.losses.simsiam import normalize
+from simsiam_tf.losses.common import normalize
 from simsiam_tf.networks.normalization import keeping_moving_statistics
 
 

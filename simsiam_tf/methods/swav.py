@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf.distribute import collectives
-from simsiam_tf.losses.simsiam import normalize
+from simsiam_tf.losses.common import normalize
 from simsiam_tf.losses.swav import sinkhorn, swapped_prediction
 from simsiam_tf.methods.base import SSLModel
 from simsiam_tf.networks import feature_dim

@@ -108,7 +108,7 @@ class Checkpoints:
                 "None of the run's checkpoints can be read; move them away to start anew, or give another --workdir. "
                 f"Received: {self._directory}."
             )
-        if workers.chief_says(self._strategy, int(bool(found))):
+        if workers.broadcast_from_chief(self._strategy, int(bool(found))):
             model = self._model
             state = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
             workers.copy_from_chief(self._strategy, [v.value for v in state])

@@ -139,9 +139,9 @@ def _open_workdir(config: Config, strategy: tf.distribute.Strategy) -> Workdir |
             is_finished = workdir.is_finished()
         except Exception as error:  # whatever it is, the other workers must not wait
             problem = error
-    if workers.chief_says(strategy, int(problem is not None)):
+    if workers.broadcast_from_chief(strategy, int(problem is not None)):
         raise problem or UsageError("The chief refused the run; it says why.")
-    if workers.chief_says(strategy, int(is_finished)):
+    if workers.broadcast_from_chief(strategy, int(is_finished)):
         print(f"This run is finished; its results are in {workdir.summary_path}. Nothing was changed.")
         return None
     return workdir
@@ -187,7 +187,7 @@ def _train(run: RunState) -> dict[str, Any]:
         devices=config.devices,
         order=run.order,
     )
-    loop.run(range(workers.chief_says(run.strategy, on_record), config.run.epochs))
+    loop.run(range(workers.broadcast_from_chief(run.strategy, on_record), config.run.epochs))
     digest = weights_sha256(model)
     return record(digest, of="every model and optimizer variable, ordered by path", step=checkpoints.step)
 

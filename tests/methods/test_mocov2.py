@@ -1,8 +1,8 @@
 import numpy as np
 import tensorflow as tf
 
+from simsiam_tf.losses.common import normalize
 from simsiam_tf.losses.mocov2 import mocov2_loss
-from simsiam_tf.losses.simsiam import normalize
 from tests.methods.test_methods import make, make_views
 
 

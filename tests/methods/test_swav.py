@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.losses.simsiam import normalize
+from simsiam_tf.losses.common import normalize
 from simsiam_tf.losses.swav import sinkhorn, swapped_prediction
 from simsiam_tf.optim import LARS
 from tests.methods.test_methods import assert_one_equals_two, make, make_views
