@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from simsiam_tf.distribute import collectives
+from simsiam_tf.losses.common import at_least_float32
 
 
 def scaled_std(z: tf.Tensor) -> tf.Tensor:
@@ -16,7 +17,7 @@ def scaled_std(z: tf.Tensor) -> tf.Tensor:
     Returns:
         A scalar in at least float32.
     """
-    z = tf.cast(z, tf.float64 if z.dtype == tf.float64 else tf.float32)
+    z = at_least_float32(z)
     unit = tf.stop_gradient(tf.math.l2_normalize(z, axis=-1))
     moments = tf.stack([tf.reduce_mean(unit, 0), tf.reduce_mean(tf.square(unit), 0)])  # [2, d]
     mean, mean_square = tf.unstack(collectives.all_reduce_mean(moments))

@@ -98,7 +98,7 @@ class Workdir:
                 f"--workdir must be a folder that can be written ({error.strerror}). Received: {self.root}."
             ) from error
 
-    def _lock(self):
+    def _lock(self) -> None:
         """Keeps other training processes out until this one ends, however it ends."""
         if fcntl is None or self.root in _LOCKS:
             return
@@ -235,7 +235,7 @@ def _environment() -> dict[str, Any]:
     """Versions, command and commit, for config.json."""
     import importlib.metadata
 
-    def version(*names):
+    def version(*names: str) -> str | None:
         for name in names:
             try:
                 return importlib.metadata.version(name)

@@ -57,6 +57,22 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(old_run, name, step):
             assert one[metric] == pytest.approx(other[metric], abs=1e-4), (metric, one["step"])
 
 
+def test_a_later_version_with_one_more_setting_goes_on_with_the_same_bits(tmp_path):
+    """The setting's absence in config.json means what the run did, not today's default."""
+    digests = []
+    for script, more in (("train.py", ()), ("tests/e2e/with_new_setting.py", ("--new_setting=0.2",))):
+        workdir = shutil.copytree(OLD / "interrupted", tmp_path / script)
+        done = run_script(script, *flags_of(workdir), *more, f"--workdir={workdir}")
+        assert done.returncode == 0, done.stderr
+        assert "Continuing at step 6:" in done.stdout
+        digests.append(summary(workdir)["weights_sha256"]["value"])
+    assert digests[0] == digests[1]
+    workdir = shutil.copytree(OLD / "interrupted", tmp_path / "default")
+    refused = run_script("tests/e2e/with_new_setting.py", *flags_of(workdir), f"--workdir={workdir}")
+    assert refused.returncode == 2
+    assert "another configuration (new_setting 0.2 there, 0.7 here)" in refused.stderr
+
+
 def test_its_features_are_the_same(finished):
     shutil.rmtree(finished / "features")
     judge(finished, protocol="embed")
