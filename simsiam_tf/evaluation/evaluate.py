@@ -1,7 +1,8 @@
-"""What evaluate.py runs: each protocol judges a finished or a running pre-training."""
+"""The protocols of evaluate.py: each judges a finished or a running pre-training."""
 
 import dataclasses
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -12,9 +13,10 @@ from simsiam_tf.data.sources import Source, listing_bad_images
 from simsiam_tf.distribute.strategy import make_strategy
 from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.diagnostics import run_diagnostics
-from simsiam_tf.evaluation.embeddings import run_embed, run_neighbours
+from simsiam_tf.evaluation.embeddings import run_embed
 from simsiam_tf.evaluation.finetune import run_finetuning
-from simsiam_tf.evaluation.loaded_run import Subject
+from simsiam_tf.evaluation.loaded_run import LoadedRun
+from simsiam_tf.evaluation.neighbours import run_neighbours
 from simsiam_tf.evaluation.probes.on_crops import run_probes
 from simsiam_tf.evaluation.probes.sweep import run_sweep
 from simsiam_tf.evaluation.report.report import run_report
@@ -26,99 +28,112 @@ from simsiam_tf.training.workdir import record
 def evaluate(
     paths: list[str], options: EvaluationConfig, data_overrides: dict[str, Any], devices: DeviceConfig
 ) -> None:
-    """Runs one protocol and puts its records into summary.json.
+    """Runs one protocol and adds its records to summary.json.
 
     Args:
-        paths: the run's workdir; for the report those of several runs.
+        paths: the run's workdir; for the report those of one run or more.
         options: the protocol and its settings.
         data_overrides: settings of `DataConfig` that differ from the run's.
-        devices: that embed and fine-tune.
+        devices: the devices that embed and fine-tune.
 
     Raises:
         UsageError: if the request cannot be met.
     """
-    protocol, several = options.task.protocol, options.task.protocol == "report"
+    task = options.task
+    _check_paths(paths, task.protocol)
+    devices = _on_one_machine(devices)
+    # Neighbours are told apart by less than what TensorFloat-32 rounds away.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    strategy = make_strategy(devices)
+    runs = [
+        LoadedRun.load(
+            path, task.checkpoint if path == paths[0] else "", data_overrides, strategy, task.eval_batch_size
+        )
+        for path in paths
+    ]
+    if task.protocol == "report":
+        run_report(runs, options.images)
+        return
+    (run,) = runs
+    with listing_bad_images(_sources(run, task.protocol), run.workdir.skipped_path):
+        PROTOCOLS[task.protocol](run, options)
+
+
+def _check_paths(paths: Sequence[str], protocol: str) -> None:
+    several = protocol == "report"
     if not paths or (len(paths) > 1 and not several):
         wanted = "the folders of one run or more" if several else "the folder of one run"
         raise UsageError(f"--workdir must name {wanted} of train.py. Received: {', '.join(paths) or 'none'}.")
+
+
+def _on_one_machine(devices: DeviceConfig) -> DeviceConfig:
+    """Keeps the devices to this machine, whatever TF_CONFIG says of others."""
     if devices.strategy == "multiworker":
         raise UsageError("An evaluation runs on one machine. Received: --strategy=multiworker.")
     if devices.strategy == "auto" and not devices.tpu:
-        devices = dataclasses.replace(devices, strategy="mirrored")  # whatever TF_CONFIG says of other machines
-    # Neighbours are told apart by less than what TensorFloat-32 rounds away.
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    strategy, task = make_strategy(devices), options.task
-    subjects = [
-        Subject.load(path, task.checkpoint if path == paths[0] else "", data_overrides, strategy, task.eval_batch_size)
-        for path in paths
-    ]
-    if several:
-        run_report(subjects, options.images)
-        return
-    subject = subjects[0]
-    with listing_bad_images(_sources(subject, protocol), subject.workdir.skipped_path):
-        PROTOCOLS[protocol](subject, options)
+        return dataclasses.replace(devices, strategy="mirrored")
+    return devices
 
 
-def _sources(subject: Subject, protocol: str) -> list[Source]:
-    """The images that a protocol reads."""
+def _sources(run: LoadedRun, protocol: str) -> list[Source]:
+    """Returns the images that a protocol reads."""
     if protocol == "export":
         return []
-    if protocol in ("embed", "neighbours") or subject.test_source is None:
-        return [subject.train_source]
-    return [subject.train_source, subject.test_source]
+    if protocol in ("embed", "neighbours") or run.test_source is None:
+        return [run.train_source]
+    return [run.train_source, run.test_source]
 
 
-def _knn(subject: Subject, options: EvaluationConfig) -> None:
-    config = options.knn
-    if subject.lacks:
-        print(f"Nothing to judge by: the data set {subject.data.dataset} has {subject.lacks}.")
+def _knn(run: LoadedRun, options: EvaluationConfig) -> None:
+    if run.lacks:
+        print(f"Nothing to judge by: the data set {run.data.dataset} has {run.lacks}.")
         nothing = record(None, reason="kNN needs labels and an evaluation split")
-        subject.workdir.add_to_summary({f"knn_top1{subject.suffix}": nothing})
+        run.workdir.add_to_summary({f"knn_top1{run.suffix}": nothing})
         return
-    train, test = subject.labelled_sources("kNN")
+    config = options.knn
+    train, test = run.labelled_sources("kNN")
     train = train.first(config.knn_max_examples)
-    bank, queries = subject.features(train), subject.features(test)
+    bank, queries = run.features(train), run.features(test)
     start = time.monotonic()
     scores = knn_scores(bank, queries, train.num_classes, config.knn_k, config.knn_temperature)
-    seconds = time.monotonic() - start + subject.store.seconds(train) + subject.store.seconds(test)
-    for (k, temperature), (top1, top5) in reversed(scores.items()):  # the first pair's records come last
-        first = (k, temperature) == (config.knn_k[0], config.knn_temperature[0])
-        which = "" if first else f"_k{k}_t{temperature:g}"
+    seconds = time.monotonic() - start + run.store.seconds(train) + run.store.seconds(test)
+    own = config.knn_k[0], config.knn_temperature[0]  # the pair whose records have the plain names; they come last
+    for (k, temperature), (top1, top5) in reversed(scores.items()):
+        ending = "" if (k, temperature) == own else f"_k{k}_t{temperature:g}"
         details = KNNProtocol(train, test, min(k, len(bank)), temperature).describe()
-        subject.add_records({f"knn_top1{which}": top1, f"knn_top5{which}": top5}, seconds, **details)
+        run.add_records({f"knn_top1{ending}": top1, f"knn_top5{ending}": top5}, seconds, **details)
 
 
-def _linear(subject: Subject, options: EvaluationConfig) -> None:
-    names = tuple(name for name in options.probe.probe if name != "cached")
+def _linear(run: LoadedRun, options: EvaluationConfig) -> None:
+    names = [name for name in options.probe.probe if name != "cached"]
     if names:
-        run_probes(subject, options.probe, names)
+        run_probes(run, options.probe, names)
     if "cached" in options.probe.probe:
-        run_sweep(subject, options.probe)
+        run_sweep(run, options.probe)
 
 
-def _export(subject: Subject, options: EvaluationConfig) -> None:
-    directory = subject.workdir.root / "export"
-    exported = subject.workdir.summary().get("export", {}).get("checkpoint")
+def _export(run: LoadedRun, options: EvaluationConfig) -> None:
+    directory = run.workdir.root / "export"
+    exported = run.workdir.summary().get("export", {}).get("checkpoint")
+    if directory.exists() and exported == run.checkpoint:
+        print(f"{directory} holds the export of {exported} already; nothing was changed.")
+        return
     if directory.exists():
-        if exported == subject.checkpoint:
-            print(f"{directory} holds the export of {exported} already; nothing was changed.")
-            return
         raise UsageError(
             f"{directory} holds another export; move it away first. Received: {exported or 'an unknown checkpoint'}."
         )
-    export(subject.backbone, subject.image_size, directory)
-    details = {"signature": "serving_default", "checkpoint": subject.checkpoint}
-    subject.workdir.add_to_summary({"export": record(str(directory), **details)})
-    print(f"Exported {subject.checkpoint}: SavedModel and backbone.keras in {directory}")
+    export(run.backbone, run.image_size, directory)
+    details = {"signature": "serving_default", "checkpoint": run.checkpoint}
+    run.workdir.add_to_summary({"export": record(str(directory), **details)})
+    print(f"Exported {run.checkpoint}: SavedModel and backbone.keras in {directory}")
 
 
-PROTOCOLS = {
+PROTOCOLS: dict[str, Callable[[LoadedRun, EvaluationConfig], None]] = {
     "knn": _knn,
     "linear": _linear,
-    "finetune": lambda subject, options: run_finetuning(subject, options.finetune),
-    "diagnostics": lambda subject, options: run_diagnostics(subject, options.images),
-    "embed": lambda subject, options: run_embed(subject, options.images),
-    "neighbours": lambda subject, options: run_neighbours(subject, options.images),
+    "finetune": lambda run, options: run_finetuning(run, options.finetune),
+    "diagnostics": lambda run, options: run_diagnostics(run, options.images),
+    "embed": lambda run, options: run_embed(run, options.images),
+    "neighbours": lambda run, options: run_neighbours(run, options.images),
     "export": _export,
 }

@@ -1,11 +1,14 @@
-"""Fine-tuning the whole network on labels, all of them or a few (as SimCLR's 1 % and 10 %)."""
+"""Fine-tuning of the whole network on labels, all of them or a few (as SimCLR's 1 % and 10 %)."""
 
 import contextlib
+import dataclasses
 import json
 import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -18,7 +21,7 @@ from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute.input import Share
 from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.label_subsets import balanced_subset, listed_subset
-from simsiam_tf.evaluation.loaded_run import Subject
+from simsiam_tf.evaluation.loaded_run import LoadedRun
 from simsiam_tf.features import metrics
 from simsiam_tf.features.embed import feature_batches
 from simsiam_tf.files import write_json
@@ -32,23 +35,47 @@ _AUGMENTATION = "linear_train"
 _SAVE_EVERY_MINUTES = 10.0
 
 
-class Classifier(SSLModel):
-    """The backbone and a linear classifier on it, trained together: the same loop, with cross-entropy for a loss.
+def run_finetuning(run: LoadedRun, config: FinetuneConfig) -> None:
+    """Fine-tunes on the labelled images and records the accuracy on the test images.
+
+    The names of the labelled images and the fine-tuned weights stay in a folder of their own in the workdir. A stopped
+    fine-tuning is resumed from there.
 
     Args:
-        backbone: images `[B, H, W, 3]` to features `[B, D]`.
+        run: the run that is judged; its backbone is changed, its checkpoint is not.
+        config: the labels to use, and the figures of the training.
+
+    Raises:
+        UsageError: if labels are lacking, or there are fewer labelled images than replicas.
+        Stopped: after SIGTERM or Ctrl-C, once the step is saved.
+    """
+    task = prepare(run, config)
+    model, first_step = fit(run, config, task)
+    start = time.monotonic()
+    top1, top5 = score(run, model, task.test)
+    seconds = task.seconds_trained() + time.monotonic() - start
+    values = {f"finetune_{task.name}_top1": top1, f"finetune_{task.name}_top5": top5}
+    record(run, config, task, values=values, seconds=seconds, first_step=first_step)
+
+
+class Classifier(SSLModel):
+    """The backbone and a linear classifier, trained together: the same loop, with cross-entropy as the loss.
+
+    Args:
+        backbone: the network from images `[B, H, W, 3]` to features `[B, D]`.
         num_classes: K.
+        **kwargs: further arguments of `SSLModel`.
     """
 
     log_names = ("top1",)
 
-    def __init__(self, backbone, num_classes: int, **kwargs):
+    def __init__(self, backbone: keras.Model, num_classes: int, **kwargs: Any) -> None:
         super().__init__(backbone, **kwargs)
         self.classifier = make_classifier(self.feature_dim, num_classes)
         self.build()
 
-    def compute_ssl_loss(self, batch, training):
-        """Cross-entropy of the one view with its `labels`, and the accuracy on it in percent."""
+    def compute_ssl_loss(self, batch: dict[str, Any], training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Computes the cross-entropy of the one view with its `labels`, and the accuracy on it in percent."""
         (features,) = self.features(batch, training)
         logits, labels = self.classifier(features), batch["labels"]  # [B, K]
         loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
@@ -56,74 +83,127 @@ class Classifier(SSLModel):
         return loss, {"top1": 100.0 * tf.reduce_mean(hits)}
 
 
-def run_finetuning(subject: Subject, config: FinetuneConfig) -> None:
-    """Fine-tunes on the labelled images and records the accuracy on the test images; goes on where it was stopped.
+@dataclasses.dataclass(frozen=True)
+class FinetuneTask:
+    """The labelled images of a fine-tuning, and where its files are.
 
-    The names of the labelled images, and the fine-tuned weights, stay in a folder of their own in the workdir.
-
-    Args:
-        subject: what is judged; its backbone is changed, its checkpoint is not.
-        config: which labels, and how.
-
-    Raises:
-        UsageError: if labels are lacking, or the batch cannot be divided.
-        Stopped: after SIGTERM or Ctrl-C, once the step is saved.
+    Attributes:
+        name: the part of the records' names that says which labels are used.
+        train: all training images.
+        rows: the positions of the labelled ones.
+        test: labelled images to be judged on.
+        batch_size: the number of images in a step, over all replicas.
+        directory: the folder of the fine-tuning.
     """
-    train, test = subject.labelled_sources("Fine-tuning")
-    rows = _labelled_rows(train, config)
-    which = pathlib.Path(config.label_file).stem if config.label_file else f"{100 * config.label_fraction:g}pct"
-    labelled, replicas = train.subset(rows), subject.strategy.num_replicas_in_sync
-    batch = min(config.finetune_batch_size, len(rows)) // replicas * replicas
-    if batch == 0:
+
+    name: str
+    train: Source
+    rows: np.ndarray
+    test: Source
+    batch_size: int
+    directory: pathlib.Path
+
+    @property
+    def labelled_path(self) -> pathlib.Path:
+        return self.directory / "labelled.txt"
+
+    @property
+    def _seconds_path(self) -> pathlib.Path:
+        return self.directory / "seconds.json"
+
+    def seconds_trained(self) -> float:
+        """Returns the seconds of training so far, in all processes."""
+        return json.loads(self._seconds_path.read_text()) if self._seconds_path.exists() else 0.0
+
+    @contextlib.contextmanager
+    def counting_seconds(self) -> Iterator[None]:
+        """Adds the seconds of the `with` block to those trained, however it ends."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            write_json(self._seconds_path, self.seconds_trained() + time.monotonic() - start)
+
+
+def prepare(run: LoadedRun, config: FinetuneConfig) -> FinetuneTask:
+    """Chooses the labelled images, and lists them in the folder of the fine-tuning."""
+    train, test = run.labelled_sources("Fine-tuning")
+    rows, replicas = _labelled_rows(train, config), run.strategy.num_replicas_in_sync
+    name = pathlib.Path(config.label_file).stem if config.label_file else f"{100 * config.label_fraction:g}pct"
+    batch_size = min(config.finetune_batch_size, len(rows)) // replicas * replicas
+    if batch_size == 0:
         raise UsageError(f"There must be a labelled image for each replica. Received: {len(rows)} for {replicas}.")
-    key = subject.key(config, train.fingerprint, rows.tolist(), batch)
-    directory = subject.workdir.root / "finetune" / f"{which}-{key}"
+    key = run.key(config, train.fingerprint, rows.tolist(), batch_size)
+    directory = run.workdir.root / "finetune" / f"{name}-{key}"
+    task = FinetuneTask(name, train, rows, test, batch_size, directory)
     directory.mkdir(parents=True, exist_ok=True)
     names = "".join(f"{train.name_of(i)}\n" for i in rows)
-    (directory / "labelled.txt").write_text(names, encoding="utf-8", errors="surrogateescape")
+    task.labelled_path.write_text(names, encoding="utf-8", errors="surrogateescape")
     print(f"Fine-tuning on {len(rows)} labelled images of {train.name}; their names are in {directory}/labelled.txt")
-    with _counting_seconds(directory / "seconds.json") as seconds_so_far:
-        model, first_step = _train(subject, config, labelled, batch, directory)
-    start = time.monotonic()
-    top1, top5 = _accuracy(subject, model, test)
-    values = {f"finetune_{which}_top1": top1, f"finetune_{which}_top5": top5}
-    subject.add_records(
+    return task
+
+
+def fit(run: LoadedRun, config: FinetuneConfig, task: FinetuneTask) -> tuple[Classifier, int]:
+    """Trains for the steps that are lacking.
+
+    Returns:
+        The fine-tuned model, and the step that it was resumed at; 0 if it is new.
+    """
+    with task.counting_seconds():
+        labelled = task.train.subset(task.rows)
+        order = Order(labelled.num_examples, task.batch_size, config.label_seed)
+        model = _compiled_classifier(run, config, labelled.num_classes, order)
+        checkpoints = Checkpoints(model, run.strategy, task.directory / "checkpoints", keep=1)
+        first_step = checkpoints.restore_latest()
+        loop = _training_loop(run, model, labelled, order, checkpoints)
+        loop.run(range(first_step // order.steps_per_epoch, config.finetune_epochs))
+    return model, first_step
+
+
+def score(run: LoadedRun, model: Classifier, test: Source) -> tuple[float, float]:
+    """Measures the top-1 and top-5 accuracy on the test images, percent."""
+    images = evaluation_dataset(test, run.image_size, run.batch_size)
+    hits, count = np.zeros(2), 0
+    for features, index in feature_batches(model.backbone, images, run.strategy):
+        hits += metrics.count_hits(model.classifier(features), test.known_labels[index])
+        count += len(index)
+    top1, top5 = metrics.percent(hits, count).tolist()
+    return top1, top5
+
+
+def record(
+    run: LoadedRun,
+    config: FinetuneConfig,
+    task: FinetuneTask,
+    *,
+    values: dict[str, float],
+    seconds: float,
+    first_step: int,
+) -> None:
+    """Adds the accuracies to summary.json, with all that produced them."""
+    run.add_records(
         values,
-        seconds_so_far() + time.monotonic() - start,
+        seconds,
         unit="percent",
         protocol="fine-tuning of backbone and classifier, SGD, cosine",
-        label_fraction=len(rows) / train.num_examples,
-        labelled=str(directory / "labelled.txt"),
+        label_fraction=len(task.rows) / task.train.num_examples,
+        labelled=str(task.labelled_path),
         label_seed=config.label_seed,
         optimizer="sgd",
         base_learning_rate=config.finetune_head_lr,
-        learning_rate=scaled_learning_rate(config.finetune_head_lr, batch),
+        learning_rate=scaled_learning_rate(config.finetune_head_lr, task.batch_size),
         backbone_base_learning_rate=config.finetune_backbone_lr,
-        backbone_learning_rate=scaled_learning_rate(config.finetune_backbone_lr, batch),
+        backbone_learning_rate=scaled_learning_rate(config.finetune_backbone_lr, task.batch_size),
         weight_decay=config.finetune_weight_decay,
-        batch_size=batch,
+        batch_size=task.batch_size,
         epochs=config.finetune_epochs,
         augmentation=_AUGMENTATION,
-        train=train.name,
-        train_size=len(rows),
-        test=test.name,
+        train=task.train.name,
+        train_size=len(task.rows),
+        test=task.test.name,
         continued_at_step=first_step,
     )
-    print(f"Fine-tuned weights in {directory}")
-
-
-@contextlib.contextmanager
-def _counting_seconds(file: pathlib.Path) -> Iterator[Callable[[], float]]:
-    """Adds the seconds of the `with` block to those in a file, however it ends; gives their sum."""
-
-    def so_far():
-        return json.loads(file.read_text()) if file.exists() else 0.0
-
-    start = time.monotonic()
-    try:
-        yield so_far
-    finally:
-        write_json(file, so_far() + time.monotonic() - start)
+    print(f"Fine-tuned weights in {task.directory}")
 
 
 def _labelled_rows(train: Source, config: FinetuneConfig) -> np.ndarray:
@@ -134,31 +214,33 @@ def _labelled_rows(train: Source, config: FinetuneConfig) -> np.ndarray:
     return balanced_subset(train.known_labels, config.label_fraction, config.label_seed)
 
 
-def _train(subject: Subject, config: FinetuneConfig, source: Source, batch: int, directory: pathlib.Path):
-    """The fine-tuned model, and the step that it went on from."""
-    order = Order(source.num_examples, batch, config.label_seed)
-    steps, strategy = order.steps_per_epoch, subject.strategy
-    total = config.finetune_epochs * steps
-    with strategy.scope():
-        model = Classifier(subject.backbone, source.num_classes)
-        rates = [
-            WarmupCosine(scaled_learning_rate(rate, batch), total)
+def _compiled_classifier(run: LoadedRun, config: FinetuneConfig, num_classes: int, order: Order) -> Classifier:
+    """Makes the classifier around the run's backbone, and its optimizer with a learning rate for each of the two."""
+    total_steps = config.finetune_epochs * order.steps_per_epoch
+    with run.strategy.scope():
+        model = Classifier(run.backbone, num_classes)
+        head_rate, backbone_rate = (
+            WarmupCosine(scaled_learning_rate(rate, order.global_batch_size), total_steps)
             for rate in (config.finetune_head_lr, config.finetune_backbone_lr)
-        ]
-        overrides = [(model.backbone.trainable_variables, rates[1])]
-        model.compile(SGD(rates[0], 0.9, config.finetune_weight_decay, overrides))
+        )
+        overrides = [(model.backbone.trainable_variables, backbone_rate)]
+        model.compile(SGD(head_rate, 0.9, config.finetune_weight_decay, overrides))
         model.optimizer.build(model.trainable_variables)
-    checkpoints = Checkpoints(model, strategy, directory / "checkpoints", keep=1)
-    checkpoints_step = checkpoints.restore_latest()
-    views, size = (policies.POLICIES[_AUGMENTATION][0],), subject.image_size
+    return model
 
-    def make_dataset(share: Share, start_step: int):
+
+def _training_loop(
+    run: LoadedRun, model: Classifier, source: Source, order: Order, checkpoints: Checkpoints
+) -> TrainingLoop:
+    views, size = (policies.POLICIES[_AUGMENTATION][0],), run.image_size
+
+    def make_dataset(share: Share, start_step: int) -> tf.data.Dataset:
         dataset = pretraining_dataset(source, order, views, size, share, start_step, labelled=True)
         return with_views(dataset, views, size)
 
-    loop = TrainingLoop(
+    return TrainingLoop(
         model,
-        strategy,
+        run.strategy,
         make_dataset=make_dataset,
         prepare=lambda batch: batch,
         callbacks=[HealthCheck("lower --finetune_backbone_lr or --finetune_head_lr")],
@@ -166,16 +248,3 @@ def _train(subject: Subject, config: FinetuneConfig, source: Source, batch: int,
         devices=DeviceConfig(),
         order=order,
     )
-    loop.run(range(checkpoints_step // steps, config.finetune_epochs))
-    return model, checkpoints_step
-
-
-def _accuracy(subject: Subject, model: Classifier, test: Source) -> tuple[float, float]:
-    """Top-1 and top-5 on the test images, percent."""
-    images = evaluation_dataset(test, subject.image_size, subject.batch_size)
-    hits, count = np.zeros(2), 0
-    for features, index in feature_batches(model.backbone, images, subject.strategy):
-        hits += metrics.count_hits(model.classifier(features), test.known_labels[index])
-        count += len(index)
-    top1, top5 = metrics.percent(hits, count).tolist()
-    return top1, top5

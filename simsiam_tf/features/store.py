@@ -67,7 +67,7 @@ class FeatureStore:
             "dtype": "float32",
         }
 
-    def of(self, source: Source) -> Features:
+    def features_of(self, source: Source) -> Features:
         """The features of a source in the evaluation crop: from disk, where they are, or else embedded and stored."""
         manifest = self.manifest(source)
         directory = self._directory(source, manifest)

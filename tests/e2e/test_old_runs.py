@@ -13,7 +13,7 @@ import tensorflow as tf
 from simsiam_tf.augment import ops
 from simsiam_tf.data.shapes import make_shapes
 from tests.conftest import ROOT, run_script
-from tests.evaluation.test_evaluate import judge, summary
+from tests.evaluation.judging import judge, summary
 
 OLD = ROOT / "tests" / "fixtures" / "run_dc5c22e"
 

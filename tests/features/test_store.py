@@ -37,7 +37,7 @@ def only_folder(store):
 
 def test_stored_features_are_those_embedded_in_memory(store, source, backbone, monkeypatch):
     monkeypatch.setattr(module, "_SHARD_BYTES", 32 * 4 * 20)  # 20 rows of a width of 32
-    stored, embedded = store.of(source), embed_source(backbone, source, 16, 8)
+    stored, embedded = store.features_of(source), embed_source(backbone, source, 16, 8)
     np.testing.assert_array_equal(stored.loaded(), embedded.loaded())
     np.testing.assert_array_equal(stored.labels, source.labels)
     assert [len(part) for part in stored.parts] == [20, 20, 10]
@@ -47,31 +47,31 @@ def test_stored_features_are_those_embedded_in_memory(store, source, backbone, m
 
 
 def test_the_manifest_says_what_they_are_of_and_they_are_embedded_once(store, source, monkeypatch):
-    store.of(source)
+    store.features_of(source)
     manifest = json.loads((only_folder(store) / "manifest.json").read_text())
     assert {"weights_sha256", "recipe", "checkpoint", "images", "augmentation", "image_size", "dtype"} <= set(manifest)
     assert (manifest["rows"], manifest["dtype"], manifest["source"]) == (50, "float32", "made/train")
     monkeypatch.setattr(module, "feature_batches", lambda *args: pytest.fail("embedded again"))
-    assert len(store.of(source)) == 50
+    assert len(store.features_of(source)) == 50
 
 
 @pytest.mark.parametrize("changed", ["weights", "images", "first images"])
 def test_features_of_something_else_are_not_taken(store, source, backbone, changed, rng):
-    before = store.of(source).loaded()
+    before = store.features_of(source).loaded()
     if changed == "weights":
         backbone.variables[0].assign(tf.zeros_like(backbone.variables[0]))
     elif changed == "images":
         source = memory_source(source.name, rng.integers(0, 256, (50, 16, 16, 3), np.uint8), source.labels, 3)
     else:
         source = source.first(20)
-    after = dataclasses.replace(store).of(source)  # another process' store, which looks at the weights anew
+    after = dataclasses.replace(store).features_of(source)  # another process' store, which looks at the weights anew
     assert len(list(store.root.iterdir())) == 2
     assert len(after) != len(before) or not np.allclose(after.loaded(), before)
 
 
 def test_an_interrupted_extraction_goes_on_where_it_stopped(store, source, monkeypatch):
     monkeypatch.setattr(module, "_SHARD_BYTES", 32 * 4 * 20)
-    whole = store.of(source).loaded()
+    whole = store.features_of(source).loaded()
     folder = only_folder(store)
     (folder / "manifest.json").unlink()
     (folder / "index-00002.npy").unlink()
@@ -80,7 +80,7 @@ def test_an_interrupted_extraction_goes_on_where_it_stopped(store, source, monke
     monkeypatch.setattr(
         module, "evaluation_dataset", lambda *a, start: starts.append(start) or dataset(*a, start=start)
     )
-    np.testing.assert_array_equal(store.of(source).loaded(), whole)
+    np.testing.assert_array_equal(store.features_of(source).loaded(), whole)
     assert starts == [40]
 
 
@@ -105,13 +105,13 @@ def zero_bytes(path, count):
 )
 def test_damaged_features_are_embedded_anew(store, source, monkeypatch, damage):
     monkeypatch.setattr(module, "_SHARD_BYTES", 32 * 4 * 20)
-    before = store.of(source).loaded()
+    before = store.features_of(source).loaded()
     damage(only_folder(store))
-    after = store.of(source)
+    after = store.features_of(source)
     np.testing.assert_allclose(after.loaded(), before, atol=1e-6)  # in batches of other images
     np.testing.assert_array_equal(after.index, np.arange(50))
     monkeypatch.setattr(module, "feature_batches", lambda *args: pytest.fail("embedded again"))
-    store.of(source)
+    store.features_of(source)
 
 
 def test_features_that_are_not_finite_are_refused(store, source, backbone):
@@ -119,7 +119,7 @@ def test_features_that_are_not_finite_are_refused(store, source, backbone):
     with pytest.raises(FloatingPointError, match="feature is not a finite number"):
         embed_source(backbone, source, 16, 8)
     with pytest.raises(FloatingPointError, match="feature is not a finite number"):
-        store.of(source)
+        store.features_of(source)
 
 
 def test_unreadable_images_are_missing_from_index_and_labels(store, source, monkeypatch):
@@ -127,7 +127,7 @@ def test_unreadable_images_are_missing_from_index_and_labels(store, source, monk
     encoded = [tf.io.encode_png(image).numpy() for image in source.images]
     bad = {7, *range(20, 27)}  # one shard has none left
     files = Files(lambda i: b"no image" if i in bad else encoded[i], str, BadImages("made", 50, 0.5))
-    found = store.of(Source("made/train", 50, source.labels, 3, files))
+    found = store.features_of(Source("made/train", 50, source.labels, 3, files))
     kept = [i for i in range(50) if i not in bad]
     assert found.index.tolist() == kept
     np.testing.assert_array_equal(found.labels, source.labels[kept])
@@ -135,11 +135,11 @@ def test_unreadable_images_are_missing_from_index_and_labels(store, source, monk
     np.testing.assert_allclose(found.loaded(), whole[kept], atol=1e-5)
     # Features from disk are as strict about unreadable images as reading them is.
     again = Source("made/train", 50, source.labels, 3, dataclasses.replace(files, bad=BadImages("made", 50, 0.5)))
-    store.of(again)
+    store.features_of(again)
     assert again.num_readable == len(kept)
     strict = dataclasses.replace(again, images=dataclasses.replace(files, bad=BadImages("made", 50, 0.1)))
     with pytest.raises(UsageError, match=r"At most 10.00% of the 50 images"):
-        store.of(strict)
+        store.features_of(strict)
 
 
 def test_replicas_share_the_work_and_the_last_batch_may_be_short(source, two_replicas):

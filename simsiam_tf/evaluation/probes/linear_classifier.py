@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -12,38 +13,39 @@ from simsiam_tf.optim import LARS, SGD, WarmupCosine
 
 _INITIAL_STD = 0.01
 OPTIMIZERS = {"lars": LARS, "sgd": SGD}
+OptimizerName = Literal["lars", "sgd"]
 
 
 class LinearProbe:
-    """H independent softmax classifiers, which see the same features and differ in learning rate and weight decay.
+    """Trains H independent softmax classifiers on the same features, each with its learning rate and weight decay.
 
-    Kernels and biases lie side by side, `[D, H, K]` and `[H, K]`, so that a step is one product of matrices for all
-    of them. Each trains as it would alone: all begin alike, gradients do not mix, and LARS takes each head's norms.
+    Kernels and biases lie side by side, `[D, H, K]` and `[H, K]`, so that a step is one matrix product for all heads.
+    Each trains as it would alone: all begin alike, gradients do not mix, and LARS takes each head's norms.
 
     Args:
-        feature_dim: D.
+        feature_dim: D, the width of the features.
         num_classes: K.
         optimizer: `lars` or `sgd` (paper App. A).
-        learning_rates: scaled ones, one for each of the H heads.
-        total_steps: of the cosine schedule; 0: a constant rate.
-        weight_decays: one for each head.
-        sgd_momentum: as in the paper.
-        seed: of the initial kernel.
-        **optimizer_options: for the optimiser.
+        learning_rates: the scaled learning rate of each of the H heads.
+        total_steps: the length of the cosine schedule; 0 keeps the rates constant.
+        weight_decays: the weight decay of each head; 0 by default.
+        sgd_momentum: the momentum of either optimizer.
+        seed: the seed of the initial kernel.
+        **optimizer_options: further arguments of the optimizer.
     """
 
     def __init__(
         self,
         feature_dim: int,
         num_classes: int,
-        optimizer: str,
+        optimizer: OptimizerName,
         learning_rates: list[float],
         total_steps: int,
         weight_decays: list[float] | None = None,
         sgd_momentum: float = 0.9,
         seed: int = 0,
-        **optimizer_options,
-    ):
+        **optimizer_options: Any,
+    ) -> None:
         dtype, heads = keras.config.floatx(), len(learning_rates)
         rates, decays = (
             np.reshape(x, [heads, 1]).astype(dtype) for x in (learning_rates, weight_decays or [0] * heads)
@@ -62,17 +64,17 @@ class LinearProbe:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """All that a probe goes on from."""
+        """All that a probe is resumed from: weights and optimizer."""
         return [self.kernel, self.bias, *self.optimizer.variables]
 
     def logits(self, features: tf.Tensor) -> tf.Tensor:
-        """`[B, D]` to `[B, H, K]`."""
+        """Computes the scores of each class by each head: `[B, D]` to `[B, H, K]`."""
         dim, heads, classes = self.kernel.shape
         joined = tf.matmul(features, tf.reshape(self.kernel.value, [dim, heads * classes]))
         return tf.reshape(joined, [-1, heads, classes]) + self.bias.value
 
-    def _step(self, features, labels):
-        """One update of each head on features `[B, D]` and labels `[B]`; the mean cross-entropies `[H]`."""
+    def _step(self, features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Updates each head on features `[B, D]` and labels `[B]`; returns the mean cross-entropies `[H]`."""
         features = tf.cast(features, self.kernel.dtype)
         with tf.GradientTape() as tape:
             logits = self.logits(features)
@@ -86,6 +88,9 @@ class LinearProbe:
 
     def accuracy(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
         """Measures the top-1 and top-5 accuracy of each head over batches of features and labels.
+
+        Args:
+            batches: features `[n, D]` and labels `[n]`.
 
         Returns:
             `[2, H]` percent; NaN for a head that diverged.
@@ -103,11 +108,11 @@ class LinearProbe:
         """Measures the top-1 and top-5 accuracy of the only head, percent.
 
         Args:
-            batches: features and labels.
-            advice: what to do if the head diverged.
+            batches: features `[n, D]` and labels `[n]`.
+            advice: the advice to give if the head diverged.
 
         Raises:
-            FloatingPointError: if it did.
+            FloatingPointError: if the head diverged.
         """
         top1, top5 = self.accuracy(batches)[:, 0].tolist()
         if math.isnan(top1):

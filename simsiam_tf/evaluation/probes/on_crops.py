@@ -1,261 +1,194 @@
 """Linear probes on random crops, as the paper, its release and its SGD variant train them (App. A)."""
 
 import dataclasses
+import functools
 import itertools
-import pathlib
-import sys
 import time
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 
-import keras
 import numpy as np
 
 from simsiam_tf.augment import policies
 from simsiam_tf.config.evaluation import ProbeConfig
 from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
-from simsiam_tf.evaluation.loaded_run import Subject
+from simsiam_tf.evaluation.loaded_run import LoadedRun
+from simsiam_tf.evaluation.probes.batches import Batches, Rebatcher, batches_of, shuffled_batches
 from simsiam_tf.evaluation.probes.linear_classifier import LinearProbe
+from simsiam_tf.evaluation.probes.protocols import ProbeProtocol
+from simsiam_tf.evaluation.probes.state import ProbeState
 from simsiam_tf.features.embed import Features, backbone_sha256, feature_batches
 from simsiam_tf.networks import feature_dim
-from simsiam_tf.optim import scaled_learning_rate
 from simsiam_tf.progress import progress_bar
 
-# Optimiser, base learning rate and batch of each protocol (App. A; 'release': the authors' code).
-PROTOCOLS = {"paper": ("lars", 0.02, 4096), "release": ("lars", 0.1, 4096), "sgd": ("sgd", 30.0, 256)}
 
-Batches = Iterable[tuple[np.ndarray, np.ndarray]]
+def run_probes(run: LoadedRun, config: ProbeConfig, names: Sequence[str]) -> None:
+    """Trains the named probes on one stream of crops, and records their accuracies.
 
-
-@dataclasses.dataclass(frozen=True)
-class ProbeProtocol:
-    """How a probe is trained, the protocol's own figures where the settings give no others.
-
-    Attributes:
-        name: `paper`, `release` or `sgd`; with `_custom` behind it where a figure is another.
-        optimizer: `lars` or `sgd`.
-        base_learning_rate: per 256 images.
-        batch_size: images of a step.
-        epochs: passes over the training images.
-        augmentation: what it sees of them.
-    """
-
-    name: str
-    optimizer: str
-    base_learning_rate: float
-    batch_size: int
-    epochs: int
-    augmentation: str
-
-    @classmethod
-    def of(cls, name: str, config: ProbeConfig, num_examples: int) -> "ProbeProtocol":
-        """A named protocol for a training set of so many images, which is the greatest batch there can be."""
-        optimizer, rate, batch = PROTOCOLS[name]
-        theirs = cls(name, optimizer, rate, batch, 90, "linear_train")
-        ours = dataclasses.replace(
-            theirs,
-            base_learning_rate=config.probe_base_learning_rate or rate,
-            batch_size=min(config.probe_batch_size or batch, num_examples),
-            epochs=config.probe_epochs,
-            augmentation=config.probe_augmentation,
-        )
-        return ours if ours == theirs else dataclasses.replace(ours, name=f"{name}_custom")
-
-    @property
-    def learning_rate(self) -> float:
-        """The scaled learning rate."""
-        return scaled_learning_rate(self.base_learning_rate, self.batch_size)
-
-    def describe(self) -> dict:
-        """What produced the number, for summary.json."""
-        return {
-            "unit": "percent",
-            "protocol": f"linear probe '{self.name}' on frozen features, offline",
-            "optimizer": self.optimizer,
-            "base_learning_rate": self.base_learning_rate,
-            "learning_rate": self.learning_rate,
-            "weight_decay": 0.0,
-            "batch_size": self.batch_size,
-            "epochs": self.epochs,
-            "augmentation": self.augmentation,
-        }
-
-
-class ProbeState:
-    """A probe's variables in a file, so that it goes on where it was stopped; at the end, the trained classifier.
+    The state of each probe is saved after each epoch, and the same call resumes it. The seconds of a record are those
+    that its probe alone would have taken: all of the embedding, and its own steps.
 
     Args:
-        file: `.npz`.
-        variables: of the probe.
-    """
-
-    def __init__(self, file: pathlib.Path, variables: list[keras.Variable]):
-        self.file, self._variables = file, variables
-
-    def save(self, epochs: int, seconds: float) -> None:
-        """Notes the variables after so many epochs, which took so long."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.file.with_name(f"draft-{self.file.name}")
-        values = {f"{i:02}_{v.name}": v.numpy() for i, v in enumerate(self._variables)}
-        np.savez(draft, epochs=epochs, seconds=seconds, **values)
-        draft.replace(self.file)
-
-    def restore(self) -> tuple[int, float]:
-        """Gives the variables back what was noted, unless the file is damaged (a `.npz` has checksums).
-
-        Returns:
-            The epochs trained so far and the seconds that they took; zeros where the probe begins anew.
-        """
-        if not self.file.exists():
-            return 0, 0.0
-        try:
-            with np.load(self.file) as saved:
-                values = [saved[f"{i:02}_{variable.name}"] for i, variable in enumerate(self._variables)]
-                epochs, seconds = int(saved["epochs"]), float(saved["seconds"])
-            if any(v.shape != variable.shape for v, variable in zip(values, self._variables, strict=True)):
-                raise ValueError("it is of another probe")
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            print(f"warning: {self.file} cannot be gone on from ({error}); the probe is trained anew.", file=sys.stderr)
-            return 0, 0.0
-        for variable, value in zip(self._variables, values, strict=True):
-            variable.assign(value)
-        return epochs, seconds
-
-
-class _Trainee:
-    """A probe in training: takes rows as they come, makes a step of each whole batch."""
-
-    def __init__(self, subject: Subject, protocol: ProbeProtocol, train: Source):
-        self.protocol, self._steps = protocol, train.num_examples // protocol.batch_size
-        rates = [protocol.learning_rate]
-        total = protocol.epochs * self._steps
-        self.probe = LinearProbe(feature_dim(subject.backbone), train.num_classes, protocol.optimizer, rates, total)
-        key = subject.key(protocol, train.fingerprint)
-        file = subject.workdir.root / "probes" / f"linear_{protocol.name}-{key}.npz"
-        self.state = ProbeState(file, self.probe.variables)
-        self.epochs, self.seconds = self.state.restore()
-        self.loss, self._done, self._held = float("nan"), 0, Rebatcher(protocol.batch_size)
-
-    @property
-    def lacks_steps(self) -> bool:
-        """Whether the epoch still wants rows."""
-        return self._done < self._steps
-
-    def feed(self, features, labels) -> float:
-        """Takes rows; the seconds of the steps that they made."""
-        start = time.monotonic()
-        for batch in self._held.add(features, labels):
-            if self.lacks_steps:
-                self.loss = float(self.probe.step(*batch)[0])
-                self._done += 1
-        return time.monotonic() - start
-
-    def end_epoch(self, seconds) -> None:
-        self.epochs, self.seconds, self._done = self.epochs + 1, self.seconds + seconds, 0
-        self._held = Rebatcher(self.protocol.batch_size)
-        self.state.save(self.epochs, self.seconds)
-
-
-def run_probes(subject: Subject, config: ProbeConfig, names: tuple[str, ...]) -> None:
-    """Trains the named probes on one and the same stream of crops, and records their accuracies.
-
-    Each epoch's state is saved, and the same call goes on from there. A record's seconds are those that its probe
-    alone would have taken: all of the embedding, and its own steps.
-
-    Args:
-        subject: what is judged.
-        config: of the probes.
-        names: of `PROTOCOLS`.
+        run: the run that is judged.
+        config: the settings of the probes.
+        names: the probes, of `protocols.PROTOCOLS`.
 
     Raises:
         UsageError: if labels are lacking.
+        FloatingPointError: if a probe diverged.
         RuntimeError: if the frozen backbone is not the same afterwards.
     """
-    train, test = subject.labelled_sources("A linear probe")
-    before = backbone_sha256(subject.backbone)
-    trainees = [_Trainee(subject, ProbeProtocol.of(name, config, train.num_examples), train) for name in names]
-    rows_of = _rows(subject, config, train)
-    for epoch in range(min(t.epochs for t in trainees), config.probe_epochs):
-        _train_epoch([t for t in trainees if t.epochs == epoch], rows_of, epoch, config.probe_epochs, train)
-    if backbone_sha256(subject.backbone) != before:
-        raise RuntimeError("The backbone changed while a probe was trained on it; this is a mistake of simsiam_tf.")
-    held_out = subject.features(test)
-    for t in trainees:
-        top1, top5 = t.probe.accuracy_of_one(batches_of(held_out), "Lower --probe_base_learning_rate.")
-        details = {**t.protocol.describe(), "train": train.name, "train_size": train.num_readable, "test": test.name}
-        names_of = f"linear_{t.protocol.name}_top1", f"linear_{t.protocol.name}_top5"
-        values = dict(zip(names_of, (top1, top5), strict=True))
-        subject.add_records(values, t.seconds, **details, backbone_sha256=before)
+    task = prepare(run, config, names)
+    fit(run, config, task)
+    test_features = run.features(task.test)
+    for probe in task.probes:
+        top1, top5 = score(probe, test_features)
+        record(run, task, probe, top1, top5)
 
 
-def _train_epoch(trainees, rows_of, epoch, epochs, train):
-    print(f"Probe epoch {epoch + 1}/{epochs} on {train.name}: {', '.join(t.protocol.name for t in trainees)}")
-    bar, start = progress_bar(train.num_examples, "image"), time.monotonic()
-    own = [0.0] * len(trainees)
-    # What unreadable images leave missing of an epoch comes from another shuffle.
-    for features, labels in itertools.chain(rows_of(epoch), rows_of(epoch + epochs)):
-        for i, t in enumerate(trainees):
-            own[i] += t.feed(features, labels)
-        bar.add(len(labels), [(f"{t.protocol.name}_loss", t.loss) for t in trainees if np.isfinite(t.loss)])
-        if not any(t.lacks_steps for t in trainees):
-            break
-    bar.update(train.num_examples, finalize=True)
-    shared = time.monotonic() - start - sum(own)
-    for t, seconds in zip(trainees, own, strict=True):
-        t.end_epoch(shared + seconds)
+@dataclasses.dataclass(frozen=True)
+class ProbeTask:
+    """Probes to train, and the images to train and test them on.
 
-
-def _rows(subject: Subject, config: ProbeConfig, train: Source) -> Callable[[int], Batches]:
-    """An epoch's features and labels, shuffled: of new crops, or of the images embedded once."""
-    if config.probe_augmentation == "linear_eval":
-        cached = subject.features(train)
-        return lambda epoch: shuffled_batches(cached, np.arange(len(cached)), 1024, epoch)
-
-    def augmented(epoch):
-        policy = policies.POLICIES[config.probe_augmentation][0]
-        images = evaluation_dataset(train, subject.image_size, subject.batch_size, policy, shuffle_seed=0, epoch=epoch)
-        for features, index in feature_batches(subject.backbone, images, subject.strategy):
-            yield features, train.known_labels[index]
-
-    return augmented
-
-
-def shuffled_batches(features: Features, rows: np.ndarray, size: int, epoch: int) -> Iterator:
-    """Batches of features and labels of certain rows, in another order in each epoch; the last one may be short."""
-    order = rows[np.random.RandomState(epoch).permutation(len(rows))]
-    for start in range(0, len(order), size):
-        batch = order[start : start + size]
-        yield features.take(batch), features.known_labels[batch]
-
-
-def batches_of(features: Features, rows: int = 4096) -> Iterator:
-    """All features and labels, in order."""
-    for first, part in features.chunks(rows):
-        yield part, features.known_labels[first : first + len(part)]
-
-
-class Rebatcher:
-    """Makes batches of one size of rows that come in any.
-
-    Args:
-        size: rows of a batch.
+    Attributes:
+        train: labelled images to learn from.
+        test: labelled images to be judged on.
+        probes: the probes, each as far as it was trained before.
+        backbone_sha256: the fingerprint of the frozen backbone.
     """
 
-    def __init__(self, size: int):
-        self._size = size
-        self._features: list[np.ndarray] = []
-        self._labels: list[np.ndarray] = []
+    train: Source
+    test: Source
+    probes: Sequence["ProbeInTraining"]
+    backbone_sha256: str
 
-    def add(self, features: np.ndarray, labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Takes rows `[n, D]` and labels `[n]`; yields the whole batches that they complete."""
-        self._features.append(features)
-        self._labels.append(labels)
-        if sum(map(len, self._labels)) < self._size:
-            return
-        joined_features, joined_labels = np.concatenate(self._features), np.concatenate(self._labels)
-        whole = len(joined_labels) // self._size * self._size
-        self._features, self._labels = [joined_features[whole:]], [joined_labels[whole:]]
-        for start in range(0, whole, self._size):
-            yield joined_features[start : start + self._size], joined_labels[start : start + self._size]
+
+class ProbeInTraining:
+    """A probe that takes features as they come, and makes a step of each whole batch.
+
+    Args:
+        run: the run that is judged.
+        protocol: the figures of the training.
+        train: the training images.
+    """
+
+    def __init__(self, run: LoadedRun, protocol: ProbeProtocol, train: Source) -> None:
+        self.protocol, self._steps_per_epoch = protocol, train.num_examples // protocol.batch_size
+        self.classifier = LinearProbe(
+            feature_dim=feature_dim(run.backbone),
+            num_classes=train.num_classes,
+            optimizer=protocol.optimizer,
+            learning_rates=[protocol.learning_rate],
+            total_steps=protocol.epochs * self._steps_per_epoch,
+        )
+        key = run.key(protocol, train.fingerprint)
+        file = run.workdir.root / "probes" / f"linear_{protocol.name}-{key}.npz"
+        self._state = ProbeState(file, self.classifier.variables)
+        self.epochs, self.seconds = self._state.restore()
+        self.loss, self._steps, self._batches = float("nan"), 0, Rebatcher(protocol.batch_size)
+
+    @property
+    def needs_more_rows(self) -> bool:
+        """Whether the epoch lacks steps."""
+        return self._steps < self._steps_per_epoch
+
+    def feed(self, features: np.ndarray, labels: np.ndarray) -> float:
+        """Takes the steps that some rows make up, with those that were left over before.
+
+        Args:
+            features: `[n, D]`.
+            labels: `[n]`.
+
+        Returns:
+            The seconds that the steps took.
+        """
+        start = time.monotonic()
+        for batch in self._batches.add(features, labels):
+            if self.needs_more_rows:
+                self.loss = float(self.classifier.step(*batch)[0])
+                self._steps += 1
+        return time.monotonic() - start
+
+    def end_epoch(self, seconds: float) -> None:
+        """Saves the probe after an epoch that took so many seconds."""
+        self.epochs, self.seconds, self._steps = self.epochs + 1, self.seconds + seconds, 0
+        self._batches = Rebatcher(self.protocol.batch_size)
+        self._state.save(self.epochs, self.seconds)
+
+
+def prepare(run: LoadedRun, config: ProbeConfig, names: Sequence[str]) -> ProbeTask:
+    """Opens the images, and makes the probes or restores them."""
+    train, test = run.labelled_sources("A linear probe")
+    protocols = [ProbeProtocol.from_config(name, config, train.num_examples) for name in names]
+    probes = [ProbeInTraining(run, protocol, train) for protocol in protocols]
+    return ProbeTask(train, test, probes, backbone_sha256(run.backbone))
+
+
+def fit(run: LoadedRun, config: ProbeConfig, task: ProbeTask) -> None:
+    """Trains all probes for the epochs that they lack."""
+    rows_of_epoch = _training_rows(run, config, task.train)
+    for epoch in range(min(probe.epochs for probe in task.probes), config.probe_epochs):
+        probes = [probe for probe in task.probes if probe.epochs == epoch]
+        names = ", ".join(probe.protocol.name for probe in probes)
+        print(f"Probe epoch {epoch + 1}/{config.probe_epochs} on {task.train.name}: {names}")
+        # If unreadable images leave rows missing of an epoch, they come from another shuffle.
+        rows = itertools.chain(rows_of_epoch(epoch), rows_of_epoch(epoch + config.probe_epochs))
+        train_epoch(probes, rows, task.train.num_examples)
+    if backbone_sha256(run.backbone) != task.backbone_sha256:
+        raise RuntimeError("The backbone changed while a probe was trained on it; this is a mistake of simsiam_tf.")
+
+
+def score(probe: ProbeInTraining, test_features: Features) -> tuple[float, float]:
+    """Measures the top-1 and top-5 accuracy of a probe on the test images, percent."""
+    return probe.classifier.accuracy_of_one(batches_of(test_features), "Lower --probe_base_learning_rate.")
+
+
+def record(run: LoadedRun, task: ProbeTask, probe: ProbeInTraining, top1: float, top5: float) -> None:
+    """Adds the accuracies of a probe to summary.json."""
+    name = probe.protocol.name
+    run.add_records(
+        {f"linear_{name}_top1": top1, f"linear_{name}_top5": top5},
+        probe.seconds,
+        **probe.protocol.describe(),
+        train=task.train.name,
+        train_size=task.train.num_readable,
+        test=task.test.name,
+        backbone_sha256=task.backbone_sha256,
+    )
+
+
+def train_epoch(probes: Sequence[ProbeInTraining], rows: Batches, num_examples: int) -> None:
+    """Trains probes for one epoch on the same features.
+
+    Args:
+        probes: the probes that lack this epoch.
+        rows: features `[n, D]` and labels `[n]`, more than an epoch if some are missing.
+        num_examples: the number of images in an epoch.
+    """
+    bar, start = progress_bar(num_examples, "image"), time.monotonic()
+    own_seconds = [0.0] * len(probes)
+    for features, labels in rows:
+        for i, probe in enumerate(probes):
+            own_seconds[i] += probe.feed(features, labels)
+        losses = [(f"{probe.protocol.name}_loss", probe.loss) for probe in probes if np.isfinite(probe.loss)]
+        bar.add(len(labels), losses)
+        if not any(probe.needs_more_rows for probe in probes):
+            break
+    bar.update(num_examples, finalize=True)
+    shared_seconds = time.monotonic() - start - sum(own_seconds)
+    for probe, seconds in zip(probes, own_seconds, strict=True):
+        probe.end_epoch(shared_seconds + seconds)
+
+
+def _training_rows(run: LoadedRun, config: ProbeConfig, train: Source) -> Callable[[int], Batches]:
+    """Makes the function from an epoch to its shuffled features: of new crops, or of the centres embedded once."""
+    if config.probe_augmentation == "linear_eval":
+        features = run.features(train)
+        return functools.partial(shuffled_batches, features, np.arange(len(features)), 1024)
+    return functools.partial(_features_of_crops, run, train, policies.POLICIES[config.probe_augmentation][0])
+
+
+def _features_of_crops(run: LoadedRun, train: Source, policy: policies.Policy, epoch: int) -> Batches:
+    images = evaluation_dataset(train, run.image_size, run.batch_size, policy, shuffle_seed=0, epoch=epoch)
+    for features, index in feature_batches(run.backbone, images, run.strategy):
+        yield features, train.known_labels[index]

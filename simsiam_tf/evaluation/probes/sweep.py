@@ -1,6 +1,8 @@
 """The cheap linear probe: many learning rates and weight decays at once, on features embedded once."""
 
+import dataclasses
 import itertools
+import pathlib
 import time
 
 import numpy as np
@@ -8,102 +10,196 @@ import rich.console
 import rich.table
 
 from simsiam_tf.config.evaluation import ProbeConfig
+from simsiam_tf.data.sources import Source
 from simsiam_tf.evaluation.label_subsets import held_out
-from simsiam_tf.evaluation.loaded_run import Subject
+from simsiam_tf.evaluation.loaded_run import LoadedRun
+from simsiam_tf.evaluation.probes.batches import batches_of, shuffled_batches
 from simsiam_tf.evaluation.probes.linear_classifier import LinearProbe
-from simsiam_tf.evaluation.probes.on_crops import ProbeState, batches_of, shuffled_batches
+from simsiam_tf.evaluation.probes.state import ProbeState
 from simsiam_tf.features.embed import Features
 from simsiam_tf.optim import scaled_learning_rate
 from simsiam_tf.progress import progress_bar
 
 _BATCH_SIZE = 1024
 
+# Pairs of base learning rate and weight decay, one for each head.
+Grid = list[tuple[float, float]]
 
-def run_sweep(subject: Subject, config: ProbeConfig) -> None:
+
+def run_sweep(run: LoadedRun, config: ProbeConfig) -> None:
     """Chooses learning rate and weight decay on held-out training images, then trains once on all and tests.
 
     The test images take no part in the choice.
 
     Args:
-        subject: what is judged.
-        config: the grid.
+        run: the run that is judged.
+        config: the grid, and the figures of the training.
 
     Raises:
         UsageError: if labels are lacking.
+        FloatingPointError: if every head diverged.
     """
-    train_source, test_source = subject.labelled_sources("A linear probe")
-    train, test = subject.features(train_source), subject.features(test_source)
-    classes = train_source.num_classes
-    batch = min(config.probe_batch_size or _BATCH_SIZE, len(train))
-    grid = list(itertools.product(config.sweep_learning_rates, config.sweep_weight_decays))
-    if config.probe_base_learning_rate:
-        grid = [(config.probe_base_learning_rate, decay) for decay in config.sweep_weight_decays]
-    kept = held_out(train.known_labels, config.sweep_holdout, seed=0)
-    learned = np.setdiff1d(np.arange(len(train)), kept)
-    print(f"Sweep of {len(grid)} heads: {len(learned)} images of {train_source.name}, {len(kept)} held out to choose")
-    state = subject.workdir.root / "probes"
-    key = subject.key(grid, batch, config.probe_epochs, config.sweep_holdout, train_source.fingerprint)
-    sweep, sweep_seconds = _fit(
-        train, classes, learned, grid, batch, config.probe_epochs, state / f"linear_cached_sweep-{key}.npz"
+    task = prepare(run, config)
+    fitted = fit(run, config, task)
+    top1, top5 = score(task, fitted)
+    record(run, config, task, fitted, top1, top5)
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepTask:
+    """A grid of settings, and the features to try them on.
+
+    Attributes:
+        train_source: labelled images to learn from.
+        test_source: labelled images to be judged on.
+        train: features of the training images.
+        test: features of the test images.
+        grid: the settings to try.
+        batch_size: the number of images in a step.
+        held_out: the rows of `train` to choose by.
+    """
+
+    train_source: Source
+    test_source: Source
+    train: Features
+    test: Features
+    grid: Grid
+    batch_size: int
+    held_out: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedProbe:
+    """The probe that was trained on all training images.
+
+    Attributes:
+        probe: the trained classifier.
+        base_learning_rate: the chosen learning rate per 256 images.
+        weight_decay: the chosen weight decay.
+        held_out_top1: the accuracy that it was chosen by, percent.
+        seconds: the time of all training, the sweep's included.
+    """
+
+    probe: LinearProbe
+    base_learning_rate: float
+    weight_decay: float
+    held_out_top1: float
+    seconds: float
+
+
+def prepare(run: LoadedRun, config: ProbeConfig) -> SweepTask:
+    """Embeds the images, lays out the grid, and holds training images out."""
+    train_source, test_source = run.labelled_sources("A linear probe")
+    train, test = run.features(train_source), run.features(test_source)
+    rates = (config.probe_base_learning_rate,) if config.probe_base_learning_rate else config.sweep_learning_rates
+    return SweepTask(
+        train_source=train_source,
+        test_source=test_source,
+        train=train,
+        test=test,
+        grid=list(itertools.product(rates, config.sweep_weight_decays)),
+        batch_size=min(config.probe_batch_size or _BATCH_SIZE, len(train)),
+        held_out=held_out(train.known_labels, config.sweep_holdout, seed=0),
     )
-    scores = sweep.accuracy(shuffled_batches(train, kept, 4096, 0))[0]
-    if np.isnan(scores).all():
-        raise FloatingPointError("Every head of the sweep diverged; give lower --sweep_learning_rates.")
-    best = int(np.nanargmax(scores))
-    _print_table(grid, scores, best)
-    _warn_at_the_edge(grid, best)
-    rate, decay = grid[best]
-    key = subject.key(grid[best], batch, config.probe_epochs, train_source.fingerprint)
-    probe, seconds = _fit(
-        train,
-        classes,
-        np.arange(len(train)),
-        [grid[best]],
-        batch,
-        config.probe_epochs,
-        state / f"linear_cached-{key}.npz",
+
+
+def fit(run: LoadedRun, config: ProbeConfig, task: SweepTask) -> FittedProbe:
+    """Trains all heads without the held-out images, chooses the best by those, and trains it again on all images."""
+    folder, epochs, images = run.workdir.root / "probes", config.probe_epochs, task.train_source.fingerprint
+    learned = np.setdiff1d(np.arange(len(task.train)), task.held_out)
+    print(
+        f"Sweep of {len(task.grid)} heads: {len(learned)} images of {task.train_source.name}, "
+        f"{len(task.held_out)} held out to choose"
     )
-    top1, top5 = probe.accuracy_of_one(batches_of(test), "Give lower --sweep_learning_rates.")
-    subject.add_records(
+    key = run.key(task.grid, task.batch_size, epochs, config.sweep_holdout, images)
+    heads, sweep_seconds = _train(task, task.grid, learned, epochs, folder / f"linear_cached_sweep-{key}.npz")
+    best, held_out_top1 = _choose(task, heads)
+    key = run.key(best, task.batch_size, epochs, images)
+    probe, seconds = _train(task, [best], np.arange(len(task.train)), epochs, folder / f"linear_cached-{key}.npz")
+    return FittedProbe(
+        probe=probe,
+        base_learning_rate=best[0],
+        weight_decay=best[1],
+        held_out_top1=held_out_top1,
+        seconds=sweep_seconds + seconds,
+    )
+
+
+def score(task: SweepTask, fitted: FittedProbe) -> tuple[float, float]:
+    """Measures the top-1 and top-5 accuracy of the probe on the test images, percent."""
+    return fitted.probe.accuracy_of_one(batches_of(task.test), "Give lower --sweep_learning_rates.")
+
+
+def record(run: LoadedRun, config: ProbeConfig, task: SweepTask, fitted: FittedProbe, top1: float, top5: float) -> None:
+    """Adds the accuracies to summary.json, with the settings and how they were chosen."""
+    run.add_records(
         {"linear_cached_top1": top1, "linear_cached_top5": top5},
-        sweep_seconds + seconds + subject.store.seconds(train_source) + subject.store.seconds(test_source),
+        fitted.seconds + run.store.seconds(task.train_source) + run.store.seconds(task.test_source),
         unit="percent",
         protocol="linear probe 'cached' on frozen features of the centre crop, offline",
         optimizer="sgd",
-        base_learning_rate=rate,
-        learning_rate=scaled_learning_rate(rate, batch),
-        weight_decay=decay,
-        chosen_among=len(grid),
-        chosen_by=f"accuracy on {len(kept)} held-out training images ({scores[best]:.2f} %)",
-        batch_size=batch,
+        base_learning_rate=fitted.base_learning_rate,
+        learning_rate=scaled_learning_rate(fitted.base_learning_rate, task.batch_size),
+        weight_decay=fitted.weight_decay,
+        chosen_among=len(task.grid),
+        chosen_by=f"accuracy on {len(task.held_out)} held-out training images ({fitted.held_out_top1:.2f} %)",
+        batch_size=task.batch_size,
         epochs=config.probe_epochs,
         augmentation="linear_eval",
-        train=train_source.name,
-        train_size=len(train),
-        test=test_source.name,
+        train=task.train_source.name,
+        train_size=len(task.train),
+        test=task.test_source.name,
     )
 
 
-def _fit(features: Features, classes: int, rows: np.ndarray, grid, batch, epochs, file) -> tuple[LinearProbe, float]:
-    """A head for each pair of base learning rate and weight decay, trained from where it was stopped; the seconds."""
-    batch = min(batch, len(rows))
-    steps = len(rows) // batch
-    rates = [scaled_learning_rate(rate, batch) for rate, _ in grid]
-    probe = LinearProbe(features.dim, classes, "sgd", rates, epochs * steps, [decay for _, decay in grid])
+def _train(task: SweepTask, grid: Grid, rows: np.ndarray, epochs: int, file: pathlib.Path) -> tuple[LinearProbe, float]:
+    """Trains a head for each setting of a grid, for the epochs that it lacks.
+
+    Args:
+        task: the features.
+        grid: the settings.
+        rows: the rows of the training features to learn from.
+        epochs: the number of passes over them.
+        file: the state of the training.
+
+    Returns:
+        The classifiers, and the seconds that all their epochs took.
+    """
+    batch_size = min(task.batch_size, len(rows))
+    steps = len(rows) // batch_size
+    probe = LinearProbe(
+        feature_dim=task.train.dim,
+        num_classes=task.train_source.num_classes,
+        optimizer="sgd",
+        learning_rates=[scaled_learning_rate(rate, batch_size) for rate, _ in grid],
+        total_steps=epochs * steps,
+        weight_decays=[decay for _, decay in grid],
+    )
     state = ProbeState(file, probe.variables)
     done, seconds = state.restore()
     bar, start = progress_bar(epochs, "epoch"), time.monotonic()
     bar.add(done)
     for epoch in range(done, epochs):
-        for step in itertools.islice(shuffled_batches(features, rows, batch, epoch), steps):
-            losses = probe.step(*step).numpy()
+        for batch in itertools.islice(shuffled_batches(task.train, rows, batch_size, epoch), steps):
+            losses = probe.step(*batch).numpy()
         finite = losses[np.isfinite(losses)]
         bar.add(1, [("best_loss", float(finite.min()))] if len(finite) else [])
         state.save(epoch + 1, seconds + time.monotonic() - start)
     return probe, state.restore()[1]
 
 
-def _print_table(grid, scores, best):
+def _choose(task: SweepTask, heads: LinearProbe) -> tuple[tuple[float, float], float]:
+    """Chooses the setting whose head is best on the held-out images: the setting, and that head's top-1 in percent."""
+    scores = heads.accuracy(shuffled_batches(task.train, task.held_out, 4096, 0))[0]
+    if np.isnan(scores).all():
+        raise FloatingPointError("Every head of the sweep diverged; give lower --sweep_learning_rates.")
+    best = int(np.nanargmax(scores))
+    _print_table(task.grid, scores, best)
+    _warn_at_the_edge(task.grid, best)
+    return task.grid[best], scores[best]
+
+
+def _print_table(grid: Grid, scores: np.ndarray, best: int) -> None:
     rates, decays = sorted({rate for rate, _ in grid}), sorted({decay for _, decay in grid})
     table = rich.table.Table(title="held-out top-1, %")
     table.add_column("base learning rate", justify="right")
@@ -116,8 +212,8 @@ def _print_table(grid, scores, best):
     rich.console.Console(width=max(80, 14 * (len(decays) + 2))).print(table)
 
 
-def _warn_at_the_edge(grid, best):
-    """A grid whose best is at its edge has not shown the best; no weight decay at all is no edge."""
+def _warn_at_the_edge(grid: Grid, best: int) -> None:
+    """Warns if the best setting is at the edge of the grid: a better one may lie outside. A decay of 0 is no edge."""
     for name, number in (("learning rate", 0), ("weight decay", 1)):
         values, chosen = sorted({pair[number] for pair in grid}), grid[best][number]
         if len(values) > 1 and chosen in (values[0], values[-1]) and chosen > 0:

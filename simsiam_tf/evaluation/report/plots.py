@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -20,11 +21,11 @@ class Line(NamedTuple):
     """A curve.
 
     Attributes:
-        label: of the legend.
-        x: `[n]`.
-        y: `[n]`.
-        run: number of the run, for its colour.
-        dashed: whether it is drawn so.
+        label: the text in the legend.
+        x: the horizontal positions of the points, `[n]`.
+        y: the heights of the points, `[n]`.
+        run: the number of the run, for its colour.
+        dashed: whether the line is dashed.
     """
 
     label: str
@@ -42,15 +43,15 @@ def plot(
     floor: float | None = None,
     logarithmic: bool = False,
 ) -> str:
-    """Curves over one pair of axes.
+    """Draws curves over one pair of axes.
 
     Args:
-        lines: what is drawn.
-        x_label: of the axis, with its unit.
-        y_label: likewise.
-        guide: a height to compare with, and what it is.
+        lines: the curves.
+        x_label: the label of the horizontal axis, with its unit.
+        y_label: the label of the vertical axis, with its unit.
+        guide: a height to compare with, and its label.
         floor: a height that the vertical axis begins at or below.
-        logarithmic: the vertical axis.
+        logarithmic: whether the vertical axis is logarithmic.
 
     Returns:
         An `<svg>` element.
@@ -80,7 +81,7 @@ def plot(
     return _svg(figure, f"{y_label} over {x_label}: {', '.join(line.label for line in lines)}")
 
 
-def _take_text_colour(axes):
+def _take_text_colour(axes: Axes) -> None:
     axes.set_facecolor("none")
     axes.tick_params(colors=_TEXT, which="both", labelsize=8)
     axes.xaxis.label.set_color(_TEXT)
@@ -92,7 +93,7 @@ def _take_text_colour(axes):
 
 
 def _svg(figure: Figure, title: str) -> str:
-    """The figure as an element for a page; text stays text."""
+    """Renders the figure as an element for a page; text stays text."""
     figure.patch.set_alpha(0.0)
     text = io.StringIO()
     # The salt keeps the names of one figure's clips and markers apart from another's on the same page.

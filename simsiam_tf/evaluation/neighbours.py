@@ -1,0 +1,87 @@
+"""The images that are nearest to one image: as a table in the terminal, and as a picture."""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import rich.console
+import rich.markup
+import rich.table
+from PIL import Image
+
+from simsiam_tf.config.evaluation import ImagesConfig
+from simsiam_tf.data.sources import Files, Source, listing_bad_images
+from simsiam_tf.data.unreadable import BadImages
+from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation.loaded_run import LoadedRun
+from simsiam_tf.evaluation.outputs import free_path, new_path, place_of
+from simsiam_tf.evaluation.thumbnails import contact_sheet, thumbnails
+from simsiam_tf.features.embed import embed_source
+from simsiam_tf.features.nearest import nearest
+from simsiam_tf.files import expand
+
+_SMALLEST_THUMBNAIL = 32
+
+
+def run_neighbours(run: LoadedRun, config: ImagesConfig) -> None:
+    """Prints and draws the images of the training split, or of a folder, that are nearest to one image.
+
+    Args:
+        run: the network, and the images.
+        config: the query, the number of neighbours, and where to draw them.
+
+    Raises:
+        UsageError: if the query is no image, or the picture exists.
+    """
+    query = _open_query(config.query)
+    default = free_path(run.workdir.root / "neighbours" / f"{pathlib.Path(query.name).stem}.png")
+    out = new_path(config.out, default)
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"--out must end in .png. Received: {out}.")
+    source = run.train_source
+    cosines, positions = _nearest_to(run, query, source, config.num_neighbours)
+    _print_table(query, source, cosines, positions)
+    _draw(query, source, positions, max(run.image_size, _SMALLEST_THUMBNAIL), out)
+    print(f"Wrote {out}: the query, then its {len(positions)} nearest images.")
+
+
+def _open_query(path: str) -> Source:
+    file = pathlib.Path(expand(path))
+    if not path or not file.is_file():
+        raise UsageError(f"--query must be an image file. Received: {path or 'none'}.")
+    bad = BadImages(str(file), 1, max_fraction=0.0)
+    files = Files(lambda i: file.read_bytes(), lambda i: str(file), bad, lambda i: file.name)
+    return Source(str(file), 1, None, 0, files)
+
+
+def _nearest_to(run: LoadedRun, query: Source, source: Source, count: int) -> tuple[np.ndarray, list[int]]:
+    """Finds the images of a source nearest to the query: cosine similarities `[k]`, and positions in the source."""
+    try:
+        with listing_bad_images([query], None):
+            embedded = embed_source(run.backbone, query, run.image_size, 1)
+    except UsageError as error:
+        raise UsageError(f"--query must be an image file that can be read. Received: {query.name}.") from error
+    bank = run.features(source)
+    similarity, rows = nearest(bank, embedded.loaded(), min(count, len(bank)))
+    return similarity[0], bank.index[rows[0]].tolist()
+
+
+def _print_table(query: Source, source: Source, cosines: np.ndarray, positions: Sequence[int]) -> None:
+    table = rich.table.Table(title=f"Nearest to {_printable(query.name)} in {_printable(source.name)}")
+    table.add_column("")
+    table.add_column("cosine", justify="right")
+    table.add_column("image", overflow="fold")
+    for rank, (cosine, position) in enumerate(zip(cosines, positions, strict=True), start=1):
+        table.add_row(str(rank), f"{cosine:.3f}", _printable(place_of(source, position)))
+    rich.console.Console().print(table)
+
+
+def _printable(text: str) -> str:
+    """Escapes a path for the terminal: markup, and bytes that are not UTF-8."""
+    return rich.markup.escape(text.encode("utf-8", "backslashreplace").decode())
+
+
+def _draw(query: Source, source: Source, positions: Sequence[int], size: int, out: pathlib.Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    row = np.concatenate([thumbnails(query, [0], size), thumbnails(source, positions, size)])
+    Image.fromarray(contact_sheet([[row]])).save(out)

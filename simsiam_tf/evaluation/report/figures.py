@@ -1,0 +1,57 @@
+"""The report's figures: the curves of training, and the spectra of the representations."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from simsiam_tf.evaluation.report import plots
+from simsiam_tf.evaluation.report.plots import Line
+from simsiam_tf.evaluation.report.reported_run import ReportedRun
+from simsiam_tf.features import metrics
+from simsiam_tf.features.embed import Features
+
+# The curves of Fig. 2 and two more: name in metrics.jsonl, label, a height to compare with, where the axis begins.
+_CURVES: tuple[tuple[str, str, tuple[float, str] | None, float | None], ...] = (
+    ("loss", "loss", (-1.0, "minimum"), None),
+    ("z_std_scaled", "std of z/|z| times sqrt(d)", (1.0, "evenly spread"), 0.0),
+    ("knn_top1", "kNN top-1, %", None, None),
+    ("online_probe_top1", "online probe top-1, %", None, None),
+    ("feature_effective_rank", "effective rank of the features", None, 0.0),
+)
+_SPECTRUM_ROWS = 10_000
+
+
+def curves(runs: Sequence[ReportedRun]) -> list[dict[str, str]]:
+    """Draws each metric of training that at least one run has, over the epochs."""
+    figures = []
+    for metric, label, guide, floor in _CURVES:
+        lines = [line for run in runs if len((line := run.curve(metric)).x)]
+        if lines:
+            figures.append({"svg": plots.plot(lines, "epoch", label, guide, floor), "caption": label})
+    return figures
+
+
+def spectra(runs: Sequence[ReportedRun], features: Sequence[Features]) -> list[dict[str, str]]:
+    """Draws the singular values of the features and of z, a line for each run.
+
+    Args:
+        runs: the runs.
+        features: the features of each run, or none at all.
+    """
+    lines: dict[str, list[Line]] = {"features": [], "z": []}
+    for run, own in zip(runs, features, strict=False):
+        rows = own.take(np.arange(min(len(own), _SPECTRUM_ROWS)))
+        lines["features"].append(_spectrum_line(run, rows))
+        lines["z"].append(_spectrum_line(run, run.loaded.project(rows)))
+    return [
+        {"svg": plots.plot(of_kind, "rank", f"singular value of {kind}", logarithmic=True), "caption": kind}
+        for kind, of_kind in lines.items()
+        if of_kind
+    ]
+
+
+def _spectrum_line(run: ReportedRun, values: np.ndarray) -> Line:
+    spectrum = metrics.spectrum(values)
+    label = f"{run.name}, effective rank {metrics.effective_rank(spectrum):.1f} of {len(spectrum)}"
+    visible = spectrum[spectrum > 1e-6 * spectrum[0]]  # less is rounding
+    return Line(label, range(1, len(visible) + 1), visible.tolist(), run.number)

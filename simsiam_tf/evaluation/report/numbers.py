@@ -1,0 +1,47 @@
+"""The report's table of numbers: what the runs' summary.json hold, side by side."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from simsiam_tf.evaluation.report.reported_run import ReportedRun
+from simsiam_tf.evaluation.values import with_unit
+
+# What a row says besides the protocol of how its number came about.
+_SHOWN = (
+    *("k", "temperature", "optimizer", "base_learning_rate", "weight_decay", "epochs", "batch_size"),
+    *("augmentation", "train", "train_size", "test"),
+)
+
+
+def number_rows(runs: Sequence[ReportedRun]) -> list[dict[str, Any]]:
+    """Makes a row for each name and protocol in any run's summary.json, the accuracies first.
+
+    Returns:
+        For each row `name`, `protocol`, and `values` with the text of each run's number.
+    """
+    records: dict[tuple[str, str], dict[str, Any]] = {}
+    for run in runs:
+        for name, record in run.loaded.workdir.summary().items():
+            records.setdefault((name, _protocol(record)), {})[run.name] = record
+    rows = [
+        {"name": name, "protocol": protocol, "values": [_value(by_run.get(run.name)) for run in runs]}
+        for (name, protocol), by_run in records.items()
+    ]
+    return sorted(rows, key=lambda row: not any("%" in value for value in row["values"]))
+
+
+def _protocol(record: dict[str, Any]) -> str:
+    """Describes how a number came about."""
+    words = next((record[key] for key in ("protocol", "over", "reason", "of") if record.get(key)), "")
+    settings = [f"{key.replace('_', ' ')} {record[key]}" for key in _SHOWN if key in record]
+    return ", ".join([*([words] if words else []), *settings])
+
+
+def _value(record: dict[str, Any] | None) -> str:
+    if record is None or record["value"] is None:
+        return "-"
+    value = record["value"]
+    if isinstance(value, str) and len(value) > 40:
+        return f"{value[:12]}…"
+    text = with_unit(value, record.get("unit"))
+    return f"{text} ({record['seconds']:.0f} s)" if isinstance(value, float) and record.get("seconds") else text
