@@ -48,7 +48,7 @@ def test_gives_brute_force_s_predictions(draw, parts):
         np.testing.assert_array_equal(ours.argmax(1)[clear], theirs.argmax(1)[clear])
 
 
-def count_by_hand(similarity, neighbours, labels, truth, k, temperature, guesses):
+def count_by_hand(similarity, neighbours, labels, truth, *, k, temperature, guesses):
     """Percent of the queries whose class is among the best `guesses`, vote by vote.
 
     Weights are added up as logarithms, in Python's floats. A class must have a vote, and fewer than `guesses` other
@@ -82,7 +82,9 @@ def test_accuracies_are_those_counted_by_hand(draw, k):
     scores = knn_scores(bank, queries, 10, (k,), temperatures)
     for temperature in temperatures:
         by_hand = [
-            count_by_hand(similarity, neighbours, bank.labels, queries.labels, k, temperature, guesses)
+            count_by_hand(
+                similarity, neighbours, bank.labels, queries.labels, k=k, temperature=temperature, guesses=guesses
+            )
             for guesses in (1, 5)
         ]
         assert scores[k, temperature] == pytest.approx(by_hand), temperature

@@ -101,7 +101,7 @@ def batches_of_shapes():
     """60 steps on the built-in data set, as a run sees them."""
     source = open_source(DataConfig(dataset="shapes", max_examples=256), "train")
     views = POLICIES["simsiam_cifar"]
-    dataset = pretraining_dataset(source, Order(256, 64, seed=0), views, 32, Share(64), 0, 60)
+    dataset = pretraining_dataset(source, Order(256, 64, seed=0), views, 32, Share(64), stop_step=60)
     return list(with_views(dataset, views, 32))
 
 

@@ -35,7 +35,7 @@ def test_a_softmax_probe_under_lars_equals_the_reference(path):
         # Three heads, of which the second is the reference's: its neighbours must not matter.
         peaks, decays = [3 * peak, peak, peak / 2], [0.0, config["wd"], 2 * config["wd"]]
         probe = LinearProbe(
-            config["d"], config["c"], "lars", peaks, config["steps"], decays, config["momentum"], **options
+            config["d"], config["c"], "lars", peaks, config["steps"], decays, sgd_momentum=config["momentum"], **options
         )
         probe.kernel.assign(np.repeat(initial_kernel[:, np.newaxis], 3, axis=1))
         for step in run["steps"]:
