@@ -1,7 +1,7 @@
 """SimSiam (Chen & He, arXiv 2011.10566) in TensorFlow and Keras."""
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simsiam_tf.methods import BYOL as BYOL
@@ -30,7 +30,7 @@ _HOMES = {
 __all__ = [name for names in _HOMES.values() for name in names]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     # Names load on first use, so that a mistyped flag is answered without waiting for TensorFlow.
     for home, names in _HOMES.items():
         if name in names:

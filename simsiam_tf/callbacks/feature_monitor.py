@@ -1,6 +1,7 @@
 """How good the features are, while they are being learned: the kNN monitor (paper App. D) and what comes with it."""
 
 import time
+from typing import Any
 
 import keras
 
@@ -34,7 +35,7 @@ class FeatureMonitor(keras.callbacks.Callback):
         self._every_epochs = every_epochs
         self._epochs = epochs
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if (epoch + 1) % self._every_epochs == 0 or epoch + 1 == self._epochs:
             logs.update(self.measure(self.model))
             names = {"knn_top1": "kNN", "online_probe_top1": "online probe"}

@@ -1,6 +1,7 @@
-"""What a run leaves on record: metrics.jsonl, TensorBoard, and a word when it goes wrong."""
+"""A word when a run diverges or collapses."""
 
 import math
+from typing import Any
 
 import keras
 
@@ -19,7 +20,7 @@ class HealthCheck(keras.callbacks.Callback):
         super().__init__()
         self._advice = advice
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not math.isfinite(logs["loss"]):
             raise FloatingPointError(f"The loss became {logs['loss']} at step {batch + 1} of an epoch; {self._advice}.")
 
@@ -29,7 +30,7 @@ class HealthCheck(keras.callbacks.Callback):
                 "use --precision=bfloat16, or lower --base_learning_rate."
             )
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         std, loss = logs.get("z_std_scaled", 1.0), logs["loss"]
         if (std < COLLAPSED_STD and loss < COLLAPSED_LOSS) or std < POINT_STD:
             print(

@@ -4,7 +4,8 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -86,10 +87,10 @@ class Features:
 
 
 @functools.cache
-def _embedder(strategy):
+def _embedder(strategy: tf.distribute.Strategy) -> Callable[..., Any]:
     """Embeds one batch for each replica, or the one there is; traced once for each backbone."""
 
-    def embed(backbone, batch):
+    def embed(backbone: keras.Model, batch: tf.Tensor) -> tf.Tensor:
         return tf.cast(backbone(batch, training=False), tf.float32)
 
     if strategy is ONE_DEVICE:
@@ -131,13 +132,13 @@ def feature_batches(
             yield metrics.finite(features.numpy()[: len(index)], "feature"), index.numpy()
 
 
-def _groups(elements, size):
+def _groups(elements: Iterable[Any], size: int) -> Iterator[list[Any]]:
     iterator = iter(elements)
     while group := list(itertools.islice(iterator, size)):
         yield group
 
 
-def _padded(batch, rows):
+def _padded(batch: tf.Tensor, rows: int) -> tf.Tensor:
     return tf.concat([batch, tf.repeat(batch[:1], rows - len(batch), axis=0)], axis=0) if len(batch) < rows else batch
 
 
@@ -171,7 +172,8 @@ def embed_source(
     return Features((np.concatenate(parts),), index, None if source.labels is None else source.labels[index])
 
 
-def embedding_bar(source, done=0):
+def embedding_bar(source: Source, done: int = 0) -> keras.utils.Progbar:
+    """Says what is embedded, and returns a progress bar of which `done` images are behind."""
     print(f"Embedding {source.name}")
     bar = progress_bar(source.num_examples, "image")
     if done:

@@ -140,5 +140,5 @@ def dead_channels(x: np.ndarray, tolerance: float = 1e-4) -> int:
     return int(np.sum(std <= tolerance * max(std.mean(), np.finfo(np.float64).tiny)))
 
 
-def _unit(x):
+def _unit(x: np.ndarray) -> np.ndarray:
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)

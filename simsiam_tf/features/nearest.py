@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,10 +16,12 @@ _QUERY_CHUNK, _BANK_CHUNK = 1024, 1 << 16
 # Similarities are looked through in groups of so many, and by one thread for so many queries.
 _GROUP, _QUERIES_PER_THREAD = 16, 64
 _SMALLEST_NORM = 1e-6
+# Similarities and rows, `[m, k]` each.
+Pair = tuple[np.ndarray, np.ndarray]
 
 
-def nearest(bank: Features, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k rows of a bank most similar to each query, by cosine similarity.
+def nearest(bank: Features, queries: np.ndarray, k: int) -> Pair:
+    """Finds the k rows of a bank that are most similar to each query, by cosine similarity.
 
     The bank is read once, a part at a time, so that it may be larger than memory.
 
@@ -48,32 +52,39 @@ def nearest(bank: Features, queries: np.ndarray, k: int) -> tuple[np.ndarray, np
 # On a host's CPU: NumPy, whose partition is several times as fast as TensorFlow's top_k (docs/results/evaluation.md).
 
 
-def _in_threads(function, count, *arrays):
-    """What a function gives for some rows of arrays at a time, in order; NumPy lets other threads run meanwhile."""
+def _in_threads(function: Callable[..., Any], count: int, *arrays: np.ndarray) -> list[Any]:
+    """Applies a function to some rows of arrays at a time, in order. NumPy lets other threads run meanwhile."""
     parts = [slice(i, i + count) for i in range(0, len(arrays[0]), count)]
     with concurrent.futures.ThreadPoolExecutor(usable_cores()) as pool:
         return list(pool.map(lambda part: function(*(array[part] for array in arrays)), parts))
 
 
-def _unit_on_host(x):
+def _unit_on_host(x: np.ndarray) -> np.ndarray:
     units = np.empty(x.shape, np.float32)
 
-    def scale(some, scaled):
+    def scale(some: np.ndarray, scaled: np.ndarray) -> bool:
         norms = np.sqrt(np.einsum("nd,nd->n", some, some))
         np.divide(some, np.maximum(norms, _SMALLEST_NORM)[:, np.newaxis], out=scaled)
-        return np.isfinite(norms).all()
+        return bool(np.isfinite(norms).all())
 
     _check_finite(all(_in_threads(scale, 4096, x, units)))
     return units
 
 
-def _check_finite(finite):
+def _check_finite(finite: bool | tf.Tensor) -> None:
     if not finite:
         raise FloatingPointError("A feature is not finite, so it has no neighbours; look at the run's loss.")
 
 
-def _nearer_on_host(room, queries, bank, first, similarity, index):
-    """The k nearest, greatest similarity first, of those found so far `[M, k]` and of more rows of the bank `[n, D]`.
+def _nearer_on_host(
+    room: np.ndarray,
+    queries: np.ndarray,
+    bank: np.ndarray,
+    first: np.int32,
+    similarity: np.ndarray,
+    index: np.ndarray,
+) -> Pair:
+    """Merges more rows of the bank, `[n, D]`, into the k nearest rows so far, `[M, k]`; greatest similarity first.
 
     The similarities are written to `room`, since fresh memory for each chunk costs 4 % of the search's time.
     """
@@ -83,11 +94,11 @@ def _nearer_on_host(room, queries, bank, first, similarity, index):
     return np.concatenate([s for s, _ in found]), np.concatenate([i for _, i in found]) + first
 
 
-def _merge_greatest(values, similarity, index):
-    """The k greatest, greatest first, of some `[m, k]` and of more values `[m, n]`, which are counted from 0.
+def _merge_greatest(values: np.ndarray, similarity: np.ndarray, index: np.ndarray) -> Pair:
+    """Merges more values, `[m, n]`, counted from 0, into the k greatest so far, `[m, k]`; the greatest first.
 
-    k groups of values have a maximum that is at least the k-th greatest of the maxima, and that bounds the k-th
-    greatest value from below. Few values reach the bound, most often not many more than k.
+    To look at few of them, a lower bound of the k-th greatest value is found first: each row is split into groups, and
+    the bound is the k-th greatest of the groups' maxima. Most often not many more than k values reach it.
     """
     (m, n), k = values.shape, similarity.shape[1]
     groups = n // _GROUP
@@ -114,15 +125,17 @@ def _merge_greatest(values, similarity, index):
 # On an accelerator: TensorFlow.
 
 
-def _unit(x):
+def _unit(x: tf.Tensor) -> tf.Tensor:
     units = tf.math.l2_normalize(x, axis=1, epsilon=_SMALLEST_NORM**2)
     _check_finite(tf.reduce_all(tf.math.is_finite(units)))
     return units
 
 
 @tf.function(reduce_retracing=True, autograph=False)
-def _nearer(queries, bank, first, similarity, index):
-    """As `_nearer_on_host`."""
+def _nearer(
+    queries: tf.Tensor, bank: tf.Tensor, first: tf.Tensor, similarity: tf.Tensor, index: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Does what `_nearer_on_host` does."""
     values = tf.matmul(queries, bank, transpose_b=True)  # [M, n]
     rows = tf.tile(tf.range(first, first + tf.shape(bank)[0])[tf.newaxis], [tf.shape(queries)[0], 1])
     nearest, chosen = tf.math.top_k(tf.concat([similarity, values], axis=1), tf.shape(similarity)[1])

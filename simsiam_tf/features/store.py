@@ -91,15 +91,15 @@ class FeatureStore:
         """How long it took to embed a stored source, in the last process if there were several."""
         return json.loads((self._directory(source, self.manifest(source)) / _MANIFEST).read_text())["seconds"]
 
-    def _directory(self, source, manifest):
+    def _directory(self, source: Source, manifest: dict[str, Any]) -> pathlib.Path:
         key = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:12]
         return self.root / "-".join([*pathlib.Path(source.name).parts[-2:], key]).replace("/", "")
 
-    def _shards(self, directory):
+    def _shards(self, directory: pathlib.Path) -> "ShardWriter":
         return ShardWriter(directory, rows=max(1, _SHARD_BYTES // (4 * feature_dim(self.backbone))))
 
-    def _embed(self, source, directory, manifest):
-        """Embeds what the folder lacks, shard by shard; returns the manifest."""
+    def _embed(self, source: Source, directory: pathlib.Path, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Embeds what the folder lacks, shard by shard. Returns what the manifest says of the result."""
         directory.mkdir(parents=True, exist_ok=True)
         (directory / _MANIFEST).unlink(missing_ok=True)
         start, shards = time.monotonic(), self._shards(directory)
@@ -160,7 +160,7 @@ class ShardWriter:
         if self._held:
             self._write()
 
-    def _write(self):
+    def _write(self) -> None:
         empty = (np.zeros((0, 1), np.float32), np.zeros(0, np.int64))  # no image of the shard could be read
         features, index = zip(*(self._held or [empty]), strict=True)
         for path, parts in zip(self._paths(len(self.complete)), (features, index), strict=True):
@@ -171,16 +171,16 @@ class ShardWriter:
         self.complete.append(self._sums(len(self.complete)))
         write_json(self._directory / _CHECKSUMS, {"rows": self._rows, "shards": self.complete})
 
-    def _paths(self, number):
+    def _paths(self, number: int) -> list[pathlib.Path]:
         return [self._directory / f"{name}-{number:05}.npy" for name in ("features", "index")]
 
-    def _sums(self, number):
+    def _sums(self, number: int) -> list[int]:
         paths = self._paths(number)
-        return [zlib.crc32(path.read_bytes()) for path in paths] if all(path.is_file() for path in paths) else None
+        return [zlib.crc32(path.read_bytes()) for path in paths] if all(path.is_file() for path in paths) else []
 
 
-def _read_json(path):
-    """What a file of ours holds; empty where it is damaged, and `None` where there is none."""
+def _read_json(path: pathlib.Path) -> dict[str, Any] | None:
+    """Reads a file of ours. Returns an empty dictionary if it is damaged, and `None` if it is missing."""
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:

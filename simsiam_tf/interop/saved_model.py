@@ -10,8 +10,8 @@ from simsiam_tf.augment import ops, policies
 from simsiam_tf.features.metrics import finite
 
 
-def _centre(images, size):
-    """The evaluation crop of images of any size, as the policy `linear_eval` takes it."""
+def _centre(images: tf.Tensor, size: int) -> tf.Tensor:
+    """Makes the evaluation crop of images of any size, as the policy `linear_eval` takes it."""
     batch, height, width = (tf.shape(images)[i] for i in range(3))
     policy = policies.POLICIES["linear_eval"][0]
     whole = (height == size) & (width == size)
@@ -39,7 +39,7 @@ def export(backbone: keras.Model, image_size: int, directory: pathlib.Path) -> N
         finite(variable.numpy(), f"weight of {variable.path}")
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="image")], autograph=False)
-    def embed(image):
+    def embed(image: tf.Tensor) -> dict[str, tf.Tensor]:
         x = ops.normalize(_centre(image, image_size))
         x = tf.ensure_shape(x, [None, image_size, image_size, 3])
         return {"features": tf.cast(backbone(x, training=False), tf.float32)}

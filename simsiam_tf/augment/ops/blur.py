@@ -16,15 +16,15 @@ def sample_blur(keys: tf.Tensor, p: float, min_sigma: float = 0.1, max_sigma: fl
     return tf.where(draws[:, 0] < p, between(min_sigma, max_sigma, draws[:, 1]), 0.0)
 
 
-def _half_kernel(sigma, radius):
-    """The kernel's right half, `radius + 1` weights `[B, 1, 1, 1]`, of which the first stands once in the whole."""
+def _half_kernel(sigma: tf.Tensor, radius: int) -> list[tf.Tensor]:
+    """Computes the kernel's right half: `radius + 1` weights `[B, 1, 1, 1]`. The first is the kernel's middle."""
     distance = tf.range(radius + 1, dtype=tf.float32)
     weights = tf.exp(-0.5 * tf.square(distance / tf.maximum(sigma, 1e-3)[:, None]))  # [B, radius + 1]
     weights /= 2.0 * tf.reduce_sum(weights, axis=1, keepdims=True) - weights[:, :1]
     return tf.unstack(weights[:, None, None, None], axis=-1)
 
 
-def _part(x, axis, start, length):
+def _part(x: tf.Tensor, axis: int, start: int, length: int) -> tf.Tensor:
     return tf.slice(
         x,
         [start if i == axis else 0 for i in range(4)],
@@ -32,8 +32,8 @@ def _part(x, axis, start, length):
     )
 
 
-def _blur_axis(x, kernel, axis):
-    """One direction of the blur, the edge repeated beyond it."""
+def _blur_axis(x: tf.Tensor, kernel: list[tf.Tensor], axis: int) -> tf.Tensor:
+    """Blurs in one direction, with the edge repeated beyond it."""
     radius, side = len(kernel) - 1, x.shape[axis]
     repeats = [radius if i == axis else 1 for i in range(4)]
     first, last = _part(x, axis, 0, 1), _part(x, axis, side - 1, 1)
@@ -45,7 +45,7 @@ def _blur_axis(x, kernel, axis):
 
 
 def apply_blur(images: tf.Tensor, sigma: tf.Tensor, max_sigma: float = 2.0) -> tf.Tensor:
-    """Gaussian blur of each image by its own standard deviation.
+    """Blurs each image by a Gaussian of its own standard deviation.
 
     Args:
         images: `[B, H, W, 3]` of static height and width.
@@ -57,7 +57,7 @@ def apply_blur(images: tf.Tensor, sigma: tf.Tensor, max_sigma: float = 2.0) -> t
     """
     x = tf.transpose(tf.cast(images, tf.float32), [0, 3, 1, 2])  # [B, 3, H, W]
 
-    def blurred():
+    def blurred() -> tf.Tensor:
         kernel = _half_kernel(sigma, math.ceil(_REACH * max_sigma))
         return _blur_axis(_blur_axis(x, kernel, 2), kernel, 3)
 

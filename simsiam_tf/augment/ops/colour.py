@@ -5,6 +5,7 @@ and XLA removes the unstacking and stacking between one op and the next.
 """
 
 import itertools
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -13,51 +14,53 @@ from simsiam_tf.augment.threefry import between, uniform
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 _GRAY = (0.299, 0.587, 0.114)
+# Red, green and blue, `[B, H, W]` each.
+Planes = Sequence[tf.Tensor]
 _ORDERS = tuple(itertools.permutations(range(4)))
 
 
-def _planes(images):
+def _planes(images: tf.Tensor) -> Planes:
     return tf.unstack(tf.cast(images, tf.float32), axis=-1)
 
 
-def _images(planes):
+def _images(planes: Planes) -> tf.Tensor:
     return tf.stack(planes, axis=-1)
 
 
-def _luma(planes):
+def _luma(planes: Planes) -> tf.Tensor:
     r, g, b = planes
     return _GRAY[0] * r + _GRAY[1] * g + _GRAY[2] * b
 
 
-def _each(value):
-    """`[B]` to what multiplies `[B, H, W]`."""
+def _each(value: tf.Tensor) -> tf.Tensor:
+    """Reshapes `[B]` to what multiplies `[B, H, W]`."""
     return value[:, None, None]
 
 
-def _blend(planes, target, factor):
-    """PIL's blend of every channel with `target` by `factor` `[B]`."""
+def _blend(planes: Planes, target: tf.Tensor | float, factor: tf.Tensor) -> Planes:
+    """Blends every channel with `target` by `factor` `[B]`, as PIL does."""
     offset = target * (1.0 - _each(factor))
     return [tf.clip_by_value(x * _each(factor) + offset, 0.0, 255.0) for x in planes]
 
 
-def _grey_mean(planes):
+def _grey_mean(planes: Planes) -> tf.Tensor:
     return tf.round(tf.reduce_mean(_luma(planes), axis=[1, 2], keepdims=True))
 
 
-def _brightness(planes, factor):
+def _brightness(planes: Planes, factor: tf.Tensor) -> Planes:
     return _blend(planes, 0.0, factor)
 
 
-def _contrast(planes, factor):
+def _contrast(planes: Planes, factor: tf.Tensor) -> Planes:
     return _blend(planes, _grey_mean(planes), factor)
 
 
-def _saturation(planes, factor):
+def _saturation(planes: Planes, factor: tf.Tensor) -> Planes:
     return _blend(planes, _luma(planes), factor)
 
 
-def _hue(planes, shift):
-    """HSV with its value and saturation kept, without leaving red, green and blue."""
+def _hue(planes: Planes, shift: tf.Tensor) -> Planes:
+    """Shifts the hue and keeps HSV value and saturation, without leaving red, green and blue."""
     r, g, b = planes
     value = tf.maximum(tf.maximum(r, g), b)
     chroma = value - tf.minimum(tf.minimum(r, g), b)
@@ -127,8 +130,8 @@ def sample_jitter(
     return factors, tf.gather(tf.constant(_ORDERS, tf.int32), which)
 
 
-def _blend_by_place(planes, op, factor):
-    """One blend of each image: brightness (0), contrast (1) or saturation (2); any other `op` `[B]` does nothing."""
+def _blend_by_place(planes: Planes, op: tf.Tensor, factor: tf.Tensor) -> Planes:
+    """Blends each image once: brightness (0), contrast (1) or saturation (2); any other `op` `[B]` does nothing."""
     gray = _luma(planes)  # [B, H, W]
     factor = tf.where((op >= 0) & (op < _HUE), factor, 1.0)
     of_mean, of_gray = (tf.where(op == i, 1.0 - factor, 0.0) for i in (1, 2))
@@ -137,15 +140,15 @@ def _blend_by_place(planes, op, factor):
     return [tf.clip_by_value(x * _each(factor) + target, 0.0, 255.0) for x in planes]
 
 
-def _jitter_all(planes, factors, order):
-    """The jitter of many images at once.
+def _jitter_all(planes: Planes, factors: tf.Tensor, order: tf.Tensor) -> Planes:
+    """Jitters many images at once.
 
     Brightness, contrast and saturation are all blends. Those that stand before the hue in an image's order, the
     hue, and those after it take seven passes; a pass for each op in each of the four places would take sixteen.
     """
     hue_place = tf.argmax(tf.cast(order == _HUE, tf.int32), axis=1, output_type=tf.int32)  # [B]
 
-    def blend(planes, place, active):
+    def blend(planes: Planes, place: int, active: tf.Tensor) -> Planes:
         op = tf.where(active, order[:, place], -1)
         return _blend_by_place(planes, op, tf.gather(factors, tf.maximum(op, 0), batch_dims=1))
 
@@ -157,10 +160,10 @@ def _jitter_all(planes, factors, order):
     return planes
 
 
-def _jitter_one(planes, factors, order):
-    """The jitter of one image: its ops in its order."""
+def _jitter_one(planes: Planes, factors: tf.Tensor, order: tf.Tensor) -> Planes:
+    """Jitters one image: its ops in its order."""
 
-    def step(place, *planes):
+    def step(place: tf.Tensor, *planes: tf.Tensor) -> tuple[tf.Tensor, ...]:
         branches = [lambda op=op, i=i: op(planes, factors[:, i]) for i, op in enumerate(_JITTER)]
         return place + 1, *tf.switch_case(order[0, place], branches)
 

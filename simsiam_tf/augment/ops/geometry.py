@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -69,15 +70,15 @@ def sample_crop(
         `[B, 4] float32`: top, left, height, width in whole pixels.
     """
 
-    def boxes(draws, height, width):
+    def boxes(draws: np.ndarray, height: np.ndarray, width: np.ndarray) -> np.ndarray:
         return np.array([crop_box(d, int(height), int(width), scale, aspect) for d in draws.tolist()], np.float32)
 
     box = tf.numpy_function(boxes, [uniform(keys, CROP_DRAWS), height, width], tf.float32, stateful=False)
     return tf.ensure_shape(box, [keys.shape[0], 4])
 
 
-def centre_box(height, width, short, size: int, resize_to) -> Box:
-    """The part of an image that torchvision's Resize(resize_to) and CenterCrop(size) show.
+def centre_box(height: Any, width: Any, short: Any, size: int, resize_to: Any) -> Box:
+    """Computes the part of an image that torchvision's Resize(resize_to) and CenterCrop(size) show.
 
     Args:
         height: of the image, pixels, an integer or an integer tensor.
@@ -99,8 +100,8 @@ def centre_box(height, width, short, size: int, resize_to) -> Box:
     return top, left, h, w
 
 
-def _resize_weights(start, length, source, target, bounded):
-    """The matrix `[B, target, source]` of PIL's antialiased bilinear resize of `[start, start + length)`.
+def _resize_weights(start: tf.Tensor, length: tf.Tensor, source: tf.Tensor, target: int, bounded: bool) -> tf.Tensor:
+    """Computes the matrix `[B, target, source]` of PIL's antialiased bilinear resize of `[start, start + length)`.
 
     `bounded` is what comes of cutting the part out first; else the filter sees the pixels around it.
     """
