@@ -1,16 +1,16 @@
-"""What this process may use of the machine."""
+"""The cores and the memory of this machine that this process may use."""
 
 import os
 import pathlib
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on; all there are, where the system does not say."""
+    """Counts the cores that this process may run on; all there are if the system does not say."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_memory() -> int:
-    """Bytes of memory that could be taken without pushing others out; all there are, where the system does not say."""
+    """Finds the bytes of memory that are free for use; all there are if the system does not say."""
     try:
         fields = dict(line.split(":") for line in pathlib.Path("/proc/meminfo").read_text().splitlines())
         return int(fields["MemAvailable"].split()[0]) * 1024

@@ -6,10 +6,10 @@ import keras
 
 
 def verbosity() -> int:
-    """Keras' `verbose`: 1 draws a bar, 2 prints a line at the end."""
+    """Returns Keras' `verbose`: 1, a bar, on a terminal; else 2, a line at the end."""
     return 1 if sys.stdout.isatty() else 2
 
 
 def progress_bar(target: int, unit: str = "step") -> keras.utils.Progbar:
-    """A progress bar over `target` units; `add(n)` moves it."""
+    """Makes a progress bar over `target` units, which `add(n)` moves."""
     return keras.utils.Progbar(target, verbose=verbosity(), unit_name=unit)

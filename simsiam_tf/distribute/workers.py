@@ -65,7 +65,7 @@ def agreed(strategy: tf.distribute.Strategy, requests: Sequence[bool]) -> tuple[
     """
     if not _has_workers(strategy):
         return tuple(requests)
-    return tuple(total > 0 for total in _summer(strategy)(tf.constant(requests, tf.float32)).numpy())
+    return tuple(bool(total > 0) for total in _summer(strategy)(tf.constant(requests, tf.float32)).numpy())
 
 
 def check_same_run(strategy: tf.distribute.Strategy, settings: str) -> None:

@@ -1,6 +1,9 @@
-"""Barlow Twins (Zbontar et al. 2021): not of the paper; the example of a method that is added."""
+"""Barlow Twins (Zbontar et al. 2021). It is not in the paper: it is the worked example of adding a method."""
+
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from simsiam_tf.distribute import collectives
 from simsiam_tf.losses.barlow_twins import barlow_twins_loss
@@ -11,13 +14,13 @@ from simsiam_tf.networks.normalization import each_view
 
 
 class BarlowTwins(SSLModel):
-    """Two views, one encoder; the channels of one view's z correlate each with its own of the other's, and no other.
+    """Trains one encoder so that each channel of z1 correlates with the same channel of z2, and with no other.
 
     Args:
         backbone: a built `keras.Model` from images `[B, H, W, 3]` to features `[B, D]`.
-        projector_dim: d of z.
-        projector_layers: dense layers of the projector.
-        projector_hidden_dim: width of the projector's hidden layers; 0: D.
+        projector_dim: d, the width of z.
+        projector_layers: the number of dense layers of the projector.
+        projector_hidden_dim: the width of the hidden layers of the projector; 0 makes it D.
         redundancy_weight: lambda.
     """
 
@@ -28,16 +31,17 @@ class BarlowTwins(SSLModel):
         projector_layers: int = 3,
         projector_hidden_dim: int = 8192,
         redundancy_weight: float = 0.005,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(backbone, **kwargs)
-        # Batch norm without scale and offset on its output is what the loss takes z through.
+        # `release` has batch norm without scale and offset on the output, as the loss expects of z.
         self.projector = make_projector(
             feature_dim(backbone), projector_dim, projector_layers, projector_hidden_dim, "release"
         )
         self.redundancy_weight = redundancy_weight
         self.build()
 
-    def compute_ssl_loss(self, batch, training):
-        z = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
-        return barlow_twins_loss(*z, self.redundancy_weight, collectives.all_reduce_mean), self.logs(z)
+    def compute_ssl_loss(self, batch: dict[str, Any], training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        z1, z2 = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
+        loss = barlow_twins_loss(z1, z2, self.redundancy_weight, collectives.all_reduce_mean)
+        return loss, self.logs((z1, z2))

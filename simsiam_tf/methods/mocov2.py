@@ -1,5 +1,7 @@
 """MoCo v2 (He et al. 2020, Chen et al. 2020), with the symmetric loss of the paper's Sec. 6.1."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -8,27 +10,28 @@ from simsiam_tf.losses.common import normalize
 from simsiam_tf.losses.mocov2 import mocov2_loss
 from simsiam_tf.methods.base import SSLModel
 from simsiam_tf.networks import feature_dim
-from simsiam_tf.networks.heads import make_projector
-from simsiam_tf.networks.momentum_encoder import MomentumEncoder, momentum_at
+from simsiam_tf.networks.heads import BNPlacement, make_projector
+from simsiam_tf.networks.momentum_encoder import MomentumEncoder, MomentumSchedule, momentum_at
 from simsiam_tf.networks.normalization import each_view
 
 
 class MoCoV2(SSLModel):
-    """Two views, one encoder, its momentum encoder, and keys of earlier batches as negatives.
+    """Trains an encoder to tell its momentum encoder's key of the other view from the keys of earlier batches.
 
-    MoCo shuffles images over devices so that batch norm tells a query nothing of its key. Here batch norm is
-    synchronised instead, which stops less: a query and its key share one batch's statistics, the queue's keys do not.
+    MoCo shuffles images over devices, so that batch norm tells a query nothing about its key. Here batch norm is
+    synchronised instead, which prevents less: a query and its key share the statistics of one batch, and the keys of
+    the queue do not.
 
     Args:
         backbone: a built `keras.Model` from images `[B, H, W, 3]` to features `[B, D]`.
-        projector_dim: d of queries and keys.
-        projector_layers: dense layers of the projector.
-        projector_hidden_dim: width of the projector's hidden layers; 0: D.
-        bn_placement: where the projector has batch norm: `none` in MoCo v2.
+        projector_dim: d, the width of queries and keys.
+        projector_layers: the number of dense layers of the projector.
+        projector_hidden_dim: the width of the hidden layers of the projector; 0 makes it D.
+        bn_placement: batch norm in the projector: `none` in MoCo v2; see `make_projector`.
         temperature: T.
-        ema_momentum: m of the momentum encoder.
-        ema_schedule: `constant`, or `cosine` to 1.
-        queue_size: K, the keys that are kept, those of both views.
+        ema_momentum: m of the momentum encoder in the first step.
+        ema_schedule: the schedule of m: `constant`, or `cosine`, which rises to 1.
+        queue_size: K, the number of keys that are kept, both views counted.
     """
 
     def __init__(
@@ -37,19 +40,19 @@ class MoCoV2(SSLModel):
         projector_dim: int = 128,
         projector_layers: int = 2,
         projector_hidden_dim: int = 0,
-        bn_placement: str = "none",
+        bn_placement: BNPlacement = "none",
         temperature: float = 0.2,
         ema_momentum: float = 0.999,
-        ema_schedule: str = "constant",
+        ema_schedule: MomentumSchedule = "constant",
         queue_size: int = 65536,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(backbone, **kwargs)
         self.projector = make_projector(
             feature_dim(backbone), projector_dim, projector_layers, projector_hidden_dim, bn_placement
         )
         self.momentum_encoder = MomentumEncoder([self.backbone, self.projector])
-        # Begins with random directions, as MoCo's does.
+        # It begins with random directions, as in MoCo.
         self.queue = self.add_weight(
             (queue_size, projector_dim), "random_normal", trainable=False, name="queue", **collectives.SAME_EVERYWHERE
         )
@@ -58,17 +61,17 @@ class MoCoV2(SSLModel):
         self.temperature, self.ema = temperature, (ema_momentum, total_steps, ema_schedule)
         self.build()
 
-    def compute_ssl_loss(self, batch, training):
+    def compute_ssl_loss(self, batch: dict[str, Any], training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         q = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
         k = self.momentum_encoder(batch["views"], training=training)  # [B, d] each
         loss = tf.reduce_mean(mocov2_loss(q, k, tf.convert_to_tensor(self.queue), self.temperature))
         if training:
-            # The newest first; those of every replica, so that all have the same queue.
+            # The newest keys come first. They are those of every replica, so that all have the same queue.
             newest = collectives.all_gather(tf.cast(tf.concat([normalize(view) for view in k], 1), self.queue.dtype))
             newest = tf.reshape(newest, [-1, self.queue.shape[1]])  # [2 G, d]
             self.queue.assign(tf.concat([newest, self.queue], axis=0)[: self.queue.shape[0]])
         return loss, self.logs(q)
 
-    def after_step(self):
+    def after_step(self) -> None:
         momentum = momentum_at(self.optimizer.iterations - 1, *self.ema)
         self.momentum_encoder.follow([self.backbone, self.projector], momentum)

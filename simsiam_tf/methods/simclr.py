@@ -1,5 +1,7 @@
 """SimCLR (Chen et al. 2020), with the variants of the paper's Sec. 6.2."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -7,22 +9,22 @@ from simsiam_tf.distribute import collectives
 from simsiam_tf.losses.simclr import nt_xent
 from simsiam_tf.methods.base import SSLModel
 from simsiam_tf.networks import feature_dim
-from simsiam_tf.networks.heads import make_predictor, make_projector
+from simsiam_tf.networks.heads import BNPlacement, PredictorKind, make_predictor, make_projector
 from simsiam_tf.networks.normalization import each_view
 
 
 class SimCLR(SSLModel):
-    """Two views, one encoder, and every other image of the global batch as a negative.
+    """Trains an encoder to tell the other view of an image from all other images of the global batch.
 
     Args:
         backbone: a built `keras.Model` from images `[B, H, W, 3]` to features `[B, D]`.
-        projector_dim: d of z.
-        projector_layers: dense layers of the projector: 3 in the paper's Table 4, 2 in SimCLR.
-        projector_hidden_dim: width of the projector's hidden layers; 0: D.
-        bn_placement: where the heads have batch norm; see `make_projector`.
-        predictor: `identity`, or `mlp` (Sec. 6.2).
-        predictor_dim: width of the predictor's hidden layer.
-        stop_gradient: treat what is predicted as a constant (Sec. 6.2).
+        projector_dim: d, the width of z.
+        projector_layers: the number of dense layers of the projector: 3 in the paper's Table 4, 2 in SimCLR.
+        projector_hidden_dim: the width of the hidden layers of the projector; 0 makes it D.
+        bn_placement: batch norm in the heads; see `make_projector`.
+        predictor: the kind of predictor, `identity`, or `mlp` (Sec. 6.2); see `make_predictor`.
+        predictor_dim: the width of the hidden layer of the predictor.
+        stop_gradient: whether the keys are constants (Sec. 6.2).
         temperature: T.
     """
 
@@ -32,13 +34,13 @@ class SimCLR(SSLModel):
         projector_dim: int = 128,
         projector_layers: int = 3,
         projector_hidden_dim: int = 0,
-        bn_placement: str = "paper",
-        predictor: str = "identity",
+        bn_placement: BNPlacement = "paper",
+        predictor: PredictorKind = "identity",
         predictor_dim: int = 32,
         stop_gradient: bool = False,
         temperature: float = 0.1,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(backbone, **kwargs)
         self.projector = make_projector(
             feature_dim(backbone), projector_dim, projector_layers, projector_hidden_dim, bn_placement
@@ -47,9 +49,9 @@ class SimCLR(SSLModel):
         self.stop_gradient, self.temperature = stop_gradient, temperature
         self.build()
 
-    def compute_ssl_loss(self, batch, training):
+    def compute_ssl_loss(self, batch: dict[str, Any], training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         z = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
-        p = each_view(self.predictor, z, training)  # z itself but for the variants of Sec. 6.2
+        p = each_view(self.predictor, z, training)  # p = z, except in the variants of Sec. 6.2
         keys = tf.split(collectives.all_gather(tf.concat(z, axis=1)), 2, axis=1)  # [G, d] each
         first = collectives.replica_id() * tf.shape(z[0])[0]
         loss = tf.reduce_mean(nt_xent(p, keys, self.temperature, first, self.stop_gradient))

@@ -1,5 +1,7 @@
 """SwAV (Caron et al. 2020), with the prototypes and the variants of the paper's Sec. 6.2."""
 
+from typing import Any, Literal
+
 import keras
 import tensorflow as tf
 
@@ -8,32 +10,39 @@ from simsiam_tf.losses.common import normalize
 from simsiam_tf.losses.swav import sinkhorn, swapped_prediction
 from simsiam_tf.methods.base import SSLModel
 from simsiam_tf.networks import feature_dim
-from simsiam_tf.networks.heads import make_predictor, make_projector, make_prototypes
+from simsiam_tf.networks.heads import (
+    BNPlacement,
+    PredictorKind,
+    make_predictor,
+    make_projector,
+    make_prototypes,
+)
 from simsiam_tf.networks.normalization import each_view
 
 
 class SwAV(SSLModel):
-    """Two views, one encoder; each view predicts the other's assignment to prototypes, which all share out evenly.
+    """Trains an encoder to predict, from one view, the other view's code: its assignment to prototypes.
 
-    Views beyond the first two, of any size (multi-crop), predict both assignments and have none themselves.
+    Codes divide the images evenly among the prototypes. Views beyond the first two, of any size (multi-crop), predict
+    both codes and have none themselves.
 
     Args:
         backbone: a built `keras.Model` from images `[B, H, W, 3]` to features `[B, D]`.
-        projector_dim: d of z.
-        projector_layers: dense layers of the projector: 3 in the paper's Table 4, 2 in SwAV.
-        projector_hidden_dim: width of the projector's hidden layers; 0: D.
-        bn_placement: where the heads have batch norm; see `make_projector`.
-        predictor: `identity`, or `mlp` (Sec. 6.2).
-        predictor_dim: width of the predictor's hidden layer.
-        stop_gradient: treat codes as constants; without it, end to end, Sec. 6.2 has it diverge.
+        projector_dim: d, the width of z.
+        projector_layers: the number of dense layers of the projector: 3 in the paper's Table 4, 2 in SwAV.
+        projector_hidden_dim: the width of the hidden layers of the projector; 0 makes it D.
+        bn_placement: batch norm in the heads; see `make_projector`.
+        predictor: the kind of predictor, `identity`, or `mlp` (Sec. 6.2); see `make_predictor`.
+        predictor_dim: the width of the hidden layer of the predictor.
+        stop_gradient: whether the codes are constants; otherwise training diverges (Sec. 6.2).
         temperature: T of the predicted assignments.
         num_prototypes: K.
-        prototype_norm: `gradient`: normalised in the loss; `outside`: set to length 1 after each step.
-        freeze_prototypes_epochs: epochs before the prototypes are trained.
-        sinkhorn_epsilon: of the codes.
-        sinkhorn_iterations: of the codes.
-        queue_size: z of earlier batches, of each view, that codes are computed with; 0: none.
-        queue_from_epoch: epochs before they are.
+        prototype_norm: how prototypes get length 1: in the loss, with its `gradient`, or `outside`, after each step.
+        freeze_prototypes_epochs: the number of epochs before the prototypes are trained.
+        sinkhorn_epsilon: the weight of the entropy of the codes; smaller makes harder codes.
+        sinkhorn_iterations: the number of iterations of Sinkhorn-Knopp.
+        queue_size: the number of z of earlier batches, for each view, that help to compute codes.
+        queue_from_epoch: the number of epochs before the queue is used.
     """
 
     def __init__(
@@ -42,20 +51,20 @@ class SwAV(SSLModel):
         projector_dim: int = 128,
         projector_layers: int = 3,
         projector_hidden_dim: int = 0,
-        bn_placement: str = "hidden",
-        predictor: str = "identity",
+        bn_placement: BNPlacement = "hidden",
+        predictor: PredictorKind = "identity",
         predictor_dim: int = 32,
         stop_gradient: bool = True,
         temperature: float = 0.1,
         num_prototypes: int = 3000,
-        prototype_norm: str = "gradient",
+        prototype_norm: Literal["gradient", "outside"] = "gradient",
         freeze_prototypes_epochs: float = 1,
         sinkhorn_epsilon: float = 0.05,
         sinkhorn_iterations: int = 3,
         queue_size: int = 0,
         queue_from_epoch: float = 15,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(backbone, **kwargs)
         self.projector = make_projector(
             feature_dim(backbone), projector_dim, projector_layers, projector_hidden_dim, bn_placement
@@ -63,7 +72,7 @@ class SwAV(SSLModel):
         self.predictor = make_predictor(projector_dim, predictor_dim, bn_placement, predictor)
         self.prototypes = make_prototypes(projector_dim, num_prototypes)
         self.temperature, self.stop_gradient = temperature, stop_gradient
-        self.sinkhorn = {"epsilon": sinkhorn_epsilon, "iterations": sinkhorn_iterations}
+        self.sinkhorn: dict[str, Any] = {"epsilon": sinkhorn_epsilon, "iterations": sinkhorn_iterations}
         self.trained_from = self.steps_of(freeze_prototypes_epochs)
         self.normalized_outside = prototype_norm == "outside"
         if self.normalized_outside:
@@ -75,9 +84,9 @@ class SwAV(SSLModel):
             self.queue = self.add_weight(shape, "zeros", trainable=False, name="queue", **collectives.SAME_EVERYWHERE)
         self.build()
 
-    def compute_ssl_loss(self, batch, training):
+    def compute_ssl_loss(self, batch: dict[str, Any], training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         of_all = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
-        p = each_view(self.predictor, of_all, training)  # z itself but for the variants of Sec. 6.2
+        p = each_view(self.predictor, of_all, training)  # p = z, except in the variants of Sec. 6.2
         z, c = [normalize(view) for view in of_all[:2]], self._prototypes()
         codes = [self._codes(view, i, c) for i, view in enumerate(z)]
         predictions = [tf.matmul(normalize(view), c) for view in p]
@@ -88,18 +97,19 @@ class SwAV(SSLModel):
             self.queue.assign(tf.concat([newest, self.queue], axis=0)[: self.queue.shape[0]])
         return tf.reduce_mean(loss), self.logs(z)
 
-    def _prototypes(self):
-        """c, of length 1 each: `[d, K]`."""
+    def _prototypes(self) -> tf.Tensor:
+        """Returns the prototypes c, of length 1 each: `[d, K]`."""
         c = tf.convert_to_tensor(self.prototypes.kernel)
         c = tf.where(self.optimizer.iterations < self.trained_from, tf.stop_gradient(c), c)
         return c if self.normalized_outside else tf.transpose(normalize(tf.transpose(c)))
 
-    def _codes(self, z, view, c):
-        """q of one view's z, of length 1, `[B, d]`: assignments to prototypes, `[B, K]`."""
+    def _codes(self, z: tf.Tensor, view: int, c: tf.Tensor) -> tf.Tensor:
+        """Computes the codes q `[B, K]` of z `[B, d]` of one view, whose rows have length 1."""
         options = {**self.sinkhorn, "all_sum": collectives.all_reduce_sum}
         if self.queue is None:
             return sinkhorn(tf.matmul(z, c), **options)
-        # The rows that have been filled by then count, and in the sums over replicas those of the first replica alone.
+        # Only filled rows of the queue are used. Every replica holds the same queue, so only replica 0 contributes it to
+        # the sums.
         earlier = tf.cast(self.queue[:, view], z.dtype)
         counts = (self.optimizer.iterations >= self.queue_from) & tf.equal(collectives.replica_id(), 0)
         used = tf.reduce_any(earlier != 0, axis=1) & counts
@@ -107,10 +117,11 @@ class SwAV(SSLModel):
         q = sinkhorn(tf.matmul(tf.concat([z, earlier], axis=0), c), weights=weights, **options)
         return q[: tf.shape(z)[0]]
 
-    def after_step(self):
+    def after_step(self) -> None:
         if self.normalized_outside:
             collectives.update_each(lambda kernel, _: _to_length_1(kernel), [self.prototypes.kernel])
 
 
-def _to_length_1(kernel):
+def _to_length_1(kernel: keras.Variable | tf.Variable) -> None:
+    """Scales each column of a kernel to length 1."""
     kernel.assign(tf.transpose(normalize(tf.transpose(tf.convert_to_tensor(kernel)))))

@@ -1,10 +1,13 @@
-"""Backbones: images to features."""
+"""Networks: backbones from images to features, heads, batch norm, the momentum encoder."""
+
+from collections.abc import Callable
 
 import keras
 
 from simsiam_tf.networks.resnet import ResNet, resnet18, resnet34, resnet50, resnet101, resnet152
 
-BACKBONES = {
+# The values of --arch.
+BACKBONES: dict[str, Callable[..., ResNet]] = {
     "resnet18": resnet18,
     "resnet34": resnet34,
     "resnet50": resnet50,
@@ -25,7 +28,13 @@ __all__ = [
 
 
 def feature_dim(backbone: keras.Model) -> int:
-    """D of any backbone: its `feature_dim`, else the last axis of its output.
+    """Finds D, the number of features that any backbone gives for an image.
+
+    Args:
+        backbone: a `keras.Model` with an attribute `feature_dim`, or a built one from images to features `[B, D]`.
+
+    Returns:
+        Its `feature_dim` if it has one, else the length of the last axis of its output.
 
     Raises:
         ValueError: if the backbone is not built or does not give `[B, D]`.

@@ -1,26 +1,40 @@
-"""The projector and the predictor: one MLP builder (paper Sec. 3, "Baseline settings")."""
+"""The projector and the predictor, both an MLP (paper Sec. 3, "Baseline settings"), and heads of single layers."""
 
 import itertools
+from typing import Any, Literal, get_args
 
 import keras
+import tensorflow as tf
 
 from simsiam_tf.networks.normalization import BatchNormalization
 
-BN_PLACEMENTS = ("none", "hidden", "release", "paper", "all")
-PREDICTORS = ("mlp", "identity", "fixed")
+BNPlacement = Literal["none", "hidden", "release", "paper", "all"]
+PredictorKind = Literal["mlp", "identity", "fixed"]
+OutputBN = Literal["none", "affine", "plain"]
+BN_PLACEMENTS: tuple[BNPlacement, ...] = get_args(BNPlacement)
+
+# Batch norm on the projector's output in each row of Table 3.
+_PROJECTOR_OUTPUT_BN: dict[BNPlacement, OutputBN] = {
+    "none": "none",
+    "hidden": "none",
+    "release": "plain",
+    "paper": "affine",
+    "all": "affine",
+}
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
 class MLP(keras.Model):
-    """Dense layers with ReLU, and batch norm, between them; built on construction.
+    """Applies dense layers, with batch norm and ReLU between them. It is built on construction.
 
     Args:
-        input_dim: width of the input.
-        hidden_dims: width of each hidden layer.
-        output_dim: width of the output.
-        hidden_bn: batch norm before each hidden ReLU.
-        output_bn: `none`, `affine`, or `plain` (no scale, no offset) batch norm on the output.
-        freeze_output_bias: keep the output layer's bias at its initial value, outside of training and decay.
+        input_dim: the width of the input.
+        hidden_dims: the width of each hidden layer.
+        output_dim: the width of the output.
+        hidden_bn: whether there is batch norm before each hidden ReLU.
+        output_bn: batch norm on the output: `none`, `affine`, or `plain` without scale and offset.
+        freeze_output_bias: whether the output layer has a bias that stays at its initial value, untrained and not
+            decayed.
     """
 
     def __init__(
@@ -29,10 +43,10 @@ class MLP(keras.Model):
         hidden_dims: tuple[int, ...],
         output_dim: int,
         hidden_bn: bool = True,
-        output_bn: str = "none",
+        output_bn: OutputBN = "none",
         freeze_output_bias: bool = False,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.config = {
             "input_dim": input_dim,
@@ -44,7 +58,8 @@ class MLP(keras.Model):
         }
         widths = [input_dim, *hidden_dims, output_dim]
         last = len(hidden_dims)
-        self.dense, self.norm = [], []
+        self.dense: list[keras.layers.Dense] = []
+        self.norm: list[BatchNormalization | None] = []
         for i, (fan_in, width) in enumerate(itertools.pairwise(widths)):
             normalized = hidden_bn if i < last else output_bn != "none"
             # A bias before a batch norm does nothing; the release keeps one on the output, frozen.
@@ -54,7 +69,7 @@ class MLP(keras.Model):
             self.norm.append(BatchNormalization(affine, name=f"bn{i + 1}") if normalized else None)
         self.build((None, input_dim))
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         if self.dense[0].built:  # a .keras file builds again what the constructor built
             return
         for dense, norm in zip(self.dense, self.norm, strict=True):
@@ -66,7 +81,7 @@ class MLP(keras.Model):
             self.dense[-1].bias.trainable = False
         self.built = True
 
-    def call(self, x, training=False):
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Maps `[B, input_dim]` to `[B, output_dim]`."""
         for i, (dense, norm) in enumerate(zip(self.dense, self.norm, strict=True)):
             x = dense(x)
@@ -76,20 +91,8 @@ class MLP(keras.Model):
                 x = keras.ops.relu(x)
         return x
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.config}
-
-
-def _dense(fan_in: int, units: int, use_bias: bool, name: str) -> keras.layers.Dense:
-    """A dense layer with PyTorch's default initialisation: U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
-    bound = fan_in**-0.5
-    return keras.layers.Dense(
-        units,
-        use_bias=use_bias,
-        kernel_initializer=keras.initializers.RandomUniform(-bound, bound),
-        bias_initializer=keras.initializers.RandomUniform(-bound, bound),
-        name=name,
-    )
 
 
 def make_projector(
@@ -97,22 +100,22 @@ def make_projector(
     projector_dim: int = 2048,
     projector_layers: int = 3,
     projector_hidden_dim: int = 0,
-    bn_placement: str = "release",
+    bn_placement: BNPlacement = "release",
 ) -> MLP:
-    """The projection MLP that gives z (paper Sec. 3; Table 3 for `bn_placement`).
+    """Makes the projection MLP that gives z (paper Sec. 3).
 
     Args:
-        feature_dim: D of the backbone.
-        projector_dim: d of z.
-        projector_layers: number of dense layers: 3 on ImageNet, 2 on CIFAR-10 (App. D).
-        projector_hidden_dim: width of the hidden layers; 0: that of the features.
-        bn_placement: `none` (Table 3a), `hidden` (b), `paper` (c), `release` (c without scale and offset
-            on the output), `all` (d).
+        feature_dim: D, the width of the features.
+        projector_dim: d, the width of z.
+        projector_layers: the number of dense layers: 3 on ImageNet, 2 on CIFAR-10 (App. D).
+        projector_hidden_dim: the width of the hidden layers; 0 makes it D.
+        bn_placement: batch norm in the rows of Table 3: `none` (a), `hidden` (b), `paper` (c), `release` (c without
+            scale and offset on the output), `all` (d).
 
     Returns:
         The built MLP, `[B, D]` to `[B, d]`.
     """
-    output_bn = {"none": "none", "hidden": "none", "release": "plain", "paper": "affine", "all": "affine"}[bn_placement]
+    output_bn = _PROJECTOR_OUTPUT_BN[bn_placement]
     return MLP(
         feature_dim,
         (projector_hidden_dim or feature_dim,) * (projector_layers - 1),
@@ -125,15 +128,19 @@ def make_projector(
 
 
 def make_predictor(
-    projector_dim: int = 2048, predictor_dim: int = 512, bn_placement: str = "release", kind: str = "mlp"
+    projector_dim: int = 2048,
+    predictor_dim: int = 512,
+    bn_placement: BNPlacement = "release",
+    kind: PredictorKind = "mlp",
 ) -> keras.layers.Layer:
-    """The bottleneck predictor h that gives p = h(z) (paper Sec. 3; Table 3 for `bn_placement`, Table 1 for `kind`).
+    """Makes the bottleneck predictor h that gives p = h(z) (paper Sec. 3).
 
     Args:
-        projector_dim: d of z and of p.
-        predictor_dim: width of the hidden layer: d / 4 in the paper.
-        bn_placement: as for `make_projector`; `all` puts batch norm on the output too.
-        kind: `mlp`; `identity`, p = z (Table 1a); `fixed`, an MLP that stays as it was initialised (Table 1b).
+        projector_dim: d, the width of z and of p.
+        predictor_dim: the width of the hidden layer: d / 4 in the paper.
+        bn_placement: batch norm in the rows of Table 3, as for `make_projector`. The hidden layer has it unless this is
+            `none`, the output only if this is `all`.
+        kind: `mlp`; or `identity`, p = z (Table 1a); or `fixed`, an MLP that stays as it was initialised (Table 1b).
 
     Returns:
         The built layer, `[B, d]` to `[B, d]`.
@@ -153,11 +160,14 @@ def make_predictor(
 
 
 def make_prototypes(projector_dim: int, num_prototypes: int) -> keras.layers.Dense:
-    """SwAV's prototypes c, the columns of a matrix without a bias, built: `[B, d]` to scores `[B, K]`.
+    """Makes SwAV's prototypes c: the columns of a matrix without a bias.
 
     Args:
-        projector_dim: d of z.
+        projector_dim: d, the width of z.
         num_prototypes: K.
+
+    Returns:
+        The built layer, `[B, d]` to scores `[B, K]`.
     """
     prototypes = _dense(projector_dim, num_prototypes, use_bias=False, name="prototypes")
     prototypes.build((None, projector_dim))
@@ -165,16 +175,31 @@ def make_prototypes(projector_dim: int, num_prototypes: int) -> keras.layers.Den
 
 
 def make_classifier(feature_dim: int, num_classes: int, name: str = "classifier") -> keras.layers.Dense:
-    """A linear classifier of features (paper App. A), built: `[B, D]` to logits `[B, K]`.
+    """Makes a linear classifier of features (paper App. A).
 
     Args:
-        feature_dim: D.
+        feature_dim: D, the width of the features.
         num_classes: K.
-        name: of the layer; two in one model need two.
+        name: the name of the layer, which must be another for each one in a model.
+
+    Returns:
+        The built layer, `[B, D]` to logits `[B, K]`.
     """
-    # As the reference's linear evaluation initialises it: normal, std 0.01, bias 0.
-    # A seed of its own, or other layers would begin with other weights because of it.
+    # Normal with std 0.01, and bias 0, as in the linear evaluation of the reference.
+    # The seed is its own: else the initial weights of other layers would depend on whether there is a classifier.
     initial = keras.initializers.RandomNormal(stddev=0.01, seed=0)
     classifier = keras.layers.Dense(num_classes, kernel_initializer=initial, name=name)
     classifier.build((None, feature_dim))
     return classifier
+
+
+def _dense(fan_in: int, units: int, use_bias: bool, name: str) -> keras.layers.Dense:
+    """Makes a dense layer with PyTorch's default initialisation, U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
+    bound = fan_in**-0.5
+    return keras.layers.Dense(
+        units,
+        use_bias=use_bias,
+        kernel_initializer=keras.initializers.RandomUniform(-bound, bound),
+        bias_initializer=keras.initializers.RandomUniform(-bound, bound),
+        name=name,
+    )

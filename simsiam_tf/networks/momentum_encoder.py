@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -9,24 +10,26 @@ import tensorflow as tf
 from simsiam_tf.distribute import collectives
 from simsiam_tf.networks.normalization import each_view
 
+MomentumSchedule = Literal["constant", "cosine"]
+
 
 class MomentumEncoder(keras.Model):
-    """f with weights xi <- m xi + (1 - m) theta (MoCo Eq. 2, BYOL Sec. 3.1), never trained by gradient.
+    """Encodes views with weights xi <- m xi + (1 - m) theta (MoCo Eq. 2, BYOL Sec. 3.1), never trained by gradient.
 
-    In training mode its batch norms normalise by the batch, and their moving statistics are of what they themselves
-    see; only what the encoder trains is averaged.
+    theta are the weights that the encoder trains. Batch-norm moving statistics are not averaged: each copy keeps its
+    own. In training mode it normalises by the batch, as the encoder does.
 
     Args:
-        networks: what the encoder applies to a view one after another: the backbone, the projector.
+        networks: the networks that the encoder applies to a view one after another: the backbone, the projector.
     """
 
-    def __init__(self, networks: Sequence[keras.Model], **kwargs):
+    def __init__(self, networks: Sequence[keras.Model], **kwargs: Any) -> None:
         super().__init__(name="momentum_encoder", **kwargs)
         self.networks = [_copy(network) for network in networks]
         self.built = True
 
-    def call(self, views, training=False):
-        """z of each view: `[B, H, W, 3]` to `[B, d]` each, constants."""
+    def call(self, views: Sequence[tf.Tensor], training: bool = False) -> tuple[tf.Tensor, ...]:
+        """Computes z of each view, `[B, H, W, 3]` to `[B, d]` each, as a constant."""
         for network in self.networks:
             views = each_view(network, views, training)
         return tuple(tf.stop_gradient(z) for z in views)
@@ -35,39 +38,29 @@ class MomentumEncoder(keras.Model):
         """Moves the weights towards the encoder's.
 
         Args:
-            networks: the encoder's, of which these are copies.
-            momentum: m, weight of the old ones.
+            networks: the networks of the encoder, in the constructor's order.
+            momentum: m, the weight of the old values.
         """
         theta = [v for network in networks for v in network.variables]
         xi = [v for network in self.networks for v in network.variables]
         pairs = [pair for pair in zip(theta, xi, strict=True) if pair[0].trainable]
 
-        def move(old, m, new):
+        def move(old: tf.Variable, m: tf.Tensor, new: tf.Variable) -> None:
             m = tf.cast(m, old.dtype)
             old.assign(m * old + (1.0 - m) * new)
 
         collectives.update_each(move, [old for _, old in pairs], [new for new, _ in pairs], value=momentum)
 
 
-def _copy(network):
-    """The same network with the same weights, variables of its own."""
-    with keras.name_scope("momentum_encoder"):  # for paths of its own, whatever the layers are called
-        copy = type(network).from_config(network.get_config())
-        if not copy.built:
-            copy.build(network.input_shape)
-    for variable, value in zip(copy.variables, network.variables, strict=True):
-        variable.assign(value)
-        variable.trainable = False  # not the layers: Keras' own batch norm would take that for inference mode
-    return copy
-
-
-def momentum_at(step: tf.Tensor, first: float, total_steps: int, schedule: str = "constant") -> tf.Tensor:
-    """m of a step: constant, or 1 - (1 - first) (cos(pi k / K) + 1) / 2, which ends at 1 (BYOL, Sec. 3.3).
+def momentum_at(
+    step: tf.Tensor | int, first: float, total_steps: int, schedule: MomentumSchedule = "constant"
+) -> tf.Tensor:
+    """Computes m of a step: constant, or 1 - (1 - first) (cos(pi k / K) + 1) / 2, which ends at 1 (BYOL, Sec. 3.3).
 
     Args:
         step: k, counted from 0.
         first: m of the first step.
-        total_steps: K, of the whole run.
+        total_steps: K, the number of steps of the run; not used if m is constant.
         schedule: `constant` or `cosine`.
 
     Returns:
@@ -79,3 +72,15 @@ def momentum_at(step: tf.Tensor, first: float, total_steps: int, schedule: str =
         return first
     progress = tf.minimum(tf.cast(step, dtype) / max(1, total_steps), 1.0)
     return 1.0 - (1.0 - first) * (tf.cos(tf.constant(math.pi, dtype) * progress) + 1.0) / 2.0
+
+
+def _copy(network: keras.Model) -> keras.Model:
+    """Copies a network with its weights, which become variables of the copy."""
+    with keras.name_scope("momentum_encoder"):  # so that their paths differ, whatever the layers are called
+        copy = type(network).from_config(network.get_config())
+        if not copy.built:
+            copy.build(network.input_shape)
+    for variable, value in zip(copy.variables, network.variables, strict=True):
+        variable.assign(value)
+        variable.trainable = False  # not the layers: Keras' own batch norm would take that for inference mode
+    return copy

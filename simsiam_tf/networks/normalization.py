@@ -1,14 +1,14 @@
 """The one batch-norm layer: PyTorch's arithmetic, synchronised over replicas, fused where that is possible.
 
-Keras' own layer differs from the reference in three ways that change the numbers (momentum 0.99,
-epsilon 1e-3, a biased moving variance) and in two that cost time (no fused kernel, three all-reduces
-for each call), so this is a layer of our own.
+Keras' own layer differs from the reference in three ways that change the numbers: momentum 0.99, epsilon 1e-3, and a
+biased moving variance. It also costs time: no fused kernel, and three all-reduces for each call.
 """
 
 import contextlib
 import contextvars
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -18,8 +18,8 @@ from simsiam_tf.distribute import collectives
 BN_MOMENTUM = 0.9
 BN_EPSILON = 1e-5
 
-# How many views lie one after another in the batch that the networks are being applied to. Replicas are traced in
-# threads of their own, each of which has its own value.
+# The number of views that lie one after another in the batch that the networks are being applied to. Each replica is
+# traced in a thread, and so has a value of its own.
 _VIEWS = contextvars.ContextVar("views", default=1)
 # Whether moving statistics move in training mode.
 _MOVING = contextvars.ContextVar("moving", default=True)
@@ -27,7 +27,7 @@ _MOVING = contextvars.ContextVar("moving", default=True)
 
 @contextlib.contextmanager
 def keeping_moving_statistics() -> Iterator[None]:
-    """Within it, networks in training mode leave their moving statistics as they are."""
+    """Has networks in training mode leave their moving statistics as they are."""
     token = _MOVING.set(False)
     try:
         yield
@@ -36,18 +36,19 @@ def keeping_moving_statistics() -> Iterator[None]:
 
 
 def each_view(network: keras.Model, views: Sequence[tf.Tensor], training: bool) -> tuple[tf.Tensor, ...]:
-    """Applies a network to each view; in training, batch norm's statistics are each view's own.
+    """Applies a network to each view. In training, batch norm takes its statistics from each view alone.
 
-    That is two passes, as in the reference, on one replica. On several both views go through in one pass, so that
-    each batch norm sends the statistics of both in one all-reduce; the numbers are the same.
+    On one replica that is a pass for each view, as in the reference. On several replicas consecutive views of one shape
+    share a pass, so that each batch norm sends the statistics of all of them in one all-reduce; the numbers are the
+    same.
 
     Args:
-        network: from `[B, ...]` to `[B, ...]`.
-        views: tensors; those of one shape, one after another, share a pass.
-        training: run in training mode.
+        network: a model from `[B, ...]` to `[B, ...]`.
+        views: the views, `[B, ...]` each.
+        training: whether to run in training mode.
 
     Returns:
-        The network's output for each view.
+        The output for each view, `[B, ...]` each.
     """
     alike = [list(group) for _, group in itertools.groupby(views, lambda view: view.shape[1:].as_list())]
     if len(alike) > 1:
@@ -61,10 +62,11 @@ def each_view(network: keras.Model, views: Sequence[tf.Tensor], training: bool) 
         _VIEWS.reset(token)
 
 
-def _knows_views(network):
-    """Whether nothing in a network mixes the images of a batch except our batch norm: somebody's own layer might.
+def _knows_views(network: keras.Model) -> bool:
+    """Returns whether nothing in a network mixes the images of a batch, except our batch norm.
 
-    Functions of `keras.ops` in a functional model are not looked at; they are taken to keep images apart.
+    A layer from outside of Keras and this package might. Functions of `keras.ops` in a functional model are not looked
+    at; they are taken to keep images apart.
     """
     layers = list(network._flatten_layers())
     known = all(type(layer).__module__.startswith(("keras.", "simsiam_tf.")) for layer in layers)
@@ -74,17 +76,16 @@ def _knows_views(network):
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
 class BatchNormalization(keras.layers.Layer):
-    """Batch normalisation over all axes but the last, with statistics of the whole global batch.
+    """Normalises over all axes but the last, with statistics of the whole global batch (paper Sec. 4.1).
 
-    Each view's batch statistics are its own, and the moving statistics are updated by view 1, then by view 2,
-    as in the reference (paper Sec. 4.4; batch norm is synchronised in Sec. 4.1). A call is one view, or all of
-    them inside `each_view`.
+    A call is given one view or, inside `each_view`, all of them. Each view is normalised by its own statistics, and
+    the moving statistics are updated by view 1, then by view 2, as in the reference (Sec. 4.4).
 
     Args:
         affine: whether there are a trainable scale (gamma) and offset (beta).
-        zero_gamma: start the scale at 0, for the last layer of a residual block.
-        bn_momentum: weight of the old moving statistics in each update.
-        epsilon: added to the variance.
+        zero_gamma: whether the scale starts at 0, for the last layer of a residual block.
+        bn_momentum: the weight of the old moving statistics in each update.
+        epsilon: a number added to the variance.
     """
 
     def __init__(
@@ -93,16 +94,16 @@ class BatchNormalization(keras.layers.Layer):
         zero_gamma: bool = False,
         bn_momentum: float = BN_MOMENTUM,
         epsilon: float = BN_EPSILON,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.affine = affine
         self.zero_gamma = zero_gamma
         self.bn_momentum = bn_momentum
         self.epsilon = epsilon
 
-    def build(self, input_shape) -> None:
-        def weight(name, initializer, trainable):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        def weight(name: str, initializer: str, trainable: bool) -> keras.Variable:
             # autocast=False: statistics and affine parameters stay in float32 under mixed precision.
             return self.add_weight(
                 shape=(input_shape[-1],),
@@ -122,20 +123,20 @@ class BatchNormalization(keras.layers.Layer):
         """Normalises `x`.
 
         Args:
-            x: `[B, ..., C]`.
-            training: normalise by the batch and update the moving statistics; else by the latter.
+            x: the input, `[B, ..., C]`.
+            training: whether to normalise by the batch, and update the moving statistics, or by the moving statistics.
 
         Returns:
             `[B, ..., C]` in the layer's compute dtype.
         """
         if not training:
             return self._normalize(x, self.moving_mean, self.moving_variance)
-        # FusedBatchNormV3 has no float64 and cannot see the other replicas.
+        # The fused kernel has no float64 and cannot see the other replicas.
         if collectives.num_replicas() == 1 and x.dtype != tf.float64:
             return self._fused(x)
         return self._synchronized(x, _VIEWS.get())
 
-    def _fused(self, x):
+    def _fused(self, x: tf.Tensor) -> tf.Tensor:
         channels = x.shape[-1]
         x4 = x if x.shape.rank == 4 else tf.reshape(x, [-1, 1, 1, channels])
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -150,13 +151,14 @@ class BatchNormalization(keras.layers.Layer):
         self._update_moving([mean], [variance])  # the kernel returns the unbiased variance already
         return y if x.shape.rank == 4 else tf.reshape(y, tf.shape(x))
 
-    def _synchronized(self, x, views):
+    def _synchronized(self, x: tf.Tensor, views: int) -> tf.Tensor:
         wide = tf.reshape(tf.cast(x, self.variable_dtype), [views, -1, x.shape[-1]])  # [V, n, C]
         mean, variance = tf.nn.moments(wide, [1])  # [V, C]
         count = tf.cast(tf.shape(wide)[1] * collectives.num_replicas(), self.variable_dtype)
         if collectives.num_replicas() > 1:
-            # One packed all-reduce: the global variance is the mean of the local ones plus that of the means. Means
-            # are taken from the moving one, which all replicas share, so that a large mean costs no digits.
+            # One packed all-reduce: the global variance is the mean of the local variances plus the variance of the
+            # local means. Means are measured from the moving mean, which all replicas share: a large mean costs no
+            # digits.
             origin = tf.stop_gradient(tf.convert_to_tensor(self.moving_mean))
             packed = collectives.all_reduce_mean(tf.stack([mean - origin, variance + tf.square(mean - origin)]))
             mean, variance = packed[0] + origin, tf.maximum(packed[1] - tf.square(packed[0]), 0.0)
@@ -164,7 +166,7 @@ class BatchNormalization(keras.layers.Layer):
         y = self._normalize(wide, mean[:, tf.newaxis], variance[:, tf.newaxis])
         return tf.reshape(y, tf.shape(x))
 
-    def _update_moving(self, means, unbiased_variances):
+    def _update_moving(self, means: list[tf.Tensor], unbiased_variances: list[tf.Tensor]) -> None:
         """Moves the moving statistics towards those of each view in turn."""
         if not _MOVING.get():
             return
@@ -174,7 +176,9 @@ class BatchNormalization(keras.layers.Layer):
                 value = self.bn_momentum * value + (1.0 - self.bn_momentum) * statistics
             moving.assign(value)
 
-    def _normalize(self, x, mean, variance):
+    def _normalize(
+        self, x: tf.Tensor, mean: tf.Tensor | keras.Variable, variance: tf.Tensor | keras.Variable
+    ) -> tf.Tensor:
         scale = tf.math.rsqrt(tf.convert_to_tensor(variance) + self.epsilon)
         if self.affine:
             scale = scale * tf.convert_to_tensor(self.gamma)
@@ -183,9 +187,9 @@ class BatchNormalization(keras.layers.Layer):
             offset = offset + tf.convert_to_tensor(self.beta)
         return tf.cast(tf.cast(x, self.variable_dtype) * scale + offset, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("affine", "zero_gamma", "bn_momentum", "epsilon")}
         return {**super().get_config(), **own}

@@ -1,11 +1,16 @@
 """ResNet v1.5 with torchvision's arithmetic: symmetric padding, stride in the 3x3, last scale at zero."""
 
+from typing import Any, Literal
+
 import keras
 import tensorflow as tf
 
 from simsiam_tf.networks.normalization import BatchNormalization
 
-_DEPTHS = {
+BlockKind = Literal["basic", "bottleneck"]
+
+# The kind of block and the number of blocks in each stage.
+_DEPTHS: dict[str, tuple[BlockKind, tuple[int, ...]]] = {
     "resnet18": ("basic", (2, 2, 2, 2)),
     "resnet34": ("basic", (3, 4, 6, 3)),
     "resnet50": ("bottleneck", (3, 4, 6, 3)),
@@ -14,37 +19,20 @@ _DEPTHS = {
 }
 
 
-def _conv(filters: int, kernel_size: int, strides: int, name: str) -> keras.Sequential | keras.layers.Conv2D:
-    """A convolution without bias, initialised as torchvision's: normal, std sqrt(2 / (k k out))."""
-    return keras.layers.Conv2D(
-        filters,
-        kernel_size,
-        strides=strides,
-        # 'same' pads a stride-2 convolution on one side only; PyTorch pads k // 2 on both.
-        padding="same" if strides == 1 else "valid",
-        use_bias=False,
-        kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
-        name=name,
-    )
-
-
-def _pad(x: tf.Tensor, conv: keras.layers.Conv2D) -> tf.Tensor:
-    """Pads k // 2 zeros on both sides where the convolution itself does not."""
-    p = conv.kernel_size[0] // 2 if conv.padding == "valid" else 0
-    return keras.ops.pad(x, [[0, 0], [p, p], [p, p], [0, 0]]) if p else x
-
-
 @keras.saving.register_keras_serializable(package="simsiam_tf")
 class ResidualBlock(keras.layers.Layer):
-    """A basic (3x3, 3x3) or bottleneck (1x1, 3x3, 1x1) block with its shortcut.
+    """Adds a stack of convolutions to its shortcut: 3x3, 3x3 (basic), or 1x1, 3x3, 1x1 (bottleneck).
 
     Args:
         kind: `basic` or `bottleneck`.
-        width: channels of the 3x3 convolutions; a bottleneck gives out four times as many.
-        strides: stride of the first 3x3 convolution (v1.5).
+        width: the number of channels of the 3x3 convolutions. A bottleneck gives out four times as many.
+        strides: the stride of the first 3x3 convolution (v1.5).
+
+    Attributes:
+        output_dim: the number of channels that the block gives out.
     """
 
-    def __init__(self, kind: str, width: int, strides: int = 1, **kwargs):
+    def __init__(self, kind: BlockKind, width: int, strides: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.kind, self.width, self.strides = kind, width, strides
         if kind == "basic":
@@ -59,7 +47,7 @@ class ResidualBlock(keras.layers.Layer):
         self.shortcut_conv: keras.layers.Conv2D | None = None
         self.shortcut_norm: BatchNormalization | None = None
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         channels = input_shape[-1]
         if self.strides != 1 or channels != self.output_dim:
             self.shortcut_conv = _conv(self.output_dim, 1, self.strides, name="shortcut_conv")
@@ -71,10 +59,10 @@ class ResidualBlock(keras.layers.Layer):
             channels = conv.filters
             norm.build((None, None, None, channels))
 
-    def call(self, x, training=False):
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Maps `[B, H, W, C]` to `[B, H / strides, W / strides, output_dim]`."""
         shortcut = x
-        if self.shortcut_conv is not None:
+        if self.shortcut_conv is not None and self.shortcut_norm is not None:
             shortcut = self.shortcut_norm(self.shortcut_conv(x), training=training)
         for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = norm(conv(_pad(x, conv)), training=training)
@@ -82,26 +70,35 @@ class ResidualBlock(keras.layers.Layer):
                 x = tf.nn.relu(x)
         return tf.nn.relu(x + shortcut)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "kind": self.kind, "width": self.width, "strides": self.strides}
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
 class ResNet(keras.Model):
-    """ResNet v1.5 up to its global average pooling; built on construction, for any image size.
+    """Computes features by ResNet v1.5, up to its global average pooling.
+
+    It is built on construction, for images of any size.
 
     Args:
         arch: `resnet18`, `resnet34`, `resnet50`, `resnet101` or `resnet152`.
-        cifar_stem: a 3x3 convolution of stride 1 without max-pool, for 32x32 images (paper App. D);
-            else 7x7 of stride 2 and a max-pool.
-        width: multiplier of every layer's number of channels.
+        cifar_stem: whether the first layer is a 3x3 convolution of stride 1 without max-pool, for 32x32 images (paper
+            App. D). Otherwise it is 7x7 of stride 2, with a max-pool.
+        width: a multiplier of the number of channels of every layer.
 
     Attributes:
         feature_dim: D, the number of features of an image.
-        stages: the four lists of residual blocks.
+        blocks: the residual blocks in their order.
+
+    Raises:
+        ValueError: if there is no such `arch`.
+
+    Example:
+        backbone = ResNet("resnet18", cifar_stem=True)
+        features = backbone(images)  # [B, 32, 32, 3] to [B, 512]
     """
 
-    def __init__(self, arch: str = "resnet50", cifar_stem: bool = False, width: float = 1.0, **kwargs):
+    def __init__(self, arch: str = "resnet50", cifar_stem: bool = False, width: float = 1.0, **kwargs: Any) -> None:
         kwargs.setdefault("name", "backbone")
         super().__init__(**kwargs)
         if arch not in _DEPTHS:
@@ -123,10 +120,11 @@ class ResNet(keras.Model):
 
     @property
     def stages(self) -> list[list[ResidualBlock]]:
+        """The residual blocks of each of the four stages."""
         blocks = iter(self.blocks)
         return [[next(blocks) for _ in range(depth)] for depth in _DEPTHS[self.arch][1]]
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         if self.stem_conv.built:  # a .keras file builds again what the constructor built
             return
         self.stem_conv.build(input_shape)
@@ -138,44 +136,64 @@ class ResNet(keras.Model):
             channels = block.output_dim
         self.built = True
 
-    def call(self, images, training=False):
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Maps normalised images `[B, H, W, 3]` to features `[B, D]`."""
         x = self.stem_conv(_pad(images, self.stem_conv))
         x = tf.nn.relu(self.stem_norm(x, training=training))
         if not self.cifar_stem:
-            # After a ReLU the maximum does not see whether the border is 0 or minus infinity.
+            # After a ReLU, padding with 0 gives the same maximum as PyTorch's padding with minus infinity.
             x = tf.nn.max_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID")
         for block in self.blocks:
             x = block(x, training=training)
         return tf.reduce_mean(x, axis=[1, 2])  # [B, D]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, int]:
         return (input_shape[0], self.feature_dim)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "arch": self.arch, "cifar_stem": self.cifar_stem, "width": self.width}
 
 
-def resnet18(**kwargs) -> ResNet:
-    """ResNet-18, D = 512 x width. Keyword arguments as for `ResNet`."""
+def resnet18(**kwargs: Any) -> ResNet:
+    """Makes a ResNet-18, D = 512 x width. Keyword arguments as for `ResNet`."""
     return ResNet("resnet18", **kwargs)
 
 
-def resnet34(**kwargs) -> ResNet:
-    """ResNet-34, D = 512 x width. Keyword arguments as for `ResNet`."""
+def resnet34(**kwargs: Any) -> ResNet:
+    """Makes a ResNet-34, D = 512 x width. Keyword arguments as for `ResNet`."""
     return ResNet("resnet34", **kwargs)
 
 
-def resnet50(**kwargs) -> ResNet:
-    """ResNet-50, D = 2048 x width. Keyword arguments as for `ResNet`."""
+def resnet50(**kwargs: Any) -> ResNet:
+    """Makes a ResNet-50, D = 2048 x width. Keyword arguments as for `ResNet`."""
     return ResNet("resnet50", **kwargs)
 
 
-def resnet101(**kwargs) -> ResNet:
-    """ResNet-101, D = 2048 x width. Keyword arguments as for `ResNet`."""
+def resnet101(**kwargs: Any) -> ResNet:
+    """Makes a ResNet-101, D = 2048 x width. Keyword arguments as for `ResNet`."""
     return ResNet("resnet101", **kwargs)
 
 
-def resnet152(**kwargs) -> ResNet:
-    """ResNet-152, D = 2048 x width. Keyword arguments as for `ResNet`."""
+def resnet152(**kwargs: Any) -> ResNet:
+    """Makes a ResNet-152, D = 2048 x width. Keyword arguments as for `ResNet`."""
     return ResNet("resnet152", **kwargs)
+
+
+def _conv(filters: int, kernel_size: int, strides: int, name: str) -> keras.layers.Conv2D:
+    """Makes a convolution without bias, initialised as torchvision's: normal, std sqrt(2 / (k k out))."""
+    return keras.layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        # 'same' pads a stride-2 convolution on one side only; PyTorch pads k // 2 on both.
+        padding="same" if strides == 1 else "valid",
+        use_bias=False,
+        kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
+        name=name,
+    )
+
+
+def _pad(x: tf.Tensor, conv: keras.layers.Conv2D) -> tf.Tensor:
+    """Pads k // 2 zeros on both sides if the convolution itself does not."""
+    p = conv.kernel_size[0] // 2 if conv.padding == "valid" else 0
+    return keras.ops.pad(x, [[0, 0], [p, p], [p, p], [0, 0]]) if p else x

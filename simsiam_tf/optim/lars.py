@@ -1,34 +1,35 @@
 """LARS (You et al. 2017), as the linear evaluation (paper App. A) and large batches (Sec. 6.1) use it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from simsiam_tf.optim.sgd import SGD
+from simsiam_tf.optim.sgd import SGD, Rate
 
 
 class LARS(SGD):
-    """SGD whose gradient is scaled, variable by variable, to a fixed share of the variable's norm.
+    """Updates by SGD with each variable's gradient scaled to a fixed share of the variable's norm.
 
     For a variable w with gradient g, both of non-zero norm:
     g = (g + weight_decay * w) * trust_coefficient * |w| / (|g| + weight_decay * |w| + epsilon);
-    any other g is left as it is and not decayed. Then v = momentum * v + g; w -= lr * v.
+    any other g is left as it is and not decayed. Then v = sgd_momentum * v + g; w -= lr * v.
 
     Args:
-        learning_rate: a float or a schedule of the step.
-        sgd_momentum: weight of the old velocity.
+        learning_rate: the learning rate, or a schedule of the step.
+        sgd_momentum: the weight of the old velocity.
         weight_decay: coupled L2; 0 in the paper's linear evaluation.
         trust_coefficient: the share.
-        epsilon: added to the denominator.
-        heads_axis: where a variable holds several weights side by side, the axis that counts them, from the end (-1,
-            -2, ...): each is then scaled by its own norms.
+        epsilon: a number added to the denominator.
+        heads_axis: for variables that hold several weights side by side, the axis that counts them, from the end (-1,
+            -2, ...). Each is then scaled by its own norms. `None` takes a variable as one.
         excluded: variables whose gradients are neither scaled nor decayed.
     """
 
     def __init__(
         self,
-        learning_rate=0.02,
+        learning_rate: Rate = 0.02,
         sgd_momentum: float = 0.9,
         weight_decay: float = 0.0,
         trust_coefficient: float = 1e-3,
@@ -36,21 +37,22 @@ class LARS(SGD):
         heads_axis: int | None = None,
         excluded: Sequence[keras.Variable] = (),
         name: str = "lars",
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(learning_rate, sgd_momentum, weight_decay, name=name, **kwargs)
         self.trust_coefficient = trust_coefficient
         self.epsilon = epsilon
         self.heads_axis = heads_axis
         self._excluded = {id(v) for v in excluded}
 
-    def build(self, variables) -> None:
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         super().build(variables)
         self._adapts = [id(v) not in self._excluded for v in variables]
 
-    def accumulate(self, velocity, gradient, variable) -> None:
+    def accumulate(self, velocity: keras.Variable, gradient: tf.Tensor, variable: keras.Variable) -> None:
+        """Adds the scaled gradient to the velocity."""
         if not self._adapts[self._get_variable_index(variable)]:
             self.assign(velocity, self.sgd_momentum * velocity + gradient)
             return
@@ -60,7 +62,7 @@ class LARS(SGD):
         adapted = tf.where((weight_norm > 0) & (gradient_norm > 0), adapted, gradient)
         self.assign(velocity, self.sgd_momentum * velocity + adapted)
 
-    def _norm(self, x):
+    def _norm(self, x: tf.Tensor) -> tf.Tensor:
         if self.heads_axis is None:
             return tf.norm(x)
         rank = len(x.shape)
@@ -68,6 +70,6 @@ class LARS(SGD):
             tf.reduce_sum(tf.square(x), [i for i in range(rank) if i != rank + self.heads_axis], keepdims=True)
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("trust_coefficient", "epsilon", "heads_axis")}
         return {**super().get_config(), **own}

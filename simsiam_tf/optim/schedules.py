@@ -1,6 +1,7 @@
 """Learning rates as functions of the step."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,25 +9,29 @@ import tensorflow as tf
 
 
 def scaled_learning_rate(base_learning_rate: float, global_batch_size: int) -> float:
-    """The linear scaling rule: base x batch / 256 (paper Sec. 3)."""
+    """Scales a learning rate with the batch: base x batch / 256 (paper Sec. 3)."""
     return base_learning_rate * global_batch_size / 256
 
 
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Cosine decay, to zero by default, without restart, after an optional linear warm-up (paper Sec. 3).
+    """Decays the learning rate along a cosine to zero, without restart (paper Sec. 3).
 
-    At step s of S after w steps of warm-up: peak * (1 + cos(pi * (s - w) / (S - w))) / 2; during the warm-up
-    peak * (s + 1) / (w + 1), which is never zero and meets the cosine's start. With a final share f the cosine goes
-    from peak to f * peak.
-    Computed in Keras' floatx: Keras' own schedules stay float32.
+    At step s of S it is peak * (1 + cos(pi * s / S)) / 2.
+
+    With w steps of warm-up it is peak * (s + 1) / (w + 1) in these, which is never zero and meets the start of the
+    cosine, and peak * (1 + cos(pi * (s - w) / (S - w))) / 2 after them. With a final share f the cosine goes from peak
+    to f * peak. It is computed in Keras' floatx; Keras' own schedules stay in float32.
 
     Args:
         peak: the scaled learning rate; an array of them gives an array of rates.
-        total_steps: S, of the whole run.
-        warmup_steps: w.
-        steps_per_update: hold the rate for this many steps: 1 decays at each step, an epoch's number of
-            steps decays once per epoch, as the authors' release does.
-        final: f.
+        total_steps: S, the number of steps of the run.
+        warmup_steps: w, the number of steps of the warm-up.
+        steps_per_update: the number of steps that the rate is held for. 1 decays at each step; the steps of an epoch
+            decay once per epoch, as the authors' release does.
+        final: f, the final learning rate as a fraction of the peak.
+
+    Example:
+        SGD(WarmupCosine(scaled_learning_rate(0.05, 512), total_steps=100 * steps_per_epoch))
     """
 
     def __init__(
@@ -36,15 +41,15 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         warmup_steps: int = 0,
         steps_per_update: int = 1,
         final: float = 0.0,
-    ):
+    ) -> None:
         self.peak = peak
         self.total_steps = total_steps
         self.warmup_steps = warmup_steps
         self.steps_per_update = steps_per_update
         self.final = final
 
-    def __call__(self, step) -> tf.Tensor:
-        """The learning rate of update number `step`, counted from 0; a scalar in floatx."""
+    def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
+        """Computes the learning rate of update number `step`, counted from 0; a scalar in floatx."""
         dtype = keras.config.floatx()
         step = tf.convert_to_tensor(step)
         held = tf.cast(step // self.steps_per_update * self.steps_per_update, dtype)
@@ -55,5 +60,5 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         now = tf.cast(step, dtype)
         return tf.where(now < warmup, self.peak * (now + 1.0) / (warmup + 1.0), cosine)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return dict(vars(self))

@@ -1,44 +1,51 @@
 """The paper's SGD: coupled weight decay on every parameter, the learning rate outside the velocity."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from simsiam_tf.distribute import collectives
 
+Rate = float | keras.optimizers.schedules.LearningRateSchedule
+
 
 class SGD(keras.optimizers.Optimizer):
-    """SGD with momentum as the paper and PyTorch mean it (paper Sec. 3).
+    """Updates by SGD with momentum, as the paper and PyTorch define it (paper Sec. 3).
 
     For each variable w with gradient g:  g += weight_decay * w;  v = sgd_momentum * v + g;  w -= lr * v.
-    Keras' own SGD decouples the decay and folds the learning rate into the velocity; under a schedule both
-    give other weights.
+    Keras' own SGD decouples the decay and folds the learning rate into the velocity. Under a schedule both give other
+    weights.
 
     Args:
-        learning_rate: a float or a schedule of the step.
-        sgd_momentum: weight of the old velocity.
-        weight_decay: coupled L2 on every variable, batch norm's and biases included.
-        overrides: pairs of (variables, learning rate or schedule) for variables with a rate of their own,
-            such as the predictor's (Sec. 4.2).
-        scale_loss: for float16: multiply the loss by a power of two that keeps small gradients from vanishing. It
-            halves, and the step is skipped, where a gradient overflows on any replica; after 2000 good steps it
-            doubles. (Keras' wrapper looks at one replica only.) A skipped step counts as a step of the schedule.
+        learning_rate: the learning rate, or a schedule of the step.
+        sgd_momentum: the weight of the old velocity.
+        weight_decay: coupled L2 on every variable, scales and offsets of batch norm and biases included.
+        overrides: pairs of (variables, learning rate or schedule), for variables with a rate of their own such as the
+            predictor's (Sec. 4.2).
+        scale_loss: whether the loss is multiplied by a power of two, which keeps small gradients of float16 from
+            vanishing. If a gradient overflows on any replica, the factor halves and the step is skipped. After 2000
+            good steps in a row the factor doubles. A skipped step counts as a step of the schedule. (Keras' wrapper
+            looks at one replica only.)
+
+    Example:
+        model.compile(SGD(WarmupCosine(0.1, total_steps=1000), sgd_momentum=0.9, weight_decay=1e-4))
     """
 
-    # At the least of them, gradients overflowed without any scaling.
+    # At LEAST_SCALE gradients have overflowed without any scaling.
     LEAST_SCALE, _FIRST_SCALE, _GROW_EVERY = 0.5, 2.0**15, 2000
 
     def __init__(
         self,
-        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.05,
+        learning_rate: Rate = 0.05,
         sgd_momentum: float = 0.9,
         weight_decay: float = 1e-4,
-        overrides: Sequence[tuple[Sequence[keras.Variable], object]] = (),
+        overrides: Sequence[tuple[Sequence[keras.Variable], Rate]] = (),
         scale_loss: bool = False,
         name: str = "sgd",
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         # The base class' own weight_decay is the decoupled kind: leave it unset.
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.sgd_momentum = sgd_momentum
@@ -46,33 +53,34 @@ class SGD(keras.optimizers.Optimizer):
         self.scales_loss = scale_loss
         self._overrides = {id(v): rate for variables, rate in overrides for v in variables}
 
-    def build(self, variables) -> None:
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         super().build(variables)
         self.velocities = self.add_optimizer_variables(variables, "velocity")
         self._own_rate = [self._overrides.get(id(v)) for v in variables]
         if self.scales_loss:
-            own = {"shape": (), "dtype": "float32", "aggregation": "only_first_replica"}
-            self.loss_scale = self.add_variable(initializer=_constant(self._FIRST_SCALE), name="loss_scale", **own)
+            own: dict[str, Any] = {"shape": (), "dtype": "float32", "aggregation": "only_first_replica"}
+            first = keras.initializers.Constant(self._FIRST_SCALE)
+            self.loss_scale = self.add_variable(initializer=first, name="loss_scale", **own)
             self.good_steps = self.add_variable(initializer="zeros", name="good_steps", **own)
 
     def learning_rate_at(self, step: int) -> float:
-        """The learning rate of update number `step`, counted from 0."""
+        """Computes the learning rate of update number `step`, counted from 0."""
         rate = self._learning_rate
         return float(rate(step) if callable(rate) else tf.convert_to_tensor(rate))
 
     def scale_loss(self, loss: tf.Tensor) -> tf.Tensor:
-        """What the gradient is taken of."""
+        """Scales the loss that the gradient is taken of."""
         return loss * tf.cast(self.loss_scale, loss.dtype) if self.scales_loss else super().scale_loss(loss)
 
-    def apply(self, grads, trainable_variables=None) -> None:
+    def apply(self, grads: list[tf.Tensor], trainable_variables: list[keras.Variable] | None = None) -> None:
         if self.scales_loss:
             grads = self._unscaled(grads)
         super().apply(grads, trainable_variables)
 
-    def _unscaled(self, gradients):
-        """The gradients as they would be without scaling; all of them NaN if any is not finite on any replica."""
+    def _unscaled(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Divides the gradients by the scale, and adapts it; makes all NaN if any is not finite on any replica."""
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
         good = collectives.all_reduce_mean(tf.cast(finite, tf.float32)) == 1.0
         by = tf.where(good, 1.0 / self.loss_scale, float("nan"))
@@ -83,7 +91,7 @@ class SGD(keras.optimizers.Optimizer):
         self.good_steps.assign(tf.where(grow, 0.0, steps))
         return [g * tf.cast(by, g.dtype) for g in gradients]
 
-    def update_step(self, gradient, variable, learning_rate) -> None:
+    def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
         index = self._get_variable_index(variable)
         own_rate = self._own_rate[index]
         if own_rate is not None:
@@ -99,17 +107,13 @@ class SGD(keras.optimizers.Optimizer):
             step = tf.where(skip, tf.zeros_like(step), step)
         self.assign_sub(variable, step)
 
-    def accumulate(self, velocity, gradient, variable) -> None:
-        """v = sgd_momentum * v + (gradient + weight_decay * w)."""
+    def accumulate(self, velocity: keras.Variable, gradient: tf.Tensor, variable: keras.Variable) -> None:
+        """Sets v = sgd_momentum * v + (gradient + weight_decay * w)."""
         # Two assignments, not one sum: TensorFlow merges a sum with those inside the gradient (one term for each
         # view) into an AddN, and the order of an AddN of three or more terms depends on the timing of threads.
         self.assign(velocity, self.sgd_momentum * velocity + self.l2 * variable)
         self.assign_add(velocity, gradient)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"sgd_momentum": self.sgd_momentum, "weight_decay": self.l2, "scale_loss": self.scales_loss}
         return {**super().get_config(), **own}
-
-
-def _constant(value):
-    return keras.initializers.Constant(value)
