@@ -286,5 +286,5 @@ class _Reader:
                     crop[:] = np.asarray(view)
                 return i % count
             except Exception as error:  # whatever a broken file makes Pillow raise
-                files.bad.add(files.locate(i % count), error)
+                files.skip(i % count, error)
         return -1

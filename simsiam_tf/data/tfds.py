@@ -2,20 +2,76 @@
 
 import pathlib
 import struct
+import typing
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.config.data import DataConfig
+from simsiam_tf.data.encoded import EncodedImages
+from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import expand
 
 # A TFRecord is: length (8 bytes), checksum of it (4), data, checksum of that (4).
 _HEADER, _FOOTER = 12, 4
+# A TFDS builder; annotating it would take the slow import.
+Builder = Any
 
 
-def open_builder(config: DataConfig):
-    """The TFDS builder of a prepared data set.
+@typing.final
+class RecordImages(EncodedImages):
+    """Images in the TFRecord files of a TFDS split, read in any order.
+
+    Args:
+        builder: the TFDS builder, which has prepared the data set.
+        split: name of the split, or a slice as `train[10%:]`.
+        names: the images' file names; `None`: they have none, and are named by their positions.
+        unreadable: the unreadable images of the split.
+
+    Raises:
+        UsageError: if the data set is not stored as TFRecord files.
+    """
+
+    def __init__(self, builder: Builder, split: str, names: Sequence[str] | None, unreadable: UnreadableImages):
+        # A split like train[10%:] takes a part of some files: skip and take are in examples.
+        parts = builder.info.splits[split].file_instructions
+        self._paths = [str(part.filename) for part in parts]
+        if not all("tfrecord" in pathlib.Path(path).name for path in self._paths):
+            raise UsageError(
+                f"{builder.info.name} must be prepared as TFRecord files. "
+                f"Received: {pathlib.Path(self._paths[0]).name}."
+            )
+        where: list[tuple[int, int, int]] = []
+        for number, part in enumerate(parts):
+            stop = None if part.take < 0 else part.skip + part.take
+            where += [(number, *position) for position in record_positions(self._paths[number])[part.skip : stop]]
+        super().__init__(len(where), unreadable)
+        self._where = np.array(where, np.int64)  # [N, 3]: file, offset, length
+        self._names = names
+        self._full_name = builder.info.full_name
+
+    def load(self, position: int) -> bytes:
+        number, offset, length = self._where[position]
+        with open(self._paths[number], "rb") as file:
+            file.seek(offset)
+            example = tf.train.Example.FromString(file.read(length))
+        return example.features.feature["image"].bytes_list.value[0]
+
+    def locate(self, position: int) -> str:
+        return f"{self.unreadable.source}, example {position}"
+
+    def name(self, position: int) -> str:
+        return str(position) if self._names is None else self._names[position]
+
+    def fingerprint(self) -> str:
+        return self._full_name
+
+
+def open_builder(config: DataConfig) -> Builder:
+    """Opens the TFDS builder of a data set, and prepares the data set if that is asked for.
 
     Raises:
         UsageError: if the name is unknown, or the data set is not there and may not be fetched.
@@ -50,19 +106,19 @@ def open_builder(config: DataConfig):
     return builder
 
 
-def num_classes(builder) -> int:
-    """K, or 0 where the examples carry no label."""
+def num_classes(builder: Builder) -> int:
+    """Counts the classes: K, or 0 if the examples carry no label."""
     features = builder.info.features
     return getattr(features["label"], "num_classes", None) or 0 if "label" in features else 0
 
 
-def _to_rgb(image):
+def _to_rgb(image: tf.Tensor) -> tf.Tensor:
     image = tf.cast(image, tf.uint8)
     return tf.image.grayscale_to_rgb(image) if image.shape[-1] == 1 else image[..., :3]
 
 
-def read_all(builder, split: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """All images `[N, H, W, 3] uint8` and labels `[N] int64` of a split of images of one size."""
+def read_all(builder: Builder, split: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Reads all images `[N, H, W, 3] uint8` and labels `[N] int64` of a split of images of one size."""
     labelled = num_classes(builder) > 0
     dataset = builder.as_dataset(split=split, shuffle_files=False)
     dataset = dataset.map(
@@ -75,12 +131,12 @@ def read_all(builder, split: str) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _real_labels(labels: np.ndarray) -> np.ndarray | None:
-    """Labels `[N] int64`; `None` where TFDS marks the split as unlabelled by negative ones."""
+    """Returns labels `[N] int64`; `None` if TFDS marks the split as unlabelled by negative ones."""
     return labels.astype(np.int64) if len(labels) and labels.min() >= 0 else None
 
 
 def record_positions(path: str) -> list[tuple[int, int]]:
-    """Offset and length of each record's data in a TFRecord file, by reading the headers alone."""
+    """Finds the offset and the length of each record's data in a TFRecord file, by reading the headers alone."""
     positions, offset = [], 0
     with open(path, "rb") as file:
         while len(header := file.read(_HEADER)) == _HEADER:
@@ -91,48 +147,37 @@ def record_positions(path: str) -> list[tuple[int, int]]:
     return positions
 
 
-def random_access(builder, split: str):
-    """Reads single examples of a split that is too large, or too uneven, for memory.
+def open_records(builder: Builder, split: str, unreadable: UnreadableImages) -> tuple[RecordImages, np.ndarray | None]:
+    """Opens a split that is too large, or of too many sizes, for memory.
+
+    Args:
+        builder: the TFDS builder, which has prepared the data set.
+        split: name of the split, or a slice as `train[10%:]`.
+        unreadable: the unreadable images of the split.
 
     Returns:
-        Labels `[N] int64` or `None`, the files' names or `None`, and a function from a position to the encoded image.
+        The images, and their labels `[N] int64` or `None`.
 
     Raises:
         UsageError: if the data set is not stored as TFRecord files.
     """
-    # A split like train[10%:] takes a part of some files: skip and take are in examples.
-    parts = builder.info.splits[split].file_instructions
-    paths = [str(part.filename) for part in parts]
-    if not all("tfrecord" in pathlib.Path(path).name for path in paths):
-        raise UsageError(
-            f"{builder.info.name} must be prepared as TFRecord files. Received: {pathlib.Path(paths[0]).name}."
-        )
-    where = []
-    for number, part in enumerate(parts):
-        stop = None if part.take < 0 else part.skip + part.take
-        where += [(number, *position) for position in record_positions(paths[number])[part.skip : stop]]
-    table = np.array(where, np.int64)  # [N, 3]: file, offset, length
+    labels, names = _labels_and_names(builder, split) if num_classes(builder) > 0 else (None, None)
+    return RecordImages(builder, split, names, unreadable), labels
 
-    def load(index):
-        number, offset, length = table[index]
-        with open(paths[number], "rb") as file:
-            file.seek(offset)
-            example = tf.train.Example.FromString(file.read(length))
-        return example.features.feature["image"].bytes_list.value[0]
 
-    features, labels, names = builder.info.features, None, None
-    named = "file_name" in features
-    if num_classes(builder) > 0:
-        import tensorflow_datasets as tfds
+def _labels_and_names(builder: Builder, split: str) -> tuple[np.ndarray | None, list[str] | None]:
+    """Reads the labels `[N] int64` and the file names, `None` where the data set has none, without decoding images."""
+    import tensorflow_datasets as tfds
 
-        skip = {"image": tfds.decode.SkipDecoding()}
-        dataset = builder.as_dataset(
-            split=split, shuffle_files=False, decoders=skip, read_config=tfds.ReadConfig(interleave_cycle_length=1)
-        )
-        rows = [
-            (example["label"], example["file_name"].decode() if named else "")
-            for example in dataset.as_numpy_iterator()
-        ]
-        labels = _real_labels(np.array([label for label, _ in rows], np.int64))
-        names = [name for _, name in rows] if named else None
-    return labels, names, load
+    named = "file_name" in builder.info.features
+    dataset = builder.as_dataset(
+        split=split,
+        shuffle_files=False,
+        decoders={"image": tfds.decode.SkipDecoding()},
+        read_config=tfds.ReadConfig(interleave_cycle_length=1),
+    )
+    rows = [
+        (example["label"], example["file_name"].decode() if named else "") for example in dataset.as_numpy_iterator()
+    ]
+    labels = _real_labels(np.array([label for label, _ in rows], np.int64))
+    return labels, [name for _, name in rows] if named else None

@@ -1,12 +1,9 @@
-"""What to do about files that are no images: go on without them, say so, and stop when there are many."""
+"""Skips images that cannot be read, lists them in a file, and stops a run that has too many of them."""
 
-import contextlib
+import dataclasses
 import pathlib
 import sys
 import threading
-from collections.abc import Iterator
-
-import tensorflow as tf
 
 from simsiam_tf.errors import UsageError
 
@@ -14,11 +11,98 @@ from simsiam_tf.errors import UsageError
 _ENCODING: dict = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
-class Report:
-    """A file of the bad images' paths, one line for each, also where two sources share the image.
+class UnreadableImages:
+    """Counts and lists the unreadable images of a data set, and stops the run when there are too many.
+
+    One object serves a data set and all parts of it. Each part has a count and a limit of its own: the limit is a
+    share of the images in use. Threads of tf.data may add images at the same time.
+
+    Example:
+        unreadable = UnreadableImages("cats/train", max_fraction=0.01)
+        whole = unreadable.part(1000)
+        unreadable.add(whole, "cats/train/7.jpg", OSError("image file is truncated"))
 
     Args:
-        file: lines are added to what it holds.
+        source: name of the data set, for messages.
+        max_fraction: greatest share of a part's images that may be unreadable.
+    """
+
+    def __init__(self, source: str, max_fraction: float):
+        self.source = source
+        self._max_fraction = max_fraction
+        self._parts: list[Part] = []
+        self._listed_in: SkippedList | None = None
+        self._lock = threading.Lock()
+
+    def part(self, num_examples: int) -> "Part":
+        """Starts the count of a part of the data set, or of all of it."""
+        part = Part(num_examples)
+        self._parts.append(part)
+        return part
+
+    def list_in(self, skipped: "SkippedList") -> None:
+        """Lists the images that are added from now on; several data sets may share the list."""
+        self._listed_in = skipped
+
+    def add(self, part: "Part", path: str, error: Exception) -> None:
+        """Notes that an image could not be read.
+
+        Args:
+            part: the part of the data set that the image was read from.
+            path: the image's location.
+            error: the exception that reading it raised.
+
+        Raises:
+            UsageError: if the part has too many unreadable images.
+        """
+        with self._lock:
+            if path not in part.reasons:
+                part.reasons[path] = " ".join(str(error).split()) or type(error).__name__
+                shown = path.encode("utf-8", "backslashreplace").decode()
+                print(f"warning: skipped an image that cannot be read: {shown}: {part.reasons[path]}", file=sys.stderr)
+                if self._listed_in is not None:
+                    self._listed_in.add(path)
+        self._check(part)
+
+    def check(self) -> None:
+        """Checks every part.
+
+        Raises:
+            UsageError: if a part has too many unreadable images.
+        """
+        for part in self._parts:
+            self._check(part)
+
+    def _check(self, part: "Part") -> None:
+        if len(part.reasons) <= self._max_fraction * part.num_examples:
+            return
+        with self._lock:
+            path, reason = next(iter(part.reasons.items()))
+        listed = f"; they are listed in {self._listed_in.file}" if self._listed_in else ""
+        raise UsageError(
+            f"At most {self._max_fraction:.2%} of the {part.num_examples} images of {self.source} may be unreadable "
+            f"(--max_bad_fraction){listed}. Received: {len(part.reasons)}, the first of them {path} ({reason})."
+        ) from None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """The unreadable images of a part of a data set.
+
+    Attributes:
+        num_examples: number of images, readable or not.
+        reasons: for the path of each unreadable image, what reading it raised; in the order in which they were met.
+    """
+
+    num_examples: int
+    reasons: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+class SkippedList:
+    """A file with the path of each skipped image, once, even if several data sets or runs of a command meet it.
+
+    Args:
+        file: the file, to which lines are added.
     """
 
     def __init__(self, file: pathlib.Path):
@@ -33,88 +117,3 @@ class Report:
                 self._listed.add(path)
                 with self.file.open("a", **_ENCODING) as file:
                     file.write(f"{path}\n")
-
-
-class BadImages:
-    """The images of a source that could not be read; filled by the threads of tf.data.
-
-    Args:
-        source: name of the source, for messages.
-        num_examples: of the source.
-        max_fraction: the run stops when a greater share of them is bad.
-    """
-
-    def __init__(self, source: str, num_examples: int, max_fraction: float):
-        self._source = source
-        self._num_examples = num_examples
-        self._max_fraction = max_fraction
-        self._seen: dict[str, str] = {}
-        self._report: Report | None = None
-        self._parts: list[BadImages] = []
-        self._lock = threading.Lock()
-
-    def out_of(self, num_examples: int) -> "BadImages":
-        """The same for a part of the source, with a count and a limit of its own."""
-        part = BadImages(self._source, num_examples, self._max_fraction)
-        part._report = self._report
-        self._parts.append(part)
-        return part
-
-    def __len__(self) -> int:
-        return len(self._seen)
-
-    @property
-    def too_many(self) -> bool:
-        """Whether the source is not worth going on with."""
-        return len(self) > self._max_fraction * self._num_examples
-
-    def list_in(self, report: "Report") -> None:
-        """Has each bad image's path added to a report, which several sources may share."""
-        self._report = report
-        for part in self._parts:
-            part.list_in(report)
-
-    def add(self, path: str, error: Exception) -> None:
-        """Notes that an image could not be read.
-
-        Args:
-            path: where it is.
-            error: what reading it raised.
-
-        Raises:
-            UsageError: if that makes too many.
-        """
-        with self._lock:
-            if path not in self._seen:
-                self._seen[path] = " ".join(str(error).split()) or type(error).__name__
-                shown = path.encode("utf-8", "backslashreplace").decode()
-                print(f"warning: skipped an image that cannot be read: {shown}: {self._seen[path]}", file=sys.stderr)
-                if self._report is not None:
-                    self._report.add(path)
-        if self.too_many:
-            raise self._error()
-
-    def _error(self):
-        with self._lock:
-            path, reason = next(iter(self._seen.items()))
-        listed = f"; they are listed in {self._report.file}" if self._report else ""
-        return UsageError(
-            f"At most {self._max_fraction:.2%} of the {self._num_examples} images of {self._source} may be unreadable "
-            f"(--max_bad_fraction){listed}. Received: {len(self)}, the first of them {path} ({reason})."
-        )
-
-    @contextlib.contextmanager
-    def stopping_the_run(self) -> Iterator[None]:
-        """Turns what tf.data makes of an error in one of its threads back into one sentence."""
-        try:
-            yield
-        except tf.errors.OpError:
-            for bad in self._with_parts():
-                if bad.too_many:
-                    raise bad._error() from None
-            raise
-
-    def _with_parts(self) -> Iterator["BadImages"]:
-        yield self
-        for part in self._parts:
-            yield from part._with_parts()

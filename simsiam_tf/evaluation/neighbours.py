@@ -10,8 +10,9 @@ import rich.table
 from PIL import Image
 
 from simsiam_tf.config.evaluation import ImagesConfig
-from simsiam_tf.data.sources import Files, Source, listing_bad_images
-from simsiam_tf.data.unreadable import BadImages
+from simsiam_tf.data.folder import FolderImages
+from simsiam_tf.data.sources import Source, listing_bad_images
+from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.loaded_run import LoadedRun
 from simsiam_tf.evaluation.outputs import free_path, new_path, place_of
@@ -49,9 +50,8 @@ def _open_query(path: str) -> Source:
     file = pathlib.Path(expand(path))
     if not path or not file.is_file():
         raise UsageError(f"--query must be an image file. Received: {path or 'none'}.")
-    bad = BadImages(str(file), 1, max_fraction=0.0)
-    files = Files(lambda i: file.read_bytes(), lambda i: str(file), bad, lambda i: file.name)
-    return Source(str(file), 1, None, 0, files)
+    image = FolderImages(file.parent, [file], UnreadableImages(str(file), max_fraction=0.0))
+    return Source(str(file), 1, None, 0, image)
 
 
 def _nearest_to(run: LoadedRun, query: Source, source: Source, count: int) -> tuple[np.ndarray, list[int]]:

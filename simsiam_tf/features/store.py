@@ -82,7 +82,7 @@ class FeatureStore:
         if source.files is not None:
             for position in np.setdiff1d(np.arange(source.num_examples), index):
                 reason = ValueError("it could not be read when its features were stored")
-                source.files.bad.add(source.files.locate(int(position)), reason)
+                source.files.skip(int(position), reason)
         parts = [np.load(directory / f"features-{i:05}.npy", mmap_mode="r") for i in range(stored["num_shards"])]
         labels = None if source.labels is None else source.labels[index]
         return Features(tuple(part for part in parts if len(part)), index, labels)

@@ -10,9 +10,10 @@ from PIL import Image
 from simsiam_tf.augment.policies import POLICIES, make_views, resolve
 from simsiam_tf.config.augment import AugmentConfig
 from simsiam_tf.config.data import DataConfig
+from simsiam_tf.data.folder import FolderImages
 from simsiam_tf.data.pipeline import Order, evaluation_dataset, pretraining_dataset, views_of, with_views
-from simsiam_tf.data.sources import Files, memory_source, open_source
-from simsiam_tf.data.unreadable import BadImages, Report
+from simsiam_tf.data.sources import listing_bad_images, memory_source, open_source
+from simsiam_tf.data.unreadable import SkippedList, UnreadableImages
 from simsiam_tf.distribute.input import Share
 from simsiam_tf.errors import UsageError
 
@@ -29,14 +30,10 @@ def source(rng):
 @pytest.fixture
 def files(source, tmp_path):
     """The same images as files, in the same order."""
-    for i, image in enumerate(source.images.numpy()):
-        Image.fromarray(image).save(tmp_path / f"{i}.png")
-    made = Files(
-        lambda i: (tmp_path / f"{i}.png").read_bytes(),
-        lambda i: str(tmp_path / f"{i}.png"),
-        BadImages("files", source.num_examples, 0.05),
-    )
-    return dataclasses.replace(source, images=made)
+    paths = [tmp_path / f"{i}.png" for i in range(source.num_examples)]
+    for path, image in zip(paths, source.images.numpy(), strict=True):
+        Image.fromarray(image).save(path)
+    return dataclasses.replace(source, images=FolderImages(tmp_path, paths, UnreadableImages("files", 0.05)))
 
 
 def batches(source, order, start=0, stop=None, batch=8, **share):
@@ -167,7 +164,7 @@ def test_an_image_of_the_right_size_is_evaluated_untouched():
 
 def test_an_unreadable_image_is_replaced_in_training_and_left_out_in_evaluation(source, files, tmp_path, capsys):
     (tmp_path / "7.png").write_bytes((tmp_path / "7.png").read_bytes()[:200])
-    files.images.bad.list_in(Report(tmp_path / "skipped.txt"))
+    files.images.unreadable.list_in(SkippedList(tmp_path / "skipped.txt"))
     order = Order(48, 16, seed=1)
     first, again = (batches(files, order, 0, 3, batch=16) for _ in range(2))
     np.testing.assert_array_equal(np.sort(np.concatenate([b["index"] for b in first])), np.arange(48))
@@ -189,7 +186,7 @@ def test_too_many_unreadable_images_stop_the_run(files, tmp_path):
     for i in (3, 4, 5):
         (tmp_path / f"{i}.png").write_text("no image")
     message = r"At most 5.00% of the 50 images of files may be unreadable.* Received: 3, the first"
-    with pytest.raises(UsageError, match=message), files.images.bad.stopping_the_run():
+    with pytest.raises(UsageError, match=message), listing_bad_images([files], None):
         batches(files, Order(48, 16, seed=1), 0, 3, batch=16)
 
 

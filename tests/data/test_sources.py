@@ -1,4 +1,5 @@
 import hashlib
+import zlib
 
 import numpy as np
 import pytest
@@ -92,3 +93,21 @@ def test_every_split_is_numbered_by_the_training_set_s_classes(tmp_path, rng):
 def test_the_first_few_of_a_folder_are_of_all_classes(tmp_path, rng):
     write_images(tmp_path, [f"{name}/{i}.png" for name in "abcd" for i in range(20)], rng)
     assert len(set(open_source(folder(tmp_path), "train").labels[:20])) == 4
+
+
+def test_fingerprints_stay_as_stored_features_have_them(tmp_path, rng):
+    write_images(tmp_path, [f"{i}.png" for i in range(4)], rng)
+    source = open_source(folder(tmp_path), "train")
+    state = "".join(
+        f"{path}\0{path.stat().st_size}\0{path.stat().st_mtime_ns}\n"
+        for path in (tmp_path / source.name_of(i) for i in range(4))
+    )
+    files = hashlib.sha256(state.encode()).hexdigest()[:16]
+    positions = np.array([2, 0])
+    part = zlib.crc32(positions.tobytes())
+    assert source.fingerprint == f"{tmp_path}:4:{files}"
+    assert source.first(3).fingerprint == f"{tmp_path}:3:{files}"
+    assert source.first(3).subset(positions).fingerprint == f"{tmp_path}:2:{files}:{part}"
+    assert source.subset(positions).first(1).fingerprint == f"{tmp_path}:1:{files}:{part}"
+    again = zlib.crc32(np.array([1]).tobytes())
+    assert source.subset(positions).subset(np.array([1])).fingerprint == f"{tmp_path}:1:{files}:{part}:{again}"

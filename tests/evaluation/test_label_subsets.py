@@ -1,18 +1,25 @@
+import pathlib
+
 import numpy as np
 import pytest
 
-from simsiam_tf.data.sources import Files, Source, memory_source
-from simsiam_tf.data.unreadable import BadImages
+from simsiam_tf.data.folder import FolderImages
+from simsiam_tf.data.sources import Source, memory_source
+from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.label_subsets import balanced_subset, held_out, listed_subset
+
+
+def images_named(folder, names):
+    folder = pathlib.Path(folder)
+    return FolderImages(folder, [folder / name for name in names], UnreadableImages(str(folder), 0.0))
 
 
 @pytest.fixture
 def source():
     """As ImageNet in a folder: names with a class' folder before them."""
     names = [f"n{i % 4:02}/n{i % 4:02}_{i}.JPEG" for i in range(200)]
-    files = Files(lambda i: b"", names.__getitem__, BadImages("train", 200, 0.0), names.__getitem__)
-    return Source("train", 200, np.arange(200) % 4, 4, files)
+    return Source("train", 200, np.arange(200) % 4, 4, images_named("train", names))
 
 
 def test_a_share_is_balanced_seeded_and_ascending(source):
@@ -65,8 +72,7 @@ def test_a_wrong_list_is_said(source, tmp_path, text, message):
 
 
 def test_a_name_that_several_images_have_is_said(source, tmp_path):
-    names = ["a/1.png", "b/1.png"]
-    files = Files(lambda i: b"", names.__getitem__, BadImages("two", 2, 0.0), names.__getitem__)
+    files = images_named("two", ["a/1.png", "b/1.png"])
     (tmp_path / "list.txt").write_text("1.png\n")
     with pytest.raises(UsageError, match="stand for several images of two"):
         listed_subset(Source("two", 2, np.arange(2), 2, files), str(tmp_path / "list.txt"))

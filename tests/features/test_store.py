@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf import resnet18
-from simsiam_tf.data.sources import Files, Source, memory_source
-from simsiam_tf.data.unreadable import BadImages
+from simsiam_tf.data.folder import FolderImages
+from simsiam_tf.data.sources import Source, memory_source
+from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError
 from simsiam_tf.features import store as module
 from simsiam_tf.features.embed import Features, embed_source
@@ -122,24 +123,29 @@ def test_features_that_are_not_finite_are_refused(store, source, backbone):
         store.features_of(source)
 
 
-def test_unreadable_images_are_missing_from_index_and_labels(store, source, monkeypatch):
+def test_unreadable_images_are_missing_from_index_and_labels(store, source, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "_SHARD_BYTES", 32 * 4 * 5)
-    encoded = [tf.io.encode_png(image).numpy() for image in source.images]
     bad = {7, *range(20, 27)}  # one shard has none left
-    files = Files(lambda i: b"no image" if i in bad else encoded[i], str, BadImages("made", 50, 0.5))
-    found = store.features_of(Source("made/train", 50, source.labels, 3, files))
+    paths = [tmp_path / f"{i}.png" for i in range(50)]
+    for i, path in enumerate(paths):
+        path.write_bytes(b"no image" if i in bad else tf.io.encode_png(source.images[i]).numpy())
+
+    def opened(max_fraction):
+        files = FolderImages(tmp_path, paths, UnreadableImages("made", max_fraction))
+        return Source("made/train", 50, source.labels, 3, files)
+
+    found = store.features_of(opened(0.5))
     kept = [i for i in range(50) if i not in bad]
     assert found.index.tolist() == kept
     np.testing.assert_array_equal(found.labels, source.labels[kept])
     whole = embed_source(store.backbone, source, 16, 8).loaded()
     np.testing.assert_allclose(found.loaded(), whole[kept], atol=1e-5)
     # Features from disk are as strict about unreadable images as reading them is.
-    again = Source("made/train", 50, source.labels, 3, dataclasses.replace(files, bad=BadImages("made", 50, 0.5)))
+    again = opened(0.5)
     store.features_of(again)
     assert again.num_readable == len(kept)
-    strict = dataclasses.replace(again, images=dataclasses.replace(files, bad=BadImages("made", 50, 0.1)))
     with pytest.raises(UsageError, match=r"At most 10.00% of the 50 images"):
-        store.features_of(strict)
+        store.features_of(opened(0.1))
 
 
 def test_replicas_share_the_work_and_the_last_batch_may_be_short(source, two_replicas):

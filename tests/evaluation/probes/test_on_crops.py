@@ -1,13 +1,12 @@
 import dataclasses
-import io
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from simsiam_tf.config.evaluation import ProbeConfig
-from simsiam_tf.data.sources import Files
-from simsiam_tf.data.unreadable import BadImages
+from simsiam_tf.data.folder import FolderImages
+from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.evaluation.probes import on_crops
 from simsiam_tf.evaluation.probes.on_crops import run_probes
 from tests.evaluation.judging import summary
@@ -74,15 +73,13 @@ def test_a_stopped_probe_goes_on_and_ends_with_the_same_bits(run, tmp_path, monk
 
 
 def test_an_unreadable_image_costs_a_row_not_a_step(run, tmp_path):
-    train = run.train_source
-    images = train.images.numpy()
-
-    def load(i):
-        file = io.BytesIO()
-        Image.fromarray(images[i]).save(file, "PNG")
-        return b"no image" if i == 5 else file.getvalue()
-
-    files = Files(load, str, BadImages("made", 64, 0.1))
+    train, folder = run.train_source, tmp_path / "images"
+    folder.mkdir()
+    paths = [folder / f"{i}.png" for i in range(64)]
+    for path, image in zip(paths, train.images.numpy(), strict=True):
+        Image.fromarray(image).save(path)
+    paths[5].write_text("no image")
+    files = FolderImages(folder, paths, UnreadableImages("made", 0.1))
     run.__dict__["train_source"] = dataclasses.replace(train, images=files)
     run_probes(run, ProbeConfig(probe_epochs=3), ("paper",))
     (file,) = (tmp_path / "probes").iterdir()
