@@ -101,13 +101,14 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     from simsiam_tf.augment.policies import POLICIES
-    from simsiam_tf.data.pipeline import Order, pretraining_dataset, with_views
+    from simsiam_tf.data.order import ShuffledOrder
+    from simsiam_tf.data.pipeline import pretraining_dataset, with_views
     from simsiam_tf.distribute.input import Share
 
     size, views, batch = VIEW_SIZE[options.kind], POLICIES[POLICY[options.kind]], BATCH[options.kind]
     with tempfile.TemporaryDirectory() as folder:
         source = open_images(options.kind, pathlib.Path(folder))
-        host = pretraining_dataset(source, Order(source.num_examples, batch, 0), views, size, Share(batch))
+        host = pretraining_dataset(source, ShuffledOrder(source.num_examples, batch, 0), views, size, Share(batch))
         rates = {
             "host": best_rate(host, batch, options),
             "all": best_rate(with_views(host, views, size), batch, options),

@@ -60,12 +60,13 @@ def op_steps() -> dict[str, float]:
     import tensorflow as tf
 
     from simsiam_tf.augment import ops, policies
+    from simsiam_tf.augment import views as augment_views
 
     images = tf.constant(np.random.default_rng(0).integers(0, 256, (BATCH, SIZE, SIZE, 3), np.uint8))
     one = tf.constant([1.1])
     factors, order = tf.constant([[1.1, 0.9, 1.2, 0.05]]), tf.constant([[0, 3, 1, 2]])
     view = policies.POLICIES["simsiam"][:1]
-    parameters = policies.sample_views(view, 0, tf.constant(0), tf.range(BATCH))
+    parameters = augment_views.sample_views(view, 0, tf.constant(0), tf.range(BATCH))
     steps = {
         "flip": lambda x: ops.apply_flip(tf.cast(x, tf.float32), tf.constant([True])),
         "brightness": lambda x: ops.apply_brightness(x, one),
@@ -94,12 +95,12 @@ def op_steps() -> dict[str, float]:
     batch = {"images": (images,), "parameters": parameters}
 
     def whole(batch):
-        return policies.make_views_one_by_one(view, SIZE, batch)["views"]
+        return augment_views.make_views_one_by_one(view, SIZE, batch)["views"]
 
     costs["the loop itself"] = empty
     costs["whole view"] = cost(tf.function(whole, jit_compile=True, autograph=False), batch)
     costs["whole view, op by op without XLA"] = cost(
-        tf.function(lambda batch: policies.make_views(view, SIZE, batch)["views"], autograph=False), batch
+        tf.function(lambda batch: augment_views.make_views(view, SIZE, batch)["views"], autograph=False), batch
     )
     return costs
 

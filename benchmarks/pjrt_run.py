@@ -29,26 +29,23 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
 
     from simsiam_tf.augment import policies
     from simsiam_tf.cli import flags as definitions
-    from simsiam_tf.data.pipeline import Order
+    from simsiam_tf.data.order import ShuffledOrder
     from simsiam_tf.data.sources import open_source
     from simsiam_tf.files import write_json
     from simsiam_tf.training.workdir import Workdir
 
     config = definitions.training_config_of([f"--workdir={options.workdir}", *arguments])
     source = open_source(config.data, config.data.train_split).first(config.data.max_examples)
-    if source.files is not None:
-        sys.exit(f"error: the data set must be one that is held in memory. Received: {source.name}, in files.")
-    if config.devices.accumulate_steps > 1:
-        sys.exit(f"error: --accumulate_steps must be 1 here. Received: {config.devices.accumulate_steps}.")
+    refuse_what_cannot_be_exported(config, source)
     folder = pathlib.Path(options.workdir) / "pjrt"
     if (folder / "state.npz").exists():
         sys.exit(f"error: a run has begun in {folder}; move that folder away, or give another --workdir.")
-    Workdir.of_new_run(config)
+    Workdir.open_for_training(config)
     folder.mkdir(exist_ok=True)
     for name in ("expected.npz", "metrics.jsonl"):  # of an earlier export
         (folder / name).unlink(missing_ok=True)
     views, size = policies.resolve(config.augment), config.data.image_size
-    order = Order(source.num_examples, config.data.global_batch_size, config.run.seed)
+    order = ShuffledOrder(source.num_examples, config.data.global_batch_size, config.run.seed)
     batch, total = order.global_batch_size, config.run.epochs * order.steps_per_epoch
     index, boxes = write_plan(folder, source, order, views, size, min(options.steps or total, total))
     images = np.asarray(source.images)
@@ -77,18 +74,26 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
     print(f"Done: {len(index)} steps are planned in {folder}, the program has {len(program.text) / 1e6:.1f} MB.")
 
 
+def refuse_what_cannot_be_exported(config, source):
+    """Exits with a sentence unless the images are in memory and a batch is one part."""
+    if source.files is not None:
+        sys.exit(f"error: the data set must be one that is held in memory. Received: {source.name}, in files.")
+    if config.devices.accumulate_steps > 1:
+        sys.exit(f"error: --accumulate_steps must be 1 here. Received: {config.devices.accumulate_steps}.")
+
+
 def make_step(model, views, size, seed):
     """One update from images that are all on the device: what each shows is drawn there, but for its crop."""
     import tensorflow as tf
 
-    from simsiam_tf.augment import policies
+    from simsiam_tf.augment import views as augment_views
 
     def step(images, epoch, index, boxes):
-        parameters = policies.sample_views(views, seed, epoch, index)
+        parameters = augment_views.sample_views(views, seed, epoch, index)
         boxes = tf.cast(boxes, tf.float32)
         parameters = tuple({**p, "box": boxes[:, i]} for i, p in enumerate(parameters))
         whole = {"images": (tf.gather(images, index),), "parameters": parameters, "index": index}
-        return model.train_step(policies.make_views(views, size, whole))
+        return model.train_step(augment_views.make_views(views, size, whole))
 
     return step
 
@@ -111,7 +116,7 @@ def write_plan(folder, source, order, views, size, steps):
     from simsiam_tf.data.pipeline import pretraining_dataset
     from simsiam_tf.distribute.input import Share
 
-    dataset = pretraining_dataset(source, order, views, size, Share(order.global_batch_size), 0, steps)
+    dataset = pretraining_dataset(source, order, views, size, Share(order.global_batch_size), stop_step=steps)
     shape = (steps, order.global_batch_size)
     index, boxes = np.empty(shape, np.int32), np.empty((*shape, len(views), 4), np.float32)
     for i, batch in enumerate(dataset):
@@ -233,7 +238,7 @@ def load(options: argparse.Namespace) -> None:
     from simsiam_tf.training.checkpoints import Checkpoints
     from simsiam_tf.training.workdir import Workdir
 
-    workdir = Workdir.of_old_run(options.workdir)
+    workdir = Workdir.open_existing(options.workdir)
     folder, config = workdir.root / "pjrt", workdir.config()
     meta = json.loads((folder / "meta.json").read_text())
     model, variables = stablehlo.make_trainer(config, meta["steps_per_epoch"])

@@ -19,7 +19,7 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 from tensorflow.python.framework import auto_control_deps_utils as acd_utils
 
-from simsiam_tf.augment import policies
+from simsiam_tf.augment import views as augment_views
 from simsiam_tf.augment.policies import Policy
 from simsiam_tf.config.run import Config
 from simsiam_tf.training import factory
@@ -127,7 +127,7 @@ def step_inputs(views: tuple[Policy, ...], batch_size: int, size: int, in_memory
     Returns:
         Nested `tf.TensorSpec`s.
     """
-    sample = tf.function(lambda epoch, index: policies.sample_views(views, 0, epoch, index))
+    sample = tf.function(lambda epoch, index: augment_views.sample_views(views, 0, epoch, index))
     index = tf.TensorSpec([batch_size], tf.int64)
     outputs = sample.get_concrete_function(tf.TensorSpec([], tf.int64), index).structured_outputs
     parameters = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), outputs)

@@ -29,6 +29,7 @@ def lower(arguments: list[str], replicas: int):
     import stablehlo
 
     from simsiam_tf.augment import policies
+    from simsiam_tf.augment import views as augment_views
     from simsiam_tf.cli import flags as definitions
     from simsiam_tf.distribute.input import per_replica_batch_size
 
@@ -40,7 +41,7 @@ def lower(arguments: list[str], replicas: int):
     inputs = stablehlo.step_inputs(views, batch, size, in_memory=size <= IN_MEMORY_SIDE)
 
     def step(*batches):
-        *earlier, last = (policies.make_views(views, size, batch) for batch in batches)
+        *earlier, last = (augment_views.make_views(views, size, batch) for batch in batches)
         for part in earlier:
             model.accumulate_step(part)
         return model.train_step(last)

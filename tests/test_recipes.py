@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from flags import definitions
-from simsiam_tf.data.pipeline import Order
+from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.reproduce.experiments import EXPERIMENTS
 from simsiam_tf.reproduce.verdicts import CLAIMS
 from simsiam_tf.training import factory as build
@@ -53,7 +53,7 @@ def test_every_row_of_the_paper_takes_three_steps(path, rng):
     config = config_of(path, f"--flagfile={SIZES / 'cifar10_small.flags'}", *TINY, "--weight_decay=0")
     n = config.data.global_batch_size
     assert n == max(2, round(config_of(path).data.global_batch_size * 0.0156))
-    order = Order(4 * n, n, 0)
+    order = ShuffledOrder(4 * n, n, 0)
     model = build.make_compiled_model(config, order.steps_per_epoch)
     build.make_target_table(model, order)
     before = [v.numpy() for v in model.backbone.trainable_variables]

@@ -33,14 +33,14 @@ def draw() -> None:
     from PIL import Image
 
     from simsiam_tf.augment import policies
-    from simsiam_tf.data.pipeline import Order
+    from simsiam_tf.data.order import ShuffledOrder
     from simsiam_tf.data.sources import listing_bad_images, open_source
     from simsiam_tf.evaluation.thumbnails import contact_sheet, view_rows
 
     views, size = policies.resolve(augment), data.image_size
     source = open_source(data, data.train_split).first(data.max_examples)
     count = min(picture.num_images, source.num_examples)
-    index = Order(source.num_examples, count, seed).examples(np.arange(count))[1].numpy()
+    index = ShuffledOrder(source.num_examples, count, seed).examples(np.arange(count))[1].numpy()
     with listing_bad_images([source], None):
         rows = view_rows(source, views, size, seed, index, picture.num_epochs)
     path.parent.mkdir(parents=True, exist_ok=True)

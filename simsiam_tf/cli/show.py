@@ -26,7 +26,7 @@ def main() -> None:
 
 def show() -> None:
     """Prints the table."""
-    workdir = Workdir.of_old_run(workdir_flag())
+    workdir = Workdir.open_existing(workdir_flag())
     print("\nResults")
     for name, record in workdir.summary().items():
         value = record["value"]

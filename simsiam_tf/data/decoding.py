@@ -66,7 +66,7 @@ def crop_views(
     return views
 
 
-def _leave_out_detail(image, shrinkage):
+def _leave_out_detail(image: Image.Image, shrinkage: float) -> None:
     """Has a large JPEG decoded at a half, a quarter or an eighth, where all its views shrink it by much more."""
     ratio = shrinkage / _DETAIL
     if ratio >= 2:
@@ -74,7 +74,7 @@ def _leave_out_detail(image, shrinkage):
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any kind of image as RGB: grey, palette, CMYK, 16 bits; transparency is dropped, as torchvision does."""
+    """Converts any kind of image to RGB: grey, palette, CMYK, 16 bits; transparency is dropped, as torchvision does."""
     if image.mode.startswith(("I", "F")):
         levels = np.asarray(image)
         if levels.dtype.kind != "u" and levels.max(initial=0) < 256:

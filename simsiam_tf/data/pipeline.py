@@ -1,83 +1,33 @@
 """From positions in a data set to batches, as a pure function of the seed and the step.
 
-A batch is images and the parameters of their views, both small; `policies.make_views` makes views of it, here on the
+A batch is images and the parameters of their views, both small; `make_views` makes views of it, here on the
 host or on the accelerator. Parameters are drawn here always, so they cannot differ."""
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.augment import policies
+from simsiam_tf.augment import views as augment_views
 from simsiam_tf.augment.policies import Policy
 from simsiam_tf.augment.threefry import view_keys
 from simsiam_tf.data import decoding
+from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute.input import Share
 from simsiam_tf.distribute.xla import compiled_on_host, host_compiles
-from simsiam_tf.errors import UsageError
 
 # AutoGraph would read the functions that make batches anew for each data set, and find nothing to rewrite.
 _as_it_is = tf.autograph.experimental.do_not_convert
 
 
-@dataclasses.dataclass(frozen=True)
-class Order:
-    """Which example comes when: another permutation of the whole set in each epoch, in no memory.
-
-    Attributes:
-        num_examples: N, the images trained on.
-        global_batch_size: images of one step over all replicas.
-        seed: the run's seed.
-    """
-
-    num_examples: int
-    global_batch_size: int
-    seed: int
-
-    def __post_init__(self):
-        if self.num_examples < self.global_batch_size:
-            raise UsageError(
-                f"--global_batch_size must not exceed the {self.num_examples} training images. "
-                f"Received: {self.global_batch_size}."
-            )
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Whole batches in an epoch; the rest of the permutation waits for another epoch's."""
-        return self.num_examples // self.global_batch_size
-
-    def steps(self, share: Share, start_step: int, stop_step: int | None) -> tf.data.Dataset:
-        """The positions `[B] int64` of a host's batches: step by step, part by part, replica by replica."""
-        of_step = share.replicas * share.parts
-
-        def positions(number):
-            step, within = number // of_step, number % of_step
-            part, replica = within // share.replicas, share.first_replica + within % share.replicas
-            share_of_batch = part * share.all_replicas + replica
-            start = step * self.global_batch_size + share_of_batch * share.batch_size
-            return start + tf.range(share.batch_size, dtype=tf.int64)
-
-        if stop_step is None:
-            # Said to be infinite, or several workers would ask each other at each step whether there is more.
-            numbers = tf.data.Dataset.range(start_step * of_step, tf.int64.max).repeat()
-        else:
-            numbers = tf.data.Dataset.range(start_step * of_step, stop_step * of_step)
-        return numbers.map(positions)
-
-    def examples(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The epoch (scalar) and the examples `[B] int64` at positions `[B]` of one and the same step."""
-        per_epoch = self.steps_per_epoch * self.global_batch_size
-        epoch = positions[0] // per_epoch
-        seed = tf.cast(tf.stack([tf.constant(self.seed, tf.int64), epoch]), tf.uint32)
-        return epoch, tf.random.experimental.index_shuffle(positions % per_epoch, seed, self.num_examples - 1)
-
-
 def pretraining_dataset(
     source: Source,
-    order: Order,
+    order: ShuffledOrder,
     views: tuple[Policy, ...],
     image_size: int,
     share: Share,
@@ -85,7 +35,7 @@ def pretraining_dataset(
     stop_step: int | None = None,
     labelled: bool = False,
 ) -> tf.data.Dataset:
-    """Batches to make views of, from any step on.
+    """Makes the batches of a run, from any step on, of which views are made later.
 
     Consecutive elements belong to consecutive replicas: each takes its own part of the global batch. An unreadable
     image is replaced by the next.
@@ -101,7 +51,7 @@ def pretraining_dataset(
         labelled: whether the batches shall hold the images' labels, which the source must have.
 
     Returns:
-        `{"images", "parameters"}` as `policies.make_views` takes them, `index`, and if asked for `labels`, `[B] int64`.
+        `{"images", "parameters"}` as `make_views` takes them, `index`, and if asked for `labels`, `[B] int64`.
     """
     chosen = order.steps(share, start_step, stop_step).map(order.examples, tf.data.AUTOTUNE, deterministic=True)
     return _Reader(source, views, image_size, order.seed, labelled).batches(chosen, replace=True)
@@ -110,7 +60,7 @@ def pretraining_dataset(
 def views_of(
     source: Source, views: tuple[Policy, ...], image_size: int, seed: int, epoch: int, index: Sequence[int]
 ) -> tuple[tf.Tensor, ...]:
-    """The views that given examples have in an epoch of a run: the same that the run sees.
+    """Makes the views that a run sees of given examples in an epoch.
 
     Args:
         source: the images.
@@ -132,34 +82,34 @@ def with_views(dataset: tf.data.Dataset, views: tuple[Policy, ...], image_size: 
     """Makes the views of each batch on the host.
 
     Args:
-        dataset: batches as `policies.make_views` takes them.
+        dataset: batches as `make_views` takes them.
         views: a policy for each view.
         image_size: side of the views, pixels.
 
     Returns:
-        `{"views", "index"}` as `policies.make_views` returns them.
+        `{"views", "index"}` as `make_views` returns them.
     """
     return dataset.map(_maker(views, image_size), tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
 @functools.cache  # compiled once, however many data sets are made
-def _maker(views, size):
-    make = policies.make_views_one_by_one if host_compiles() else policies.make_views
+def _maker(views: tuple[Policy, ...], size: int) -> Callable[..., Any]:
+    make = augment_views.make_views_one_by_one if host_compiles() else augment_views.make_views
     return compiled_on_host(functools.partial(make, views, size))
 
 
 @functools.cache
-def _sampler(views, seed):
-    return compiled_on_host(functools.partial(policies.sample_views, views, seed))
+def _sampler(views: tuple[Policy, ...], seed: int) -> Callable[..., Any]:
+    return compiled_on_host(functools.partial(augment_views.sample_views, views, seed))
 
 
 @functools.cache
-def _drawer(views, seed):
-    """The uniform numbers of the crops of each view, `[B, n]`."""
+def _drawer(views: tuple[Policy, ...], seed: int) -> Callable[..., Any]:
+    """Makes the function that draws the uniform numbers of each view's crops, `[B, n]`."""
 
-    def draw(epoch, index):
+    def draw(epoch: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
         keys = (view_keys(seed, epoch, index, i) for i in range(len(views)))
-        return tuple(policies.crop_draws(policy, k) for policy, k in zip(views, keys, strict=True))
+        return tuple(augment_views.crop_draws(policy, k) for policy, k in zip(views, keys, strict=True))
 
     return compiled_on_host(draw)
 
@@ -168,12 +118,12 @@ def evaluation_dataset(
     source: Source,
     image_size: int,
     batch_size: int,
-    policy: Policy = policies.POLICIES["linear_eval"][0],
+    policy: Policy = policies.EVALUATION_CROP,
     shuffle_seed: int | None = None,
     epoch: int = 0,
     start: int = 0,
 ) -> tf.data.Dataset:
-    """Every image that can be read once, the last batch as short as it comes.
+    """Makes batches of every image that can be read, once each; the last batch is as short as it comes.
 
     Args:
         source: the images.
@@ -221,9 +171,10 @@ class _Reader:
         return [policy.side(self.size) for policy in self.views]
 
     def batches(self, chosen: tf.data.Dataset, replace: bool) -> tf.data.Dataset:
-        """From (epoch, examples `[B]`); an unreadable image is replaced by the next one, or else left out."""
+        """Reads batches of (epoch, examples `[B]`). An unreadable image is replaced by the next one, or left out."""
         if self.source.files is None:
-            dataset = chosen.map(_as_it_is(self._from_memory), tf.data.AUTOTUNE, deterministic=True)
+            read = _as_it_is(functools.partial(self._from_memory, self.source.images))
+            dataset = chosen.map(read, tf.data.AUTOTUNE, deterministic=True)
         else:
             # Two at a time, so that no core waits for a batch's last image; the threads are within.
             read = _as_it_is(functools.partial(self._from_files, replace))
@@ -232,24 +183,26 @@ class _Reader:
                 dataset = dataset.filter(lambda batch: tf.size(batch["index"]) > 0)
         return dataset.prefetch(tf.data.AUTOTUNE)
 
-    def _from_memory(self, epoch, index):
-        height, width = self.source.images.shape[1:3]
+    def _from_memory(self, images: tf.Tensor, epoch: tf.Tensor, index: tf.Tensor) -> dict[str, Any]:
+        height, width = images.shape[1:3]
         parameters = _sampler(self.views, self.seed)(epoch, index)
         of_crops = _drawer(self.views, self.seed)(epoch, index)
         for policy, draws, values in zip(self.views, of_crops, parameters, strict=True):
 
-            def boxes(draws, policy=policy):
-                return np.array([policies.box(policy, d, height, width, self.size) for d in draws.tolist()], np.float32)
+            def boxes(draws: np.ndarray, policy: Policy = policy) -> np.ndarray:
+                return np.array(
+                    [augment_views.box(policy, d, height, width, self.size) for d in draws.tolist()], np.float32
+                )
 
             box = tf.numpy_function(boxes, [draws], tf.float32, stateful=False)
             values["box"] = tf.ensure_shape(box, [index.shape[0], 4])
-        images = (tf.gather(self.source.images, index),)  # one for all views
-        return {"images": images, "parameters": parameters, "index": index, **self._labels(index)}
+        shared = (tf.gather(images, index),)  # one for all views
+        return {"images": shared, "parameters": parameters, "index": index, **self._labels(index)}
 
-    def _labels(self, shown):
+    def _labels(self, shown: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"labels": tf.gather(self.source.known_labels, shown)} if self.labelled else {}
 
-    def _from_files(self, replace, epoch, index):
+    def _from_files(self, replace: bool, epoch: tf.Tensor, index: tf.Tensor) -> dict[str, Any]:
         load = functools.partial(self._load_batch, replace)
         draws = _drawer(self.views, self.seed)(epoch, index)
         types = [tf.uint8] * len(self.views) + [tf.int64] * 2
@@ -260,11 +213,14 @@ class _Reader:
         parameters = _sampler(self.views, self.seed)(epoch, index)
         return {"images": images, "parameters": parameters, "index": index, **self._labels(shown)}
 
-    def _load_batch(self, replace, index, *draws):
-        """The crops of each view `[B, side, side, 3] uint8`, the examples `[B]` asked for, and those the crops show."""
+    def _load_batch(self, replace: bool, index: np.ndarray, *draws: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Reads crops of each view, `[B, side, side, 3] uint8`.
+
+        Behind them it returns the examples `[B]` asked for, and those that the crops show.
+        """
         images = [decoding.empty_images((len(index), side, side, 3)) for side in self.sides]
 
-        def load(i):
+        def load(i: int) -> int:
             return self._load([view[i] for view in images], index[i], [d[i] for d in draws], replace)
 
         shown = np.array(list(decoding.threads().map(load, range(len(index)))), np.int64)
@@ -272,15 +228,16 @@ class _Reader:
         everything = (*images, index, shown)
         return everything if all(readable) else tuple(part[readable] for part in everything)
 
-    def _load(self, crops, index, draws, replace):
-        """Fills in the crops of one image, `[side, side, 3]` of each view; the example that they show, or -1."""
+    def _load(self, crops: list[np.ndarray], index: int, draws: list[np.ndarray], replace: bool) -> int:
+        """Fills in the crops of one image, `[side, side, 3]` of each view; returns the example they show, or -1."""
         files, count = self.source.files, self.source.num_examples
+        assert files is not None
         for i in range(index, index + (count if replace else 1)):
             try:
                 image = decoding.open_image(files.load(i % count))
                 width, height = image.size
                 pairs = zip(self.views, draws, strict=True)
-                boxes = [policies.box(policy, d.tolist(), height, width, self.size) for policy, d in pairs]
+                boxes = [augment_views.box(policy, d.tolist(), height, width, self.size) for policy, d in pairs]
                 bounded = [policy.crops_at_random for policy in self.views]
                 for crop, view in zip(crops, decoding.crop_views(image, boxes, self.sides, bounded), strict=True):
                     crop[:] = np.asarray(view)

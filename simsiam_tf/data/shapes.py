@@ -20,10 +20,10 @@ _NOISE = 0.06
 def _pattern(kind: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Distance to the edge of the shapes, positive inside; u to the right, v down, one shape for each unit."""
 
-    def cell(a):
+    def cell(a: np.ndarray) -> np.ndarray:
         return np.mod(a, 1.0) - 0.5
 
-    def stripes(a, width=0.25):
+    def stripes(a: np.ndarray, width: float = 0.25) -> np.ndarray:
         return width - np.abs(cell(a))
 
     x, y = cell(u), cell(v)
@@ -62,7 +62,7 @@ def _draw(rng: np.random.RandomState, labels: np.ndarray) -> np.ndarray:
     """Images `[N, 32, 32, 3] float` in 0 to 1."""
     n, size = len(labels), IMAGE_SIZE
 
-    def draw(low, high, *shape):
+    def draw(low: float, high: float, *shape: int) -> np.ndarray:
         return rng.uniform(low, high, (n, *shape))
 
     y, x = np.mgrid[0:size, 0:size][:, None] + 0.5  # [1, size, size] each

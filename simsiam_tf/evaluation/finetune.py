@@ -16,7 +16,8 @@ from simsiam_tf.augment import policies
 from simsiam_tf.callbacks.health_check import HealthCheck
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.config.evaluation import FinetuneConfig
-from simsiam_tf.data.pipeline import Order, evaluation_dataset, pretraining_dataset, with_views
+from simsiam_tf.data.order import ShuffledOrder
+from simsiam_tf.data.pipeline import evaluation_dataset, pretraining_dataset, with_views
 from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute.input import Share
 from simsiam_tf.errors import UsageError
@@ -151,7 +152,7 @@ def fit(run: LoadedRun, config: FinetuneConfig, task: FinetuneTask) -> tuple[Cla
     """
     with task.counting_seconds():
         labelled = task.train.subset(task.rows)
-        order = Order(labelled.num_examples, task.batch_size, config.label_seed)
+        order = ShuffledOrder(labelled.num_examples, task.batch_size, config.label_seed)
         model = _compiled_classifier(run, config, labelled.num_classes, order)
         checkpoints = Checkpoints(model, run.strategy, task.directory / "checkpoints", keep=1)
         first_step = checkpoints.restore_latest()
@@ -214,7 +215,7 @@ def _labelled_rows(train: Source, config: FinetuneConfig) -> np.ndarray:
     return balanced_subset(train.known_labels, config.label_fraction, config.label_seed)
 
 
-def _compiled_classifier(run: LoadedRun, config: FinetuneConfig, num_classes: int, order: Order) -> Classifier:
+def _compiled_classifier(run: LoadedRun, config: FinetuneConfig, num_classes: int, order: ShuffledOrder) -> Classifier:
     """Makes the classifier around the run's backbone, and its optimizer with a learning rate for each of the two."""
     total_steps = config.finetune_epochs * order.steps_per_epoch
     with run.strategy.scope():
@@ -230,7 +231,7 @@ def _compiled_classifier(run: LoadedRun, config: FinetuneConfig, num_classes: in
 
 
 def _training_loop(
-    run: LoadedRun, model: Classifier, source: Source, order: Order, checkpoints: Checkpoints
+    run: LoadedRun, model: Classifier, source: Source, order: ShuffledOrder, checkpoints: Checkpoints
 ) -> TrainingLoop:
     views, size = (policies.POLICIES[_AUGMENTATION][0],), run.image_size
 

@@ -71,7 +71,7 @@ class LoadedRun:
         Raises:
             UsageError: if there is no run or no checkpoint.
         """
-        workdir = Workdir.of_old_run(path)
+        workdir = Workdir.open_existing(path)
         config = workdir.config()
         workdir.check_writable()
         # Mixed precision keeps float32 weights: judge and export those in float32.

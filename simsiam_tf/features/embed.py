@@ -11,14 +11,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.augment import policies
 from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute.strategy import ONE_DEVICE
 from simsiam_tf.features import metrics
 from simsiam_tf.progress import progress_bar
-
-EVAL_POLICY = policies.POLICIES["linear_eval"][0]
 
 
 @dataclasses.dataclass(frozen=True)

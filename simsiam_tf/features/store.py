@@ -14,9 +14,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from simsiam_tf.augment.policies import EVALUATION_CROP
 from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
-from simsiam_tf.features.embed import EVAL_POLICY, ONE_DEVICE, Features, backbone_sha256, embedding_bar, feature_batches
+from simsiam_tf.features.embed import ONE_DEVICE, Features, backbone_sha256, embedding_bar, feature_batches
 from simsiam_tf.files import write_json
 from simsiam_tf.networks import feature_dim
 
@@ -62,7 +63,7 @@ class FeatureStore:
             "weights_sha256": self.weights_sha256,
             **self.made_by,
             "images": source.fingerprint,
-            "augmentation": {"policy": "linear_eval", **dataclasses.asdict(EVAL_POLICY)},
+            "augmentation": {"policy": "linear_eval", **dataclasses.asdict(EVALUATION_CROP)},
             "image_size": self.image_size,
             "dtype": "float32",
         }

@@ -13,7 +13,7 @@ from simsiam_tf.features.metrics import finite
 def _centre(images: tf.Tensor, size: int) -> tf.Tensor:
     """Makes the evaluation crop of images of any size, as the policy `linear_eval` takes it."""
     batch, height, width = (tf.shape(images)[i] for i in range(3))
-    policy = policies.POLICIES["linear_eval"][0]
+    policy = policies.EVALUATION_CROP
     whole = (height == size) & (width == size)
     resize_to = tf.where(whole, size, round(size * policy.centre_resize))
     box = ops.centre_box(height, width, tf.minimum(height, width), size, resize_to)

@@ -5,16 +5,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from simsiam_tf.config.methods import BNPlacement, EMASchedule, Predictor
 from simsiam_tf.losses.byol import byol_loss
 from simsiam_tf.methods.base import SSLModel
 from simsiam_tf.networks import feature_dim
-from simsiam_tf.networks.heads import BNPlacement, PredictorKind, make_predictor, make_projector
-from simsiam_tf.networks.momentum_encoder import MomentumEncoder, MomentumSchedule, momentum_at
+from simsiam_tf.networks.heads import make_predictor, make_projector
+from simsiam_tf.networks.momentum_encoder import MomentumEncoder, momentum_at
 from simsiam_tf.networks.normalization import each_view
 
 
 class BYOL(SSLModel):
-    """Trains an online network to predict, from one view, what its moving average, the target network, makes of the other.
+    """Trains an online network to predict what its moving average, the target network, makes of the other view.
 
     Args:
         backbone: a built `keras.Model` from images `[B, H, W, 3]` to features `[B, D]`.
@@ -36,10 +37,10 @@ class BYOL(SSLModel):
         projector_layers: int = 2,
         projector_hidden_dim: int = 4096,
         bn_placement: BNPlacement = "hidden",
-        predictor: PredictorKind = "mlp",
+        predictor: Predictor = "mlp",
         predictor_dim: int = 4096,
         ema_momentum: float = 0.99,
-        ema_schedule: MomentumSchedule = "cosine",
+        ema_schedule: EMASchedule = "cosine",
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, **kwargs)

@@ -5,13 +5,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from simsiam_tf.config.methods import BNPlacement, EMASchedule
 from simsiam_tf.distribute import collectives
 from simsiam_tf.losses.common import normalize
 from simsiam_tf.losses.mocov2 import mocov2_loss
 from simsiam_tf.methods.base import SSLModel
 from simsiam_tf.networks import feature_dim
-from simsiam_tf.networks.heads import BNPlacement, make_projector
-from simsiam_tf.networks.momentum_encoder import MomentumEncoder, MomentumSchedule, momentum_at
+from simsiam_tf.networks.heads import make_projector
+from simsiam_tf.networks.momentum_encoder import MomentumEncoder, momentum_at
 from simsiam_tf.networks.normalization import each_view
 
 
@@ -43,7 +44,7 @@ class MoCoV2(SSLModel):
         bn_placement: BNPlacement = "none",
         temperature: float = 0.2,
         ema_momentum: float = 0.999,
-        ema_schedule: MomentumSchedule = "constant",
+        ema_schedule: EMASchedule = "constant",
         queue_size: int = 65536,
         **kwargs: Any,
     ) -> None:

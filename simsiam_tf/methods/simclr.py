@@ -5,11 +5,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from simsiam_tf.config.methods import BNPlacement, Predictor
 from simsiam_tf.distribute import collectives
 from simsiam_tf.losses.simclr import nt_xent
 from simsiam_tf.methods.base import SSLModel
 from simsiam_tf.networks import feature_dim
-from simsiam_tf.networks.heads import BNPlacement, PredictorKind, make_predictor, make_projector
+from simsiam_tf.networks.heads import make_predictor, make_projector
 from simsiam_tf.networks.normalization import each_view
 
 
@@ -35,7 +36,7 @@ class SimCLR(SSLModel):
         projector_layers: int = 3,
         projector_hidden_dim: int = 0,
         bn_placement: BNPlacement = "paper",
-        predictor: PredictorKind = "identity",
+        predictor: Predictor = "identity",
         predictor_dim: int = 32,
         stop_gradient: bool = False,
         temperature: float = 0.1,

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from simsiam_tf.config.methods import BNPlacement, Predictor, Similarity, Symmetry
 from simsiam_tf.losses.simsiam import SIMILARITIES, simsiam_loss
 from simsiam_tf.methods.base import SSLModel
 from simsiam_tf.methods.simsiam_targets import Targets, make_targets
@@ -44,12 +45,12 @@ class SimSiam(SSLModel):
         projector_dim: int = 2048,
         projector_layers: int = 3,
         projector_hidden_dim: int = 0,
-        predictor: str = "mlp",
+        predictor: Predictor = "mlp",
         predictor_dim: int = 512,
-        bn_placement: str = "release",
+        bn_placement: BNPlacement = "release",
         stop_gradient: bool = True,
-        similarity: str = "cosine",
-        symmetry: str = "symmetric",
+        similarity: Similarity = "cosine",
+        symmetry: Symmetry = "symmetric",
         alternation_steps: int | str = 1,
         eta_momentum: float = 0.0,
         **kwargs: Any,

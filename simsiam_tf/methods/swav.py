@@ -1,22 +1,17 @@
 """SwAV (Caron et al. 2020), with the prototypes and the variants of the paper's Sec. 6.2."""
 
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from simsiam_tf.config.methods import BNPlacement, Predictor, PrototypeNorm
 from simsiam_tf.distribute import collectives
 from simsiam_tf.losses.common import normalize
 from simsiam_tf.losses.swav import sinkhorn, swapped_prediction
 from simsiam_tf.methods.base import SSLModel
 from simsiam_tf.networks import feature_dim
-from simsiam_tf.networks.heads import (
-    BNPlacement,
-    PredictorKind,
-    make_predictor,
-    make_projector,
-    make_prototypes,
-)
+from simsiam_tf.networks.heads import make_predictor, make_projector, make_prototypes
 from simsiam_tf.networks.normalization import each_view
 
 
@@ -52,12 +47,12 @@ class SwAV(SSLModel):
         projector_layers: int = 3,
         projector_hidden_dim: int = 0,
         bn_placement: BNPlacement = "hidden",
-        predictor: PredictorKind = "identity",
+        predictor: Predictor = "identity",
         predictor_dim: int = 32,
         stop_gradient: bool = True,
         temperature: float = 0.1,
         num_prototypes: int = 3000,
-        prototype_norm: Literal["gradient", "outside"] = "gradient",
+        prototype_norm: PrototypeNorm = "gradient",
         freeze_prototypes_epochs: float = 1,
         sinkhorn_epsilon: float = 0.05,
         sinkhorn_iterations: int = 3,
@@ -108,8 +103,7 @@ class SwAV(SSLModel):
         options = {**self.sinkhorn, "all_sum": collectives.all_reduce_sum}
         if self.queue is None:
             return sinkhorn(tf.matmul(z, c), **options)
-        # Only filled rows of the queue are used. Every replica holds the same queue, so only replica 0 contributes it to
-        # the sums.
+        # Use only filled queue rows. Every replica holds the same queue, so only replica 0 contributes it to the sums.
         earlier = tf.cast(self.queue[:, view], z.dtype)
         counts = (self.optimizer.iterations >= self.queue_from) & tf.equal(collectives.replica_id(), 0)
         used = tf.reduce_any(earlier != 0, axis=1) & counts

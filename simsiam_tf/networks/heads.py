@@ -1,17 +1,15 @@
 """The projector and the predictor, both an MLP (paper Sec. 3, "Baseline settings"), and heads of single layers."""
 
 import itertools
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
+from simsiam_tf.config.methods import BNPlacement, Predictor
 from simsiam_tf.networks.normalization import BatchNormalization
 
-BNPlacement = Literal["none", "hidden", "release", "paper", "all"]
-PredictorKind = Literal["mlp", "identity", "fixed"]
 OutputBN = Literal["none", "affine", "plain"]
-BN_PLACEMENTS: tuple[BNPlacement, ...] = get_args(BNPlacement)
 
 # Batch norm on the projector's output in each row of Table 3.
 _PROJECTOR_OUTPUT_BN: dict[BNPlacement, OutputBN] = {
@@ -131,7 +129,7 @@ def make_predictor(
     projector_dim: int = 2048,
     predictor_dim: int = 512,
     bn_placement: BNPlacement = "release",
-    kind: PredictorKind = "mlp",
+    kind: Predictor = "mlp",
 ) -> keras.layers.Layer:
     """Makes the bottleneck predictor h that gives p = h(z) (paper Sec. 3).
 

@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from simsiam_tf.config.methods import EMASchedule
 from simsiam_tf.distribute import collectives
 from simsiam_tf.networks.normalization import each_view
-
-MomentumSchedule = Literal["constant", "cosine"]
 
 
 class MomentumEncoder(keras.Model):
@@ -52,9 +51,7 @@ class MomentumEncoder(keras.Model):
         collectives.update_each(move, [old for _, old in pairs], [new for new, _ in pairs], value=momentum)
 
 
-def momentum_at(
-    step: tf.Tensor | int, first: float, total_steps: int, schedule: MomentumSchedule = "constant"
-) -> tf.Tensor:
+def momentum_at(step: tf.Tensor | int, first: float, total_steps: int, schedule: EMASchedule = "constant") -> tf.Tensor:
     """Computes m of a step: constant, or 1 - (1 - first) (cos(pi k / K) + 1) / 2, which ends at 1 (BYOL, Sec. 3.3).
 
     Args:

@@ -1,14 +1,14 @@
 """The paper's SGD: coupled weight decay on every parameter, the learning rate outside the velocity."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
 
 from simsiam_tf.distribute import collectives
 
-Rate = float | keras.optimizers.schedules.LearningRateSchedule
+Rate: TypeAlias = "float | keras.optimizers.schedules.LearningRateSchedule"
 
 
 class SGD(keras.optimizers.Optimizer):

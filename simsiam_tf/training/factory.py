@@ -9,7 +9,7 @@ from simsiam_tf.augment import policies
 from simsiam_tf.augment.policies import Policy
 from simsiam_tf.config.optimizer import OptimizerConfig
 from simsiam_tf.config.run import Config, resolve_stem
-from simsiam_tf.data.pipeline import Order
+from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.errors import UsageError
 from simsiam_tf.host import available_memory
 from simsiam_tf.methods import METHODS, SSLModel
@@ -109,7 +109,7 @@ def view_policies(config: Config) -> tuple[Policy, ...]:
     return policies.resolve(config.augment) * config.model.of_method.pairs_of_views
 
 
-def make_target_table(model: SSLModel, order: Order) -> None:
+def make_target_table(model: SSLModel, order: ShuffledOrder) -> None:
     """Makes the table of remembered targets (Sec. 5.2), if the method has one.
 
     It must be called outside of the strategy's scope.

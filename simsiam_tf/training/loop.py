@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf.config.devices import DeviceConfig
-from simsiam_tf.data.pipeline import Order
+from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.distribute import workers
 from simsiam_tf.distribute.input import Share, dataset_of
 from simsiam_tf.methods import SSLModel
@@ -64,7 +64,7 @@ class TrainingLoop:
         callbacks: Sequence[keras.callbacks.Callback],
         saver: Saver,
         devices: DeviceConfig,
-        order: Order,
+        order: ShuffledOrder,
     ) -> None:
         self._model, self._strategy, self._make_dataset = model, strategy, make_dataset
         self._prepare, self._saver, self._devices, self._order = prepare, saver, devices, order

@@ -10,12 +10,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from simsiam_tf.augment import policies
+from simsiam_tf.augment import views as augment_views
 from simsiam_tf.augment.policies import Policy
 from simsiam_tf.callbacks.feature_monitor import FeatureMonitor
 from simsiam_tf.callbacks.health_check import HealthCheck
 from simsiam_tf.config.run import Config
-from simsiam_tf.data.pipeline import Order, pretraining_dataset, with_views
+from simsiam_tf.data.order import ShuffledOrder
+from simsiam_tf.data.pipeline import pretraining_dataset, with_views
 from simsiam_tf.data.sources import Source, listing_bad_images, open_eval_source, open_source
 from simsiam_tf.distribute import workers
 from simsiam_tf.distribute.input import Share, per_replica_batch_size
@@ -54,7 +55,7 @@ class RunState:
     config: Config
     strategy: tf.distribute.Strategy
     source: Source
-    order: Order
+    order: ShuffledOrder
     views: tuple[Policy, ...]
     knn: KNNProtocol | None
     workdir: Workdir
@@ -91,7 +92,7 @@ def _open_run(config: Config, strategy: tf.distribute.Strategy) -> RunState | No
     _refuse_what_cannot_be_computed(config, strategy)
     labelled = open_source(config.data, config.data.train_split)
     source = labelled.first(config.data.max_examples)
-    order = Order(source.num_examples, config.data.global_batch_size, config.run.seed)
+    order = ShuffledOrder(source.num_examples, config.data.global_batch_size, config.run.seed)
     if config.model.online_probe and source.labels is None:
         raise UsageError(f"--online_probe needs labelled training images. Received: {source.name}, without labels.")
     knn = _knn_protocol(config, labelled) if workers.is_chief(strategy) else None
@@ -135,7 +136,7 @@ def _open_workdir(config: Config, strategy: tf.distribute.Strategy) -> Workdir |
     is_finished, problem = False, None
     if workers.is_chief(strategy):
         try:
-            workdir = Workdir.of_new_run(config)
+            workdir = Workdir.open_for_training(config)
             is_finished = workdir.is_finished()
         except Exception as error:  # whatever it is, the other workers must not wait
             problem = error
@@ -241,5 +242,5 @@ def _input(run: RunState, looks_ahead: bool) -> tuple[Callable[[Share, int], tf.
         positions = run.order.steps(share, start_step, None)
         return tf.data.Dataset.zip(dataset, positions).map(lambda batch, position: {**batch, "position": position})
 
-    make_views = functools.partial(policies.make_views, run.views, size)
+    make_views = functools.partial(augment_views.make_views, run.views, size)
     return make_dataset, compiled(run.strategy, make_views) if on_device else lambda batch: batch

@@ -5,7 +5,7 @@ from typing import Any
 
 from simsiam_tf.augment import policies
 from simsiam_tf.config.run import Config, resolve_stem
-from simsiam_tf.data.pipeline import Order
+from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.features.knn import KNNProtocol
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.optim import scaled_learning_rate
@@ -13,7 +13,7 @@ from simsiam_tf.training import factory
 from simsiam_tf.training.workdir import Workdir, record
 
 
-def resolved_settings(config: Config, model: SSLModel, order: Order, replicas: int) -> dict[str, Any]:
+def resolved_settings(config: Config, model: SSLModel, order: ShuffledOrder, replicas: int) -> dict[str, Any]:
     """Returns what is derived from the settings: scaled learning rates, sizes and policies.
 
     Args:

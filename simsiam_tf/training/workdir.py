@@ -41,7 +41,7 @@ class Workdir:
     root: pathlib.Path
 
     @classmethod
-    def of_new_run(cls, config: Config) -> "Workdir":
+    def open_for_training(cls, config: Config) -> "Workdir":
         """The workdir of a run that is about to start or to go on.
 
         Raises:
@@ -69,7 +69,7 @@ class Workdir:
         return workdir
 
     @classmethod
-    def of_old_run(cls, path: str) -> "Workdir":
+    def open_existing(cls, path: str) -> "Workdir":
         """The workdir of a run that was started before.
 
         Raises:

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf.augment import ops, policies
+from simsiam_tf.augment import views as augment_views
 from simsiam_tf.augment.policies import POLICIES
 from simsiam_tf.augment.threefry import view_keys
 from simsiam_tf.config.augment import AUGMENTATIONS, AugmentConfig
@@ -18,10 +19,10 @@ EVERYTHING = dataclasses.replace(POLICIES["byol"][0], blur_p=0.5, solarize_p=0.5
 
 def made_batch(views, images, size, epoch=1):
     index = tf.range(len(images))
-    parameters = policies.sample_views(views, 5, tf.constant(epoch), index)
+    parameters = augment_views.sample_views(views, 5, tf.constant(epoch), index)
     for i, (policy, values) in enumerate(zip(views, parameters, strict=True)):
-        draws = policies.crop_draws(policy, view_keys(5, tf.constant(epoch), index, i)).numpy()
-        boxes = [policies.box(policy, d, *images.shape[1:3], size) for d in draws.tolist()]
+        draws = augment_views.crop_draws(policy, view_keys(5, tf.constant(epoch), index, i)).numpy()
+        boxes = [augment_views.box(policy, d, *images.shape[1:3], size) for d in draws.tolist()]
         values["box"] = tf.constant(boxes, tf.float32)
     return {"images": (tf.constant(images),), "parameters": parameters, "index": index}
 
@@ -32,7 +33,7 @@ def test_eager_host_and_xla_all_at_once_or_one_by_one_make_the_same_views(rng, n
     views = POLICIES.get(name, (EVERYTHING, EVERYTHING))
     batch = made_batch(views, rng.integers(0, 256, (8, 20, 24, 3), np.uint8), 16)
     at_once, one_by_one = (
-        functools.partial(make, views, 16) for make in (policies.make_views, policies.make_views_one_by_one)
+        functools.partial(make, views, 16) for make in (augment_views.make_views, augment_views.make_views_one_by_one)
     )
     eager = at_once(batch)
     np.testing.assert_array_equal(eager["index"], np.arange(8))
@@ -51,7 +52,7 @@ def test_eager_host_and_xla_all_at_once_or_one_by_one_make_the_same_views(rng, n
 @pytest.mark.host_xla
 def test_parameters_are_the_same_eager_in_tf_data_and_under_xla():
     views, index = (EVERYTHING, EVERYTHING), tf.range(4096)
-    draw = functools.partial(policies.sample_views, views, 5)
+    draw = functools.partial(augment_views.sample_views, views, 5)
     eager = draw(tf.constant(1), index)
     in_data = next(iter(tf.data.Dataset.from_tensors((1, index)).map(draw)))
     for other in (tf.function(draw, jit_compile=True)(tf.constant(1), index), in_data):
@@ -68,7 +69,7 @@ def test_two_epochs_and_two_views_differ_and_one_is_repeated(rng):
 
 
 def test_byol_treats_its_views_differently():
-    first, second = policies.sample_views(POLICIES["byol"], 0, tf.constant(0), tf.range(2000))
+    first, second = augment_views.sample_views(POLICIES["byol"], 0, tf.constant(0), tf.range(2000))
     assert "solarize" not in first
     assert second["solarize"].numpy().mean() == pytest.approx(0.2, abs=0.03)
     assert (first["sigma"].numpy() > 0).all()
@@ -112,6 +113,6 @@ def test_impossible_figures_are_refused(figures, message):
 
 def test_the_centre_of_an_image_of_the_view_s_size_is_the_image():
     for policy in (POLICIES["linear_eval"][0], POLICIES["none"][0]):
-        assert policies.box(policy, [], 32, 32, 32) == (0, 0, 32, 32)
-    assert policies.box(POLICIES["linear_eval"][0], [], 256, 320, 224) == (16, 48, 224, 224)
-    assert policies.box(POLICIES["none"][0], [], 256, 320, 224) == pytest.approx((0, 32, 256, 256), abs=0.3)
+        assert augment_views.box(policy, [], 32, 32, 32) == (0, 0, 32, 32)
+    assert augment_views.box(POLICIES["linear_eval"][0], [], 256, 320, 224) == (16, 48, 224, 224)
+    assert augment_views.box(POLICIES["none"][0], [], 256, 320, 224) == pytest.approx((0, 32, 256, 256), abs=0.3)

@@ -114,7 +114,7 @@ def test_a_newer_format_is_refused_in_one_sentence(workdir):
 def test_the_format_is_written(tmp_path):
     config = make_config()
     config = dataclasses.replace(config, run=dataclasses.replace(config.run, workdir=str(tmp_path / "run")))
-    workdir = Workdir.of_new_run(config)
+    workdir = Workdir.open_for_training(config)
     assert json.loads(workdir.config_path.read_text())["format"] == FORMAT
     assert workdir.config() == config
 

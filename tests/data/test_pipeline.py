@@ -7,11 +7,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from simsiam_tf.augment.policies import POLICIES, make_views, resolve
+from simsiam_tf.augment.policies import POLICIES, resolve
+from simsiam_tf.augment.views import make_views
 from simsiam_tf.config.augment import AugmentConfig
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.folder import FolderImages
-from simsiam_tf.data.pipeline import Order, evaluation_dataset, pretraining_dataset, views_of, with_views
+from simsiam_tf.data.order import ShuffledOrder
+from simsiam_tf.data.pipeline import evaluation_dataset, pretraining_dataset, views_of, with_views
 from simsiam_tf.data.sources import listing_bad_images, memory_source, open_source
 from simsiam_tf.data.unreadable import SkippedList, UnreadableImages
 from simsiam_tf.distribute.input import Share
@@ -37,12 +39,12 @@ def files(source, tmp_path):
 
 
 def batches(source, order, start=0, stop=None, batch=8, **share):
-    dataset = pretraining_dataset(source, order, POLICY, 10, Share(batch, **share), start, stop)
+    dataset = pretraining_dataset(source, order, POLICY, 10, Share(batch, **share), start_step=start, stop_step=stop)
     return [tf.nest.map_structure(lambda x: x.numpy(), element) for element in with_views(dataset, POLICY, 10)]
 
 
 def test_each_epoch_shows_each_example_once_in_another_order(source):
-    order = Order(48, 16, seed=1)
+    order = ShuffledOrder(48, 16, seed=1)
     index = np.concatenate([b["index"] for b in batches(source, order, 0, 6, batch=16)]).reshape(2, 48)
     for epoch in index:
         np.testing.assert_array_equal(np.sort(epoch), np.arange(48))
@@ -50,13 +52,13 @@ def test_each_epoch_shows_each_example_once_in_another_order(source):
 
 
 def test_incomplete_batches_are_dropped(source):
-    order = Order(50, 16, seed=1)
+    order = ShuffledOrder(50, 16, seed=1)
     assert order.steps_per_epoch == 3
     assert len(batches(source, order, 0, 3, batch=16)) == 3
 
 
 def test_views_depend_on_seed_epoch_index_and_view_alone(source, files, tmp_path):
-    order = Order(48, 16, seed=1)
+    order = ShuffledOrder(48, 16, seed=1)
     for way in (source, files):
         every = {}
         for number, batch in enumerate(batches(way, order, 0, 6, batch=16)):
@@ -72,7 +74,7 @@ def test_views_depend_on_seed_epoch_index_and_view_alone(source, files, tmp_path
                     tf.nest.map_structure(operator.itemgetter(i), batch),
                     every[1, int(index)],
                 )
-        other_seed = batches(way, Order(48, 16, seed=2), 0, 3, batch=16)
+        other_seed = batches(way, ShuffledOrder(48, 16, seed=2), 0, 3, batch=16)
         other = {int(i): view for b in other_seed for i, view in zip(b["index"], b["views"][0], strict=True)}
         assert np.abs(other[5] - every[0, 5]["views"][0]).max() > 0.1
         x1, x2 = every[0, 5]["views"]
@@ -81,7 +83,7 @@ def test_views_depend_on_seed_epoch_index_and_view_alone(source, files, tmp_path
 
 
 def test_images_in_memory_and_in_files_are_shown_alike(source, files):
-    order = Order(48, 16, seed=1)
+    order = ShuffledOrder(48, 16, seed=1)
     of_memory, of_files = (batches(way, order, 0, 3, batch=16) for way in (source, files))
     for ours, theirs in zip(of_memory, of_files, strict=True):
         np.testing.assert_array_equal(ours["index"], theirs["index"])
@@ -93,8 +95,8 @@ def test_images_in_memory_and_in_files_are_shown_alike(source, files):
 @pytest.mark.host_xla
 @pytest.mark.parametrize("kind", ["source", "files"])
 def test_views_made_on_the_device_are_those_made_on_the_host(kind, request):
-    way, order = request.getfixturevalue(kind), Order(48, 16, seed=1)
-    raw = pretraining_dataset(way, order, POLICY, 10, Share(16), 0, 3)
+    way, order = request.getfixturevalue(kind), ShuffledOrder(48, 16, seed=1)
+    raw = pretraining_dataset(way, order, POLICY, 10, Share(16), stop_step=3)
     step = tf.function(functools.partial(make_views, POLICY, 10), jit_compile=True)
     level = 1 / (255 * 0.224)
     for on_device, on_host in zip(raw, batches(way, order, 0, 3, 16), strict=True):
@@ -110,11 +112,11 @@ def test_views_made_on_the_device_are_those_made_on_the_host(kind, request):
 @pytest.mark.host_xla
 @pytest.mark.parametrize(("kind", "on_device"), [("source", True), ("files", False)])
 def test_small_views_stand_beside_the_two_and_leave_them_as_they_are(kind, on_device, request):
-    source, order = request.getfixturevalue(kind), Order(48, 8, 1)
+    source, order = request.getfixturevalue(kind), ShuffledOrder(48, 8, 1)
     all_views = resolve(AugmentConfig(small_views=3, small_view_size=0.5))
 
     def first(views):
-        dataset = pretraining_dataset(source, order, views, 10, Share(8), 0, 1)
+        dataset = pretraining_dataset(source, order, views, 10, Share(8), stop_step=1)
         if on_device:
             return tf.function(functools.partial(make_views, views, 10), jit_compile=True)(next(iter(dataset)))["views"]
         return next(iter(with_views(dataset, views, 10)))["views"]
@@ -128,7 +130,7 @@ def test_small_views_stand_beside_the_two_and_leave_them_as_they_are(kind, on_de
 
 
 def test_hosts_and_replicas_share_each_global_batch_without_overlap(source):
-    order = Order(48, 16, seed=1)
+    order = ShuffledOrder(48, 16, seed=1)
     whole = [b["index"] for b in batches(source, order, 0, 3, batch=16)]
     by_replica = []
     for host in (0, 1):
@@ -140,7 +142,7 @@ def test_hosts_and_replicas_share_each_global_batch_without_overlap(source):
 
 def test_a_batch_larger_than_the_set_is_refused():
     with pytest.raises(UsageError, match=r"must not exceed the 10 training images. Received: 16"):
-        Order(10, 16, 0)
+        ShuffledOrder(10, 16, 0)
 
 
 def test_evaluation_shows_every_image_once_in_order(source, files):
@@ -165,7 +167,7 @@ def test_an_image_of_the_right_size_is_evaluated_untouched():
 def test_an_unreadable_image_is_replaced_in_training_and_left_out_in_evaluation(source, files, tmp_path, capsys):
     (tmp_path / "7.png").write_bytes((tmp_path / "7.png").read_bytes()[:200])
     files.images.unreadable.list_in(SkippedList(tmp_path / "skipped.txt"))
-    order = Order(48, 16, seed=1)
+    order = ShuffledOrder(48, 16, seed=1)
     first, again = (batches(files, order, 0, 3, batch=16) for _ in range(2))
     np.testing.assert_array_equal(np.sort(np.concatenate([b["index"] for b in first])), np.arange(48))
     for ours, theirs in zip(first, again, strict=True):
@@ -187,14 +189,14 @@ def test_too_many_unreadable_images_stop_the_run(files, tmp_path):
         (tmp_path / f"{i}.png").write_text("no image")
     message = r"At most 5.00% of the 50 images of files may be unreadable.* Received: 3, the first"
     with pytest.raises(UsageError, match=message), listing_bad_images([files], None):
-        batches(files, Order(48, 16, seed=1), 0, 3, batch=16)
+        batches(files, ShuffledOrder(48, 16, seed=1), 0, 3, batch=16)
 
 
 def test_labels_are_those_of_the_images_shown(source, files, tmp_path):
     (tmp_path / "7.png").write_text("no image")
-    order, policy = Order(50, 10, seed=0), (POLICIES["none"][0],)
+    order, policy = ShuffledOrder(50, 10, seed=0), (POLICIES["none"][0],)
     for made, replaced in ((source, {}), (files, {7: 8})):
-        dataset = pretraining_dataset(made, order, policy, 10, Share(10), 0, 5, labelled=True)
+        dataset = pretraining_dataset(made, order, policy, 10, Share(10), stop_step=5, labelled=True)
         seen = {
             int(i): int(label) for batch in dataset for i, label in zip(batch["index"], batch["labels"], strict=True)
         }

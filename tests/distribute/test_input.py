@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.data.pipeline import Order
+from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.distribute.input import Share, dataset_of, per_replica_batch_size
 from simsiam_tf.distribute.strategy import ONE_DEVICE
 from simsiam_tf.errors import UsageError
@@ -27,7 +27,7 @@ def test_one_device_has_the_whole_batch():
 
 
 def test_hosts_and_parts_share_the_batch_without_overlap_or_loss():
-    order = Order(96, 32, seed=0)
+    order = ShuffledOrder(96, 32, seed=0)
 
     def of_host(share):
         return list(order.steps(share, 1, 3).as_numpy_iterator())

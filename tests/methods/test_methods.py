@@ -9,7 +9,8 @@ from simsiam_tf import SGD
 from simsiam_tf.augment.policies import POLICIES
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.methods import METHOD_CONFIGS
-from simsiam_tf.data.pipeline import Order, pretraining_dataset, with_views
+from simsiam_tf.data.order import ShuffledOrder
+from simsiam_tf.data.pipeline import pretraining_dataset, with_views
 from simsiam_tf.data.sources import open_source
 from simsiam_tf.distribute.input import Share
 from simsiam_tf.features.metrics import effective_rank, spectrum
@@ -101,7 +102,7 @@ def batches_of_shapes():
     """60 steps on the built-in data set, as a run sees them."""
     source = open_source(DataConfig(dataset="shapes", max_examples=256), "train")
     views = POLICIES["simsiam_cifar"]
-    dataset = pretraining_dataset(source, Order(256, 64, seed=0), views, 32, Share(64), stop_step=60)
+    dataset = pretraining_dataset(source, ShuffledOrder(256, 64, seed=0), views, 32, Share(64), stop_step=60)
     return list(with_views(dataset, views, 32))
 
 

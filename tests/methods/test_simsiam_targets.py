@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.data.pipeline import Order
+from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.errors import UsageError
 from simsiam_tf.methods.simsiam_targets import CachedTargets
 from simsiam_tf.training import factory as build
@@ -89,7 +89,7 @@ def test_one_replica_equals_two(batches, two_replicas, float64, variant):
 def test_a_table_that_does_not_fit_is_refused_with_its_size(monkeypatch, capsys):
     model = make("simsiam", alternation_steps=10)  # of d = 32
     monkeypatch.setattr(build, "available_memory", lambda: 2**30)
-    build.make_target_table(model, Order(10_000, 100, 0))
+    build.make_target_table(model, ShuffledOrder(10_000, 100, 0))
     assert "1000 x 2 x 32 numbers, 0.000238 GiB" in capsys.readouterr().out
     with pytest.raises(UsageError, match=r"of which 1 GiB are free; .* Received: 3000000 x 2 x 32 numbers, 0.715 GiB"):
-        build.make_target_table(model, Order(10_000_000, 300_000, 0))
+        build.make_target_table(model, ShuffledOrder(10_000_000, 300_000, 0))

@@ -1,7 +1,10 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 
-from simsiam_tf.networks.heads import BN_PLACEMENTS, make_predictor, make_projector
+from simsiam_tf.config.methods import BNPlacement
+from simsiam_tf.networks.heads import make_predictor, make_projector
 
 # Table 3: batch norm on (projector hidden, projector output, predictor hidden, predictor output).
 EXPECTED = {
@@ -17,7 +20,7 @@ def placement(head):
     return [None if bn is None else "affine" if bn.affine else "plain" for bn in head.norm]
 
 
-@pytest.mark.parametrize("bn_placement", BN_PLACEMENTS)
+@pytest.mark.parametrize("bn_placement", get_args(BNPlacement))
 def test_batch_norm_placement_is_table_3_s(bn_placement):
     projector = make_projector(8, 16, 3, None, bn_placement)
     predictor = make_predictor(16, 4, bn_placement)

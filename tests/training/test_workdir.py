@@ -24,8 +24,8 @@ def with_seed(config, seed):
 
 
 def test_an_attempt_without_a_checkpoint_may_be_corrected(config):
-    Workdir.of_new_run(config).append_metrics({"step": 0})
-    workdir = Workdir.of_new_run(with_seed(config, 5))
+    Workdir.open_for_training(config).append_metrics({"step": 0})
+    workdir = Workdir.open_for_training(with_seed(config, 5))
     assert workdir.config().run.seed == 5
     assert workdir.metrics() == []
 
@@ -35,7 +35,7 @@ def test_a_folder_with_files_of_somebody_else_keeps_them(config):
     for name in ("tensorboard/notes.txt", "tensorboard/events.out.theirs", "skipped.txt"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("theirs")
-    Workdir.of_new_run(config)
+    Workdir.open_for_training(config)
     assert all((root / name).exists() for name in ("tensorboard/notes.txt", "tensorboard/events.out.theirs"))
     assert (root / "skipped.txt").read_text() == "theirs"
 
@@ -45,20 +45,20 @@ def test_somebody_else_s_metrics_are_not_mixed_with_ours(config):
     root.mkdir()
     (root / "metrics.jsonl").write_text("theirs")
     with pytest.raises(UsageError, match=r"has metrics.jsonl but no config.json"):
-        Workdir.of_new_run(config)
+        Workdir.open_for_training(config)
     assert (root / "metrics.jsonl").read_text() == "theirs"
 
 
 def test_checkpoints_of_another_configuration_are_not_touched(config):
-    workdir = Workdir.of_new_run(config)
+    workdir = Workdir.open_for_training(config)
     workdir.checkpoints.mkdir()
     (workdir.checkpoints / "step-1.index").touch()
     with pytest.raises(UsageError, match=r"another configuration .seed 0 there, 5 here."):
-        Workdir.of_new_run(with_seed(config, 5))
+        Workdir.open_for_training(with_seed(config, 5))
     assert workdir.config().run.seed == 0
     workdir.config_path.unlink()
     with pytest.raises(UsageError, match=r"checkpoints but no config\.json"):
-        Workdir.of_new_run(config)
+        Workdir.open_for_training(config)
 
 
 HOLD = """
@@ -68,7 +68,7 @@ from tests.conftest import ROOT
 from tests.config.test_run import make_config
 import dataclasses
 config = make_config()
-Workdir.of_new_run(dataclasses.replace(config, run=dataclasses.replace(config.run, workdir=sys.argv[1])))
+Workdir.open_for_training(dataclasses.replace(config, run=dataclasses.replace(config.run, workdir=sys.argv[1])))
 print("held", flush=True)
 time.sleep(60)
 """
@@ -80,14 +80,14 @@ def test_a_workdir_is_one_process_s_until_that_ends_however_it_ends(config):
     )
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(UsageError, match=rf"trained in by another process \(process {holder.pid} on "):
-        Workdir.of_new_run(config)
+        Workdir.open_for_training(config)
     holder.kill()
     holder.wait()
-    Workdir.of_new_run(config)
+    Workdir.open_for_training(config)
 
 
 def test_records_are_added_one_beside_the_other(config):
-    workdir = Workdir.of_new_run(config)
+    workdir = Workdir.open_for_training(config)
     workdir.add_to_summary({"loss": record(-0.5, epoch=1)})
     workdir.add_to_summary({"knn_top1": record(40.0, k=200)})
     assert workdir.is_finished()
@@ -97,13 +97,13 @@ def test_records_are_added_one_beside_the_other(config):
 def test_paths_hold_from_any_directory(config, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     relative = dataclasses.replace(config, data=dataclasses.replace(config.data, data_dir="data"))
-    assert Workdir.of_new_run(relative).config().data.data_dir == str(tmp_path / "data")
+    assert Workdir.open_for_training(relative).config().data.data_dir == str(tmp_path / "data")
 
 
 def test_a_foreign_config_is_said(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"config": {}}))
     with pytest.raises(UsageError, match=r"config\.json must be one that train\.py wrote"):
-        Workdir.of_old_run(str(tmp_path)).config()
+        Workdir.open_existing(str(tmp_path)).config()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
