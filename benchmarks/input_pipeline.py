@@ -14,11 +14,10 @@ import json
 import os
 import pathlib
 import statistics
-import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import harness
 
 VIEW_SIZE = {"imagenet": 224, "cifar": 32}
 POLICY = {"imagenet": "simsiam", "cifar": "simsiam_cifar"}
@@ -26,12 +25,11 @@ BATCH = {"imagenet": 32, "cifar": 256}
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.make_parser(__doc__)
     parser.add_argument("--kind", choices=sorted(VIEW_SIZE), default="imagenet")
     parser.add_argument("--cores", type=int, default=1, help="CPU cores that the process may use")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a round; the best of --rounds counts")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", help="write the result to this file")
     options = parser.parse_args()
     available = sorted(os.sched_getaffinity(0))
     if not 1 <= options.cores <= len(available):
@@ -119,8 +117,7 @@ def main() -> None:
     result |= {f"{name}_median_images_per_second": median for name, (_, median) in rates.items()}
     result |= {name: value for name, value in vars(options).items() if name != "json"}
     print(json.dumps(result))
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(result) + "\n")
+    harness.write_result(result, options.json)
 
 
 if __name__ == "__main__":

@@ -3,31 +3,27 @@
 python benchmarks/input_pipeline_ratio.py --torch_python=PATH/bin/python [--rounds=3] [--json=FILE]
 """
 
-import argparse
 import json
 import os
-import pathlib
 import statistics
 import subprocess
 import sys
 
-HERE = pathlib.Path(__file__).resolve().parent
+import harness
 
 
 def measure(python: str, script: str, kind: str) -> dict[str, float]:
     """The rates of one run in a fresh process."""
-    command = [python, str(HERE / script), f"--kind={kind}", "--cores=1", "--rounds=3", "--seconds=3"]
+    command = [python, str(harness.HERE / script), f"--kind={kind}", "--cores=1", "--rounds=3", "--seconds=3"]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    values = json.loads(done.stdout.strip().splitlines()[-1])
+    values = harness.measure_apart(command, env=environment, stderr=subprocess.PIPE)
     return {name: value for name, value in values.items() if name.endswith("_per_second") and "median" not in name}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.make_parser(__doc__)
     parser.add_argument("--torch_python", required=True, help="Python of an environment with torch and torchvision")
     parser.add_argument("--rounds", type=int, default=3, help="alternations")
-    parser.add_argument("--json")
     options = parser.parse_args()
     result: dict[str, float] = {}
     for kind in ("imagenet", "cifar"):
@@ -43,8 +39,7 @@ def main() -> None:
         host = statistics.median(run["host_images_per_second"] for run in ours)
         result[f"{kind}_host_to_torchvision_all_ratio"] = host / result[f"{kind}_torchvision_all_images_per_second"]
     print(json.dumps(result))
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(result, indent=1) + "\n")
+    harness.write_result(result, options.json, indent=1)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import random
 import tempfile
 import time
 
+import harness
 import numpy as np
 import torch
 from input_pipeline import BATCH, VIEW_SIZE, make_photographs
@@ -54,12 +55,11 @@ def best_rate(function, batch: int, collate: bool, options: argparse.Namespace) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.make_parser(__doc__)
     parser.add_argument("--kind", choices=sorted(VIEW_SIZE), default="imagenet")
     parser.add_argument("--cores", type=int, choices=[1], default=1)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json")
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     torch.set_num_threads(1)
@@ -97,8 +97,7 @@ def main() -> None:
     result = {f"{name}_images_per_second": rate for name, rate in rates.items()}
     result |= {name: value for name, value in vars(options).items() if name != "json"}
     print(json.dumps(result))
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(result) + "\n")
+    harness.write_result(result, options.json)
 
 
 if __name__ == "__main__":

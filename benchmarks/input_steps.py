@@ -6,15 +6,12 @@ An op's figure is that of a loop over 32 images with the op alone, less that of 
 every image; `whole view` is a view as the policy simsiam makes it, where each image takes only the ops it needs.
 """
 
-import argparse
-import json
 import os
 import pathlib
-import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import harness
 
 SIZE, BATCH, ROUNDS = 224, 32, 20
 
@@ -106,8 +103,7 @@ def op_steps() -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", help="write the result to this file")
+    parser = harness.make_parser(__doc__)
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -116,8 +112,7 @@ def main() -> None:
         costs = {**file_steps(pathlib.Path(folder)), **op_steps()}
     for name, milliseconds in costs.items():
         print(f"{name:<34} {milliseconds:.3f} ms")
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(costs, indent=1) + "\n")
+    harness.write_result(costs, options.json, indent=1)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Alternates fresh processes and prints the ratio of the medians (above 1: ours is
 both find, and our peak memory above that of the features. faiss-cpu is needed in the other environment alone.
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -17,9 +16,8 @@ import tempfile
 import threading
 import time
 
+import harness
 import numpy as np
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 
 def draw(rng, count, dim):
@@ -108,8 +106,8 @@ def alternate(options):
         for _ in range(options.rounds):
             for engine, python in (("ours", sys.executable), ("faiss", options.faiss_python)):
                 command = [python, __file__, f"--engine={engine}", *sizes, f"--rows={folder}/{engine}.npy"]
-                done = subprocess.run(command, capture_output=True, text=True, check=True, env=environments[engine])
-                found[engine].append(json.loads(done.stdout.strip().splitlines()[-1]))
+                one = harness.measure_apart(command, env=environments[engine], stderr=subprocess.PIPE)
+                found[engine].append(one)
                 print(f"{engine}: {found[engine][-1]['seconds']:.2f} s", file=sys.stderr, flush=True)
         ours, theirs = (np.load(f"{folder}/{engine}.npy") for engine in found)
     shared = sum(len(np.intersect1d(a, b, assume_unique=True)) for a, b in zip(ours, theirs, strict=True))
@@ -123,12 +121,11 @@ def alternate(options):
         **{name: getattr(options, name) for name in ("bank", "queries", "dim", "k", "rounds")},
     }
     print(json.dumps(result))
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(result) + "\n")
+    harness.write_result(result, options.json)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.make_parser(__doc__)
     parser.add_argument("--faiss_python", help="Python of an environment with faiss-cpu")
     parser.add_argument("--engine", choices=("ours", "faiss"), help="time one of them, in this process")
     parser.add_argument("--rows", help="with --engine: write the neighbours found to this .npy file")
@@ -138,7 +135,6 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=2048)
     parser.add_argument("--k", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json")
     options = parser.parse_args()
     if options.engine is None and options.faiss_python is None:
         parser.error("give --faiss_python, or --engine to time one alone")

@@ -5,17 +5,11 @@ python benchmarks/online_probe.py [--rounds=15] [--json=FILE]
 The size is that of flags/recipes/cifar10_small.flags: ResNet-18 of a quarter of its width, batch 128, float32.
 """
 
-import argparse
 import json
-import os
-import pathlib
 import statistics
-import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
+import harness
 import tensorflow as tf
 
 from simsiam_tf import SGD, SimSiam, resnet18
@@ -33,9 +27,8 @@ def make_step(classes):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.make_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json")
     options = parser.parse_args()
     views = tuple(tf.random.normal([_BATCH, 32, 32, 3]) for _ in range(2))
     batch = {"views": views, "labels": tf.random.uniform([_BATCH], 0, _CLASSES, tf.int64)}
@@ -55,8 +48,7 @@ def main() -> None:
         "rounds": options.rounds,
     }
     print(json.dumps(result))
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(result) + "\n")
+    harness.write_result(result, options.json)
 
 
 if __name__ == "__main__":

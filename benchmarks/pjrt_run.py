@@ -12,14 +12,11 @@ trains on the first device that JAX finds, saves the state after each epoch, and
 
 import argparse
 import json
-import os
 import pathlib
 import sys
 
+import harness
 import numpy as np
-
-sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1])]
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def export(options: argparse.Namespace, arguments: list[str]) -> None:
@@ -172,8 +169,7 @@ def run(options: argparse.Namespace) -> None:
         return
     result = {"losses": [float(loss) for loss in losses], **measure(meta, executable, device, clock, pjrt)}
     result |= compare(folder, names, step.state, result["losses"]) if done == 0 else {}
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(result) + "\n")
+    harness.write_result(result, options.json)
     print(json.dumps({name: value for name, value in result.items() if name != "losses"}))
     print(f"Done: the state of step {until} is in {folder / 'state.npz'}.")
 
@@ -255,14 +251,13 @@ def load(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.make_parser(__doc__, "run: write the result to this file")
     parser.add_argument("do", choices=("export", "run", "load"))
     parser.add_argument("--workdir", required=True, help="folder of the run")
     parser.add_argument("--steps", type=int, default=0, help="steps to plan for, or to stop after; 0: all")
     parser.add_argument(
         "--check_steps", type=int, default=0, help="export: steps that TensorFlow takes to compare with"
     )
-    parser.add_argument("--json", help="run: write the result to this file")
     options, rest = parser.parse_known_args()
     if rest and options.do != "export":
         parser.error(f"only export takes train.py's flags; received {' '.join(rest)}")

@@ -11,16 +11,12 @@ two gradients backward.
 import argparse
 import json
 import math
-import os
-import pathlib
 import re
 import statistics
-import subprocess
 import sys
 import time
 
-sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1])]
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import harness
 
 STEPS = 9
 
@@ -83,14 +79,13 @@ def measure(options, replicas: int) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.make_parser(__doc__, "write the results to this file")
     parser.add_argument("--arch", default="resnet18")
     parser.add_argument("--image_size", type=int, default=32)
     parser.add_argument("--global_batch_size", type=int, default=64)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--replicas", default="1,2,4")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # in the process of one measurement
-    parser.add_argument("--json", help="write the results to this file")
     options = parser.parse_args()
     if options.one:
         print(json.dumps(measure(options, int(options.replicas))))
@@ -99,8 +94,7 @@ def main() -> None:
     given = [f"--{name}={value}" for name, value in vars(options).items() if name not in ("one", "json", "replicas")]
     for replicas in options.replicas.split(","):
         command = [sys.executable, __file__, *given, "--one", f"--replicas={replicas}"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        one = json.loads(done.stdout.splitlines()[-1])
+        one = harness.measure_apart(command)
         results.append(one)
         times = f", {one['bytes'] / one['least_bytes']:.4f} times the least" if one["least_bytes"] else ""
         slower = one["step_seconds"] / results[0]["step_seconds"]
@@ -109,8 +103,7 @@ def main() -> None:
             f"{one['all_reduces']} all-reduces of {one['bytes'] / 1e6:.2f} MB{times}",
             flush=True,
         )
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(results, indent=2) + "\n")
+    harness.write_result(results, options.json, indent=2)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,12 @@ Used by tpu_compile.py, pjrt_run.py and scaling.py.
 
 import contextlib
 import dataclasses
-import pathlib
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from unittest import mock
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-
+import harness  # noqa: F401 - puts the package on the path
 import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops

@@ -10,15 +10,13 @@ both passes, the all-reduces, the update. TPUStrategy itself is not in it.
 
 import argparse
 import json
-import os
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
 
-sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1])]
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import harness
 
 # Images of up to this side are held in memory and cropped in the step; larger ones arrive cropped by the host.
 IN_MEMORY_SIDE = 64
@@ -80,10 +78,9 @@ def compile_file(path: str, topology: str, replicas: int) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.make_parser(__doc__)
     parser.add_argument("--topology", default="v5e:2x2", help="kind and shape, as v5e:2x2, v4:2x2x1, v6e:2x2")
     parser.add_argument("--replicas", type=int, default=4, help="cores that take part")
-    parser.add_argument("--json", help="write the result to this file")
     parser.add_argument("--program", help=argparse.SUPPRESS)  # the second process, which has JAX and no TensorFlow
     options, rest = parser.parse_known_args()
     if options.program:
@@ -116,8 +113,7 @@ def main() -> None:
         "all_reduces": all_reduces,
         **found,
     }
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(result, indent=2) + "\n")
+    harness.write_result(result, options.json, indent=2)
     print(json.dumps(result))
     if not found["fits"]:
         sys.exit(f"error: it does not fit. {found['problem']}")

@@ -6,23 +6,20 @@ python benchmarks/train_step.py --arch=resnet18 --image_size=32 --batch_size=64 
 import argparse
 import json
 import os
-import pathlib
 import statistics
-import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import harness
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.make_parser(__doc__)
     parser.add_argument("--arch", default="resnet18")
     parser.add_argument("--image_size", type=int, default=32)
     parser.add_argument("--batch_size", type=int, default=64, help="source images; each has two views")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--jit", action="store_true", help="compile the step by XLA")
     parser.add_argument("--steps", type=int, default=9, help="timed steps; the median counts")
-    parser.add_argument("--json", help="write the result to this file")
     return parser.parse_args()
 
 
@@ -61,8 +58,7 @@ def main() -> None:
         **{k: v for k, v in vars(options).items() if k != "json"},
     }
     print(json.dumps(result))
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(result) + "\n")
+    harness.write_result(result, options.json)
 
 
 if __name__ == "__main__":

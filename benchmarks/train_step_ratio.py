@@ -3,31 +3,27 @@
 python benchmarks/train_step_ratio.py --torch_python=PATH/bin/python [--dtype=bfloat16] [--rounds=3] [--json=FILE]
 """
 
-import argparse
 import json
 import os
-import pathlib
 import statistics
 import subprocess
 import sys
 
-HERE = pathlib.Path(__file__).resolve().parent
+import harness
 
 
 def measure(python: str, script: str, dtype: str, *flags: str) -> float:
     """Images per second of one run in a fresh process."""
-    command = [python, str(HERE / script), f"--dtype={dtype}", *flags]
+    command = [python, str(harness.HERE / script), f"--dtype={dtype}", *flags]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    return json.loads(done.stdout.strip().splitlines()[-1])["images_per_second"]
+    return harness.measure_apart(command, env=environment, stderr=subprocess.PIPE)["images_per_second"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.make_parser(__doc__)
     parser.add_argument("--torch_python", required=True, help="Python of an environment with torch")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--rounds", type=int, default=3, help="alternations")
-    parser.add_argument("--json")
     options = parser.parse_args()
     ours, theirs = [], []
     for _ in range(options.rounds):
@@ -41,8 +37,7 @@ def main() -> None:
         "rounds": options.rounds,
     }
     print(json.dumps(result))
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(result) + "\n")
+    harness.write_result(result, options.json)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,11 @@
 python benchmarks/train_step_torch.py --batch_size=64 --dtype=float32 --json=FILE
 """
 
-import argparse
 import json
-import pathlib
 import statistics
 import time
 
+import harness
 import torch
 from torch import nn
 
@@ -43,12 +42,11 @@ def make_encoder():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.make_parser(__doc__)
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--channels_last", action="store_true")
     parser.add_argument("--steps", type=int, default=9)
-    parser.add_argument("--json")
     options = parser.parse_args()
     encoder = make_encoder()
     predictor = nn.Sequential(nn.Linear(2048, 512, bias=False), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 2048))
@@ -73,8 +71,7 @@ def main():
     median = statistics.median(seconds[2:])
     result = {"images_per_second": options.batch_size / median, "median_step_seconds": median, **vars(options)}
     print(json.dumps(result))
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(result) + "\n")
+    harness.write_result(result, options.json)
 
 
 if __name__ == "__main__":

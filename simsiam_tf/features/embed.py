@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -15,6 +14,7 @@ from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute.strategy import ONE_DEVICE
 from simsiam_tf.features import metrics
+from simsiam_tf.networks.fingerprint import variables_sha256
 from simsiam_tf.progress import progress_bar
 
 
@@ -179,9 +179,5 @@ def embedding_bar(source: Source, done: int = 0) -> keras.utils.Progbar:
 
 
 def backbone_sha256(backbone: keras.Model) -> str:
-    """A fingerprint of every variable of a backbone, batch norm's moving statistics included."""
-    digest = hashlib.sha256()
-    for variable in sorted(backbone.variables, key=lambda v: v.path):
-        digest.update(variable.path.encode())
-        digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
-    return digest.hexdigest()
+    """Computes a fingerprint of every variable of a backbone, batch norm's moving statistics included."""
+    return variables_sha256(backbone.variables)

@@ -1,6 +1,5 @@
 """Checkpoints: weights, optimiser, step and running averages, so that a run goes on where it stopped."""
 
-import hashlib
 import os
 import pathlib
 import shutil
@@ -15,6 +14,7 @@ import tensorflow as tf
 from simsiam_tf.distribute import workers
 from simsiam_tf.errors import UsageError
 from simsiam_tf.methods import SSLModel
+from simsiam_tf.networks.fingerprint import variables_sha256
 
 
 def _trackable(variables: list[keras.Variable]) -> tf.train.Checkpoint:
@@ -191,11 +191,7 @@ def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = ""
 
 def weights_sha256(model: SSLModel) -> str:
     """Computes a fingerprint of every variable of a model and its optimizer, in the order of their paths."""
-    digest = hashlib.sha256()
-    for variable in sorted([*model.variables, *model.optimizer.variables], key=lambda v: v.path):
-        digest.update(variable.path.encode())
-        digest.update(np.ascontiguousarray(variable.value.numpy()).tobytes())
-    return digest.hexdigest()
+    return variables_sha256([*model.variables, *model.optimizer.variables])
 
 
 class Saver:
