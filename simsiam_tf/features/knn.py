@@ -59,8 +59,8 @@ def knn_scores(
 ) -> dict[tuple[int, float], KNNScores]:
     """Measures the accuracy of the vote of the k most similar features, for every k and temperature from one search.
 
-    A class that none of the k neighbours belongs to is no answer, and classes with equal votes do not help: with k = 1
-    top-5 is top-1.
+    A class that none of the k neighbours belongs to is no answer, so that with k = 1 top-5 is top-1. If the right class
+    and another one have equal votes, the other one counts as ahead.
 
     Args:
         bank: N labelled training features.

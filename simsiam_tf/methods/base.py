@@ -226,7 +226,7 @@ class SSLModel(keras.Model):
 
         The gradient is the mean of the parts'. What a method takes over a batch, it then takes over a part: batch
         norm's statistics, whose moving ones move once for each, SimCLR's negatives, SwAV's codes; and MoCo's queue
-        moves on within the step. docs/decisions/0010.
+        moves on within the step. docs/decisions/0010-six-methods.md.
 
         Args:
             parts: of a batch; call it where the model was made, under its strategy.
