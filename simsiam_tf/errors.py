@@ -1,6 +1,11 @@
 """What can go wrong, in words for the person who ran the command."""
 
-from typing import Any
+import difflib
+import functools
+import inspect
+from typing import Any, TypeVar
+
+_C = TypeVar("_C", bound=type)
 
 
 class UsageError(ValueError):
@@ -11,6 +16,48 @@ def check(condition: bool, rule: str, received: Any) -> None:
     """Raises a UsageError that states the rule and what was received, unless `condition` holds."""
     if not condition:
         raise UsageError(f"{rule} Received: {received}.")
+
+
+def names_its_options(cls: _C) -> _C:
+    """Decorates a class so that its constructor answers a keyword that it does not know in one sentence.
+
+    Python and Keras answer in words of their own, which name neither the class nor the keyword that was meant.
+
+    Args:
+        cls: a class; what its base classes take as keywords is known too.
+
+    Returns:
+        The same class.
+
+    Example:
+        >>> import simsiam_tf
+        >>> simsiam_tf.SGD(sgd_momentun=0.9)
+        Traceback (most recent call last):
+        simsiam_tf.errors.UsageError: SGD has no option sgd_momentun; did you mean sgd_momentum? Received: 0.9.
+    """
+    constructor = cls.__init__
+
+    @functools.wraps(constructor)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        known = [name for base in type(self).__mro__ for name in _keywords(base)]
+        for name, value in kwargs.items():
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(dict.fromkeys(known))}."
+                raise UsageError(f"{cls.__name__} has no option {name}; {hint} Received: {value!r}.")
+        constructor(self, *args, **kwargs)
+
+    cls.__init__ = checked
+    return cls
+
+
+@functools.cache
+def _keywords(cls: type) -> tuple[str, ...]:
+    """Returns the names of the arguments that a class' own constructor takes by keyword."""
+    if "__init__" not in vars(cls) or cls is object:
+        return ()
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
 
 
 class Stopped(Exception):  # noqa: N818 - not an error

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from simsiam_tf.config.methods import BarlowTwinsConfig
 from simsiam_tf.distribute import collectives
 from simsiam_tf.losses.barlow_twins import barlow_twins_loss
 from simsiam_tf.methods.base import SSLModel
@@ -23,6 +24,8 @@ class BarlowTwins(SSLModel):
         projector_hidden_dim: the width of the hidden layers of the projector; 0 makes it D.
         redundancy_weight: lambda.
     """
+
+    config_class = BarlowTwinsConfig
 
     def __init__(
         self,

@@ -1,23 +1,28 @@
 """What the methods share: one model class and the only training step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from simsiam_tf.distribute import collectives
+from simsiam_tf.errors import check
 from simsiam_tf.features.metrics import top_k_hits
+from simsiam_tf.methods.batch import as_batch
 from simsiam_tf.methods.collapse import scaled_std
+from simsiam_tf.methods.keras_model import KerasMethod
 from simsiam_tf.methods.running_mean import RunningMean
-from simsiam_tf.methods.simsiam_targets import Targets
 from simsiam_tf.networks import feature_dim
 from simsiam_tf.networks.heads import make_classifier
 from simsiam_tf.networks.normalization import each_view
 
 
-class SSLModel(keras.Model):
-    """A self-supervised method around a backbone.
+class SSLModel(KerasMethod):
+    """Holds a backbone and what a self-supervised method trains it with; the base class of every method.
+
+    `fit` takes pairs of views (x1, x2), `evaluate` gives the method's own loss, `predict` gives features. A whole
+    model can be saved and loaded (`model.save`, `keras.models.load_model`), and training then goes on.
 
     A method implements `compute_ssl_loss` and, where it keeps state besides its weights, `after_step`.
     Every variable exists once the constructor returns, so nothing is built lazily inside `fit`.
@@ -30,12 +35,13 @@ class SSLModel(keras.Model):
             is no part of `loss`.
         steps_per_epoch: the number of steps in an epoch, for settings that count in epochs; 0 where it is not known.
         epochs: the number of epochs of the run.
+
+    Raises:
+        ValueError: if an argument is unknown or out of its range.
     """
 
     # What `learning_rate` does not hold for, if there is one (Sec. 4.2).
     predictor: keras.layers.Layer | None = None
-    # The targets of single images, where they outlive their step (Sec. 5.2); they are no variables of the model.
-    targets: Targets | None = None
     # What `compute_ssl_loss` puts into its logs; averaged over an epoch like the loss.
     log_names: tuple[str, ...] = ("z_std_scaled",)
 
@@ -47,6 +53,8 @@ class SSLModel(keras.Model):
         epochs: int = 1,
         **kwargs: Any,
     ) -> None:
+        for option, number in (("online_probe_classes", online_probe_classes), ("steps_per_epoch", steps_per_epoch)):
+            check(number >= 0, f"{option} must not be negative.", number)
         super().__init__(**{"name": "method", **kwargs})  # the same each time: it is a part of variables' paths
         self.backbone = backbone
         self.steps_per_epoch, self.epochs = steps_per_epoch, epochs
@@ -73,25 +81,6 @@ class SSLModel(keras.Model):
         """What is trained but no weight of a dense layer or a convolution: scales, offsets and biases."""
         found = [getattr(layer, name, None) for layer in self._flatten_layers() for name in ("gamma", "beta", "bias")]
         return [variable for variable in found if isinstance(variable, keras.Variable)]
-
-    def build(self, input_shape: Any = None) -> None:
-        self.built = True
-
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        *args: Any,
-        jit_compile: bool = False,
-        auto_scale_loss: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        """Compiles the model as Keras does, but without XLA unless asked for.
-
-        On a CPU XLA is slower, and under tensorflow-tpu it fails. An optimizer of ours that scales the loss is not
-        wrapped in Keras' optimizer that does.
-        """
-        auto_scale_loss = auto_scale_loss and not getattr(optimizer, "scales_loss", False)
-        super().compile(optimizer, *args, jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, **kwargs)
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Computes the features of normalised images: `[B, H, W, 3]` to `[B, D]`."""
@@ -168,6 +157,25 @@ class SSLModel(keras.Model):
         self.after_step()
         return self._step_logs(learning_rate)
 
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Computes the loss of a batch in inference mode, for `evaluate` and `fit(validation_data=...)`.
+
+        Batch norm takes its moving statistics, and targets are z of the present weights.
+
+        Args:
+            data: a batch, as for `as_batch`.
+
+        Returns:
+            A scalar for each of `metrics`: the loss and the method's logs, averaged over the batches so far.
+        """
+        batch = as_batch(data)
+        loss, logs = self.compute_ssl_loss(batch, training=False)
+        logs = {"loss": loss, **logs}
+        if self.online_probe is not None:
+            logs["online_probe_train_top1"] = self._online_probe_loss(batch)[1]
+        self._track(logs)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
     def compute_loss_share(self, batch: dict[str, Any]) -> tf.Tensor:
         """Computes what this replica's gradient is taken of, and tracks the loss and its logs.
 
@@ -187,10 +195,14 @@ class SSLModel(keras.Model):
             probe_loss, logs["online_probe_train_top1"] = self._online_probe_loss(batch)
             total = loss + tf.cast(probe_loss, loss.dtype)  # they share no variable
         share = self.optimizer.scale_loss(total / (collectives.num_replicas() * self.accumulate_steps))
+        self._track(logs)
+        return share
+
+    def _track(self, logs: dict[str, tf.Tensor]) -> None:
+        """Adds scalars to the means that are logged; each counts as its mean over the replicas."""
         averages = tf.unstack(collectives.all_reduce_mean(tf.stack(list(logs.values()))))
         for name, value in zip(logs, averages, strict=True):
             self.trackers[name].update_state(value)
-        return share
 
     def loss_gradients(self, data: Any) -> list[tf.Tensor]:
         """Computes this replica's part of the gradient of the loss over the global batch."""
@@ -242,25 +254,3 @@ class SSLModel(keras.Model):
         """Adds the gradient of one part of a batch to what the next `train_step` applies."""
         for total, gradient in zip(self.accumulators, self.loss_gradients(data), strict=True):
             total.assign_add(gradient)
-
-
-def as_batch(data: Any) -> dict[str, Any]:
-    """Converts any training input to a batch.
-
-    Args:
-        data: a mapping with `views`, or the plain pair (x1, x2).
-
-    Returns:
-        A dictionary with `views`.
-
-    Raises:
-        ValueError: if `data` is neither.
-    """
-    if isinstance(data, Mapping) and "views" in data:
-        return dict(data)
-    if isinstance(data, tuple | list) and len(data) == 2:
-        return {"views": tuple(data)}
-    raise ValueError(
-        "Training data must be a pair of views (x1, x2) or a dictionary with 'views'. "
-        f"Received: {type(data).__name__}{' of length ' + str(len(data)) if hasattr(data, '__len__') else ''}."
-    )

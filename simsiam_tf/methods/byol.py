@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from simsiam_tf.config.methods import BNPlacement, EMASchedule, Predictor
+from simsiam_tf.config.methods import BNPlacement, BYOLConfig, EMASchedule, Predictor
 from simsiam_tf.losses.byol import byol_loss
 from simsiam_tf.methods.base import SSLModel
 from simsiam_tf.networks import feature_dim
@@ -29,6 +29,8 @@ class BYOL(SSLModel):
             the online network, as constants.
         ema_schedule: the schedule of m: `constant`, or `cosine`, which rises to 1.
     """
+
+    config_class = BYOLConfig
 
     def __init__(
         self,

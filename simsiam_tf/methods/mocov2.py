@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from simsiam_tf.config.methods import BNPlacement, EMASchedule
+from simsiam_tf.config.methods import BNPlacement, EMASchedule, MoCoV2Config
 from simsiam_tf.distribute import collectives
 from simsiam_tf.losses.common import normalize
 from simsiam_tf.losses.mocov2 import mocov2_loss
@@ -34,6 +34,8 @@ class MoCoV2(SSLModel):
         ema_schedule: the schedule of m: `constant`, or `cosine`, which rises to 1.
         queue_size: K, the number of keys that are kept, both views counted.
     """
+
+    config_class = MoCoV2Config
 
     def __init__(
         self,

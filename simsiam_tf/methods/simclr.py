@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from simsiam_tf.config.methods import BNPlacement, Predictor
+from simsiam_tf.config.methods import BNPlacement, Predictor, SimCLRConfig
 from simsiam_tf.distribute import collectives
 from simsiam_tf.losses.simclr import nt_xent
 from simsiam_tf.methods.base import SSLModel
@@ -28,6 +28,8 @@ class SimCLR(SSLModel):
         stop_gradient: whether the keys are constants (Sec. 6.2).
         temperature: T.
     """
+
+    config_class = SimCLRConfig
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from simsiam_tf.config.methods import BNPlacement, Predictor, Similarity, Symmetry
+from simsiam_tf.config.methods import BNPlacement, Predictor, Similarity, SimSiamConfig, Symmetry
 from simsiam_tf.losses.simsiam import SIMILARITIES, simsiam_loss
 from simsiam_tf.methods.base import SSLModel
 from simsiam_tf.methods.simsiam_targets import Targets, make_targets
@@ -37,6 +37,7 @@ class SimSiam(SSLModel):
             network; 0: none.
     """
 
+    config_class = SimSiamConfig
     targets: Targets
 
     def __init__(

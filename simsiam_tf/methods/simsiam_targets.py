@@ -9,7 +9,7 @@ from simsiam_tf.losses.common import normalize
 from simsiam_tf.networks.normalization import keeping_moving_statistics
 
 
-class Targets:
+class Targets(tf.Module):
     """Compares each view with z of the present weights: SimSiam itself (paper Sec. 5.1, "one-step alternation").
 
     The variants of Sec. 5.2 remember targets in a table in the host's memory, with a row for each image. All replicas
@@ -87,6 +87,7 @@ class CachedTargets(Targets):
     """
 
     def __init__(self, steps: int) -> None:
+        super().__init__()
         self.steps = steps
 
     def lookahead_window(self, step: int) -> range:
@@ -122,6 +123,7 @@ class MovingAverageTargets(Targets):
     """
 
     def __init__(self, momentum: float, first_steps: int = 0) -> None:
+        super().__init__()
         self.momentum, self.first_steps = momentum, first_steps
 
     def lookahead_window(self, step: int) -> range:

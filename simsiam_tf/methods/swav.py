@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from simsiam_tf.config.methods import BNPlacement, Predictor, PrototypeNorm
+from simsiam_tf.config.methods import BNPlacement, Predictor, PrototypeNorm, SwAVConfig
 from simsiam_tf.distribute import collectives
 from simsiam_tf.losses.common import normalize
 from simsiam_tf.losses.swav import sinkhorn, swapped_prediction
@@ -39,6 +39,8 @@ class SwAV(SSLModel):
         queue_size: the number of z of earlier batches, for each view, that help to compute codes.
         queue_from_epoch: the number of epochs before the queue is used.
     """
+
+    config_class = SwAVConfig
 
     def __init__(
         self,

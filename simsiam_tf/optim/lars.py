@@ -1,14 +1,19 @@
 """LARS (You et al. 2017), as the linear evaluation (paper App. A) and large batches (Sec. 6.1) use it."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from simsiam_tf.errors import check, names_its_options
+from simsiam_tf.optim.chosen import ChosenVariables, Variables
 from simsiam_tf.optim.sgd import SGD, Rate
 
 
+@keras.saving.register_keras_serializable(package="simsiam_tf")
+@names_its_options
 class LARS(SGD):
     """Updates by SGD with each variable's gradient scaled to a fixed share of the variable's norm.
 
@@ -24,7 +29,16 @@ class LARS(SGD):
         epsilon: a number added to the denominator.
         heads_axis: for variables that hold several weights side by side, the axis that counts them, from the end (-1,
             -2, ...). Each is then scaled by its own norms. `None` takes a variable as one.
-        excluded: variables whose gradients are neither scaled nor decayed.
+        excluded: the variables, or their paths, whose gradients are neither scaled nor decayed.
+        name: the name of the optimizer, a part of its variables' paths.
+
+    Raises:
+        ValueError: if a number is out of its range.
+
+    Example:
+        >>> import simsiam_tf
+        >>> simsiam_tf.LARS(0.02, sgd_momentum=0.9).trust_coefficient
+        0.001
     """
 
     def __init__(
@@ -35,21 +49,24 @@ class LARS(SGD):
         trust_coefficient: float = 1e-3,
         epsilon: float = 1e-8,
         heads_axis: int | None = None,
-        excluded: Sequence[keras.Variable] = (),
+        excluded: Variables = (),
         name: str = "lars",
         **kwargs: Any,
     ) -> None:
+        for option, value in (("trust_coefficient", trust_coefficient), ("epsilon", epsilon)):
+            check(0 < value < math.inf, f"{option} must be a positive, finite number.", repr(value))
         super().__init__(learning_rate, sgd_momentum, weight_decay, name=name, **kwargs)
         self.trust_coefficient = trust_coefficient
         self.epsilon = epsilon
         self.heads_axis = heads_axis
-        self._excluded = {id(v) for v in excluded}
+        self._excluded = ChosenVariables(excluded)
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         super().build(variables)
-        self._adapts = [id(v) not in self._excluded for v in variables]
+        excluded = set(self._excluded.positions(variables))
+        self._adapts = [i not in excluded for i in range(len(variables))]
 
     def accumulate(self, velocity: keras.Variable, gradient: tf.Tensor, variable: keras.Variable) -> None:
         """Adds the scaled gradient to the velocity."""
@@ -71,5 +88,6 @@ class LARS(SGD):
         )
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor, for serialisation; variables are named by their paths."""
         own = {name: getattr(self, name) for name in ("trust_coefficient", "epsilon", "heads_axis")}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **own, "excluded": self._excluded.paths}

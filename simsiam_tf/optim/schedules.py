@@ -7,12 +7,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from simsiam_tf.errors import check, names_its_options
+
 
 def scaled_learning_rate(base_learning_rate: float, global_batch_size: int) -> float:
     """Scales a learning rate with the batch: base x batch / 256 (paper Sec. 3)."""
     return base_learning_rate * global_batch_size / 256
 
 
+@keras.saving.register_keras_serializable(package="simsiam_tf")
+@names_its_options
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     """Decays the learning rate along a cosine to zero, without restart (paper Sec. 3).
 
@@ -30,8 +34,14 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
             decay once per epoch, as the authors' release does.
         final: f, the final learning rate as a fraction of the peak.
 
+    Raises:
+        ValueError: if a number is out of its range.
+
     Example:
-        SGD(WarmupCosine(scaled_learning_rate(0.05, 512), total_steps=100 * steps_per_epoch))
+        >>> import simsiam_tf
+        >>> rate = simsiam_tf.WarmupCosine(peak=0.1, total_steps=100)
+        >>> [round(float(rate(step)), 4) for step in (0, 50, 100)]
+        [0.1, 0.05, 0.0]
     """
 
     def __init__(
@@ -42,6 +52,14 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         steps_per_update: int = 1,
         final: float = 0.0,
     ) -> None:
+        for option, number, least in (
+            ("total_steps", total_steps, 1),
+            ("warmup_steps", warmup_steps, 0),
+            ("steps_per_update", steps_per_update, 1),
+        ):
+            check(number >= least, f"{option} must be at least {least}.", repr(number))
+        check(bool(np.isfinite(peak).all()), "peak must be a finite number.", repr(peak))
+        check(0 <= final <= 1, "final must be from 0 to 1.", repr(final))
         self.peak = peak
         self.total_steps = total_steps
         self.warmup_steps = warmup_steps
@@ -61,4 +79,5 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         return tf.where(now < warmup, self.peak * (now + 1.0) / (warmup + 1.0), cosine)
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor, for serialisation."""
         return dict(vars(self))

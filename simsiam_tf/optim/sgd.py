@@ -1,16 +1,21 @@
 """The paper's SGD: coupled weight decay on every parameter, the learning rate outside the velocity."""
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.distribute import collectives
+from simsiam_tf.errors import check, names_its_options
+from simsiam_tf.optim.chosen import ChosenVariables, Variables
 
 Rate: TypeAlias = "float | keras.optimizers.schedules.LearningRateSchedule"
 
 
+@keras.saving.register_keras_serializable(package="simsiam_tf")
+@names_its_options
 class SGD(keras.optimizers.Optimizer):
     """Updates by SGD with momentum, as the paper and PyTorch define it (paper Sec. 3).
 
@@ -22,15 +27,22 @@ class SGD(keras.optimizers.Optimizer):
         learning_rate: the learning rate, or a schedule of the step.
         sgd_momentum: the weight of the old velocity.
         weight_decay: coupled L2 on every variable, scales and offsets of batch norm and biases included.
-        overrides: pairs of (variables, learning rate or schedule), for variables with a rate of their own such as the
-            predictor's (Sec. 4.2).
+        overrides: pairs of (variables or their paths, learning rate or schedule), for variables with a rate of their
+            own such as the predictor's (Sec. 4.2).
         scale_loss: whether the loss is multiplied by a power of two, which keeps small gradients of float16 from
             vanishing. If a gradient overflows on any replica, the factor halves and the step is skipped. After 2000
             good steps in a row the factor doubles. A skipped step counts as a step of the schedule. (Keras' wrapper
             looks at one replica only.)
+        name: the name of the optimizer, a part of its variables' paths.
+
+    Raises:
+        ValueError: if a number is negative or not finite.
 
     Example:
-        model.compile(SGD(WarmupCosine(0.1, total_steps=1000), sgd_momentum=0.9, weight_decay=1e-4))
+        >>> import simsiam_tf
+        >>> optimizer = simsiam_tf.SGD(simsiam_tf.WarmupCosine(0.1, total_steps=1000), weight_decay=1e-4)
+        >>> optimizer.learning_rate_at(500)
+        0.05000000074505806
     """
 
     # At LEAST_SCALE gradients have overflowed without any scaling.
@@ -41,24 +53,30 @@ class SGD(keras.optimizers.Optimizer):
         learning_rate: Rate = 0.05,
         sgd_momentum: float = 0.9,
         weight_decay: float = 1e-4,
-        overrides: Sequence[tuple[Sequence[keras.Variable], Rate]] = (),
+        overrides: Sequence[tuple[Variables, Rate]] = (),
         scale_loss: bool = False,
         name: str = "sgd",
         **kwargs: Any,
     ) -> None:
+        for option, value in (("sgd_momentum", sgd_momentum), ("weight_decay", weight_decay)):
+            possible = bool(np.all((np.asarray(value) >= 0) & np.isfinite(value)))
+            check(possible, f"{option} must be a finite number that is not negative.", repr(value))
         # The base class' own weight_decay is the decoupled kind: leave it unset.
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.sgd_momentum = sgd_momentum
         self.l2 = weight_decay
         self.scales_loss = scale_loss
-        self._overrides = {id(v): rate for variables, rate in overrides for v in variables}
+        self._overrides = [(ChosenVariables(variables), rate) for variables, rate in overrides]
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         super().build(variables)
         self.velocities = self.add_optimizer_variables(variables, "velocity")
-        self._own_rate = [self._overrides.get(id(v)) for v in variables]
+        self._own_rate: list[Rate | None] = [None] * len(variables)
+        for chosen, rate in self._overrides:
+            for i in chosen.positions(variables):
+                self._own_rate[i] = rate
         if self.scales_loss:
             own: dict[str, Any] = {"shape": (), "dtype": "float32", "aggregation": "only_first_replica"}
             first = keras.initializers.Constant(self._FIRST_SCALE)
@@ -115,5 +133,14 @@ class SGD(keras.optimizers.Optimizer):
         self.assign_add(velocity, gradient)
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor, for serialisation; variables are named by their paths."""
+        overrides = [[chosen.paths, keras.saving.serialize_keras_object(rate)] for chosen, rate in self._overrides]
         own = {"sgd_momentum": self.sgd_momentum, "weight_decay": self.l2, "scale_loss": self.scales_loss}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **own, "overrides": overrides}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
+        """Makes an optimizer from what `get_config` returned."""
+        restored = keras.saving.deserialize_keras_object
+        overrides = [(paths, restored(rate, custom_objects)) for paths, rate in config.get("overrides", ())]
+        return super().from_config({**config, "overrides": overrides}, custom_objects)

@@ -1,0 +1,58 @@
+"""The border between a data set and a method: what `fit` hands over becomes a batch of views, or an error."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from simsiam_tf.errors import check
+
+
+def as_batch(data: Any) -> dict[str, Any]:
+    """Converts any training input to a batch.
+
+    Args:
+        data: a pair of views (x1, x2), or a mapping with `views`, a tuple of two views or more. A view is a tensor of
+            normalised float images `[B, H, W, 3]`. The first two views are of the same shape.
+
+    Returns:
+        A dictionary with `views`.
+
+    Raises:
+        ValueError: if `data` is neither, or holds anything but views, such as labels.
+
+    Example:
+        >>> import numpy as np
+        >>> sorted(as_batch((np.zeros([8, 32, 32, 3], "float32"),) * 2))
+        ['views']
+    """
+    if isinstance(data, Mapping) and "views" in data:
+        batch = dict(data)
+    else:
+        is_pair = isinstance(data, tuple | list) and len(data) == 2
+        length = f" of length {len(data)}" if hasattr(data, "__len__") else ""
+        rule = "Training data must be a pair of views (x1, x2) or a dictionary with 'views'."
+        check(is_pair, rule, f"{type(data).__name__}{length}")
+        batch = {"views": tuple(data)}
+    _check_views(batch["views"])
+    return batch
+
+
+def _check_views(views: Any) -> None:
+    """Raises a UsageError unless all are float images and the first two are of one shape."""
+    try:
+        views = [tf.convert_to_tensor(view) for view in views]
+    except (TypeError, ValueError):
+        views = []
+    received = " and ".join(f"{view.dtype.name} {_shape(view)}" for view in views) or "no tensors"
+    images = len(views) >= 2 and all(view.dtype.is_floating and view.shape.rank == 4 for view in views)
+    check(
+        images and all(view.shape[-1] == 3 for view in views) and views[0].shape.is_compatible_with(views[1].shape),
+        "Training data must be views of the same images: normalised float tensors [B, H, W, 3], the first two of one "
+        "shape; labels go into a dictionary, under 'labels'. simsiam_tf.augment.TwoViews makes views.",
+        received,
+    )
+
+
+def _shape(view: tf.Tensor) -> str:
+    return str(view.shape).replace("(", "[").replace(",)", "]").replace(")", "]").replace("None", "?")
