@@ -1,1 +1,1 @@
-"""Pre-training: the loop, its checkpoints, and the folder of a run."""
+"""Pre-trains a model: the training loop, its checkpoints, and the folder of a run."""

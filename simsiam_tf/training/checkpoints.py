@@ -1,4 +1,8 @@
-"""Checkpoints: weights, optimiser, step and running averages, so that a run goes on where it stopped."""
+"""Saves and restores checkpoints, so that an interrupted run resumes where it stopped.
+
+A checkpoint holds the weights, the optimizer's variables with the step, the running averages of the logs, and the
+remembered targets of Sec. 5.2 if the method has a table of them.
+"""
 
 import os
 import pathlib
@@ -18,10 +22,10 @@ from simsiam_tf.networks.fingerprint import variables_sha256
 
 
 def _trackable(variables: list[keras.Variable]) -> tf.train.Checkpoint:
-    """Makes a checkpoint of variables by their paths.
+    """Makes a checkpoint that holds variables by their paths.
 
-    Not `Checkpoint(model=model)`: that skips, without a word, what a Keras model holds in lists, which for
-    a ResNet is all of its blocks.
+    `Checkpoint(model=model)` would leave out, without a warning, everything that a Keras model keeps in lists. A ResNet
+    keeps all of its blocks in lists (docs/decisions/0004-checkpoints-by-variable-path.md).
     """
     by_path = {v.path: v.value for v in variables}
     if len(by_path) != len(variables):
@@ -32,13 +36,13 @@ def _trackable(variables: list[keras.Variable]) -> tf.train.Checkpoint:
 class Checkpoints:
     """Saves and restores the checkpoints of one run, numbered by step.
 
-    Of several workers only the chief writes and reads; the others get what it read.
+    Only the chief reads and writes files. The other workers get the values that it read.
 
     Args:
         model: a compiled method whose optimizer is built.
         strategy: the distribution strategy that the model was made under.
         directory: the folder of the checkpoints.
-        keep: the number of checkpoints that are kept.
+        keep: the number of checkpoints to keep; older ones are deleted.
     """
 
     def __init__(self, model: SSLModel, strategy: tf.distribute.Strategy, directory: pathlib.Path, keep: int):
@@ -55,45 +59,48 @@ class Checkpoints:
 
     @property
     def step(self) -> int:
-        """Updates made so far."""
+        """Returns the number of updates made so far."""
         return int(self._model.optimizer.iterations.numpy())
 
     @property
     def saved_step(self) -> int:
-        """The step that was saved or restored last; -1 before that."""
+        """Returns the step that was saved or restored last, or -1 if there was none yet."""
         return self._saved_step
 
     def save(self) -> None:
-        """Saves the present step, unless that is done already, and drops what is more than to be kept.
+        """Saves the current step, unless it is saved already, and deletes checkpoints beyond the number to keep.
 
         Raises:
-            FloatingPointError: if a number in the model or its optimizer is not finite; nothing is written then.
+            FloatingPointError: if a variable of the model or its optimizer is not finite. Nothing is written then.
         """
         if self._saved_step != self.step:
             _check_finite([*self._model.variables, *self._model.optimizer.variables], f"Step {self.step}")
         if self._is_chief and self._saved_step != self.step:
             draft = self._directory / "draft"
-            shutil.rmtree(draft, ignore_errors=True)  # what a kill left of an earlier save
+            shutil.rmtree(draft, ignore_errors=True)  # left by an earlier save if the process was killed during it
             written = pathlib.Path(self._checkpoint.write(str(draft / f"step-{self.step}")))
-            # The index comes last: without it there is no checkpoint.
+            # The index file is moved last. A kill before that leaves no index, so no incomplete checkpoint is found.
             for part in sorted(written.parent.glob(f"{written.name}.*"), key=lambda path: path.suffix == ".index"):
                 _flush(part)
                 part.replace(self._directory / part.name)
             _flush(self._directory)
             shutil.rmtree(draft)
             saved = saved_checkpoints(self._directory)
-            damaged = [path for path in saved if _step(path) > self.step]  # or else this run would be there
+            damaged = [path for path in saved if _step(path) > self.step]  # if readable, it would have been restored
             for old in [*damaged, *saved[len(damaged) :][self._keep :]]:
                 for part in (pathlib.Path(f"{old}.index"), *self._directory.glob(f"{pathlib.Path(old).name}.data-*")):
                     part.unlink(missing_ok=True)
         self._saved_step = self.step
 
     def restore_latest(self) -> int:
-        """Restores the latest checkpoint that can be read, on every worker; returns the step to go on from.
+        """Restores the latest checkpoint that can be read, on every worker.
+
+        Returns:
+            The step to resume from; 0 if there is no checkpoint.
 
         Raises:
-            UsageError: if there are checkpoints and none can be read.
-            FloatingPointError: if the weights that it holds are not finite.
+            UsageError: if there are checkpoints, but none can be read or they belong to another model.
+            FloatingPointError: if the restored weights are not finite.
         """
         there = saved_checkpoints(self._directory) if self._is_chief else []
         try:
@@ -118,7 +125,7 @@ class Checkpoints:
 
 
 def _check_finite(variables: Sequence[keras.Variable], what: str) -> None:
-    """Raises a FloatingPointError if a number of some variables is not finite: nobody should go on from there."""
+    """Raises a FloatingPointError if a variable is not finite. `what` is the subject of its message."""
     for variable in variables:
         if not np.isfinite(variable.value.numpy()).all():
             raise FloatingPointError(
@@ -128,23 +135,23 @@ def _check_finite(variables: Sequence[keras.Variable], what: str) -> None:
 
 
 def _flush(path: pathlib.Path) -> None:
-    """Makes the system write a file or a folder to its disk."""
+    """Waits until the system has written a file or a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
-    except OSError:  # some file systems have no such thing for folders
+    except OSError:  # some file systems cannot do this for folders
         pass
     finally:
         os.close(descriptor)
 
 
 def _read_first(checkpoint: tf.train.Checkpoint, paths: Sequence[str]) -> str | None:
-    """Reads the first of the paths that can be read. Returns that path, or `None`."""
+    """Restores the first checkpoint that can be read, and returns its path, or `None` if none can be read."""
     for path in paths:
         try:
             checkpoint.read(path).assert_existing_objects_matched().expect_partial()
             return path
-        except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:  # damaged
+        except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:  # raised for damaged files
             reason = (str(error) or type(error).__name__).splitlines()[0]
             print(f"warning: {path} cannot be read ({reason}); trying the one before.", file=sys.stderr)
     return None
@@ -155,32 +162,32 @@ def _step(path: str) -> int:
 
 
 def saved_checkpoints(directory: pathlib.Path) -> list[str]:
-    """Lists the checkpoints of a run, the latest first. It does not look at whether they can be read."""
+    """Lists the paths of a run's checkpoints, the latest first, without checking whether they can be read."""
     paths = [str(path.with_suffix("")) for path in directory.glob("step-*.index")]
     return sorted(paths, key=_step, reverse=True)
 
 
 def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = "") -> str:
-    """Restores a method's weights for evaluation.
+    """Restores the weights of a method for evaluation.
 
     Args:
-        model: the method.
+        model: the method whose weights are assigned.
         directory: the folder of the run's checkpoints.
-        checkpoint: the path of a checkpoint; by default the latest that can be read.
+        checkpoint: the path of a checkpoint; by default the latest one that can be read is taken.
 
     Returns:
-        The checkpoint's path.
+        The path of the restored checkpoint.
 
     Raises:
-        UsageError: if there is none.
-        FloatingPointError: if the weights that it holds are not finite.
+        UsageError: if there is no checkpoint, or none that can be read and belongs to this model.
+        FloatingPointError: if the restored weights are not finite.
     """
     paths = [checkpoint.removesuffix(".index")] if checkpoint else saved_checkpoints(directory)
     if not paths:
         raise UsageError(f"The run has no checkpoint yet; looked in {directory}.")
     try:
         path = _read_first(tf.train.Checkpoint(model=_trackable(model.variables)), paths)
-    except AssertionError:  # of another model
+    except AssertionError:  # raised for a checkpoint of another model
         path = None
     if path is None:
         wrong = f"--checkpoint must be a checkpoint of this run. Received: {checkpoint}."
@@ -190,17 +197,17 @@ def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = ""
 
 
 def weights_sha256(model: SSLModel) -> str:
-    """Computes a fingerprint of every variable of a model and its optimizer, in the order of their paths."""
+    """Computes the SHA-256 of all variables of a model and its optimizer: their paths and values, ordered by path."""
     return variables_sha256([*model.variables, *model.optimizer.variables])
 
 
 class Saver:
-    """Saves by steps and by the clock.
+    """Saves checkpoints, and decides when a save is due: after a number of steps or after some time.
 
     Args:
         checkpoints: the checkpoints of the run.
-        every_steps: the number of steps between two saves; 0 does not save by steps.
-        every_minutes: the greatest time between two saves; 0 does not save by the clock.
+        every_steps: the number of steps between two saves; 0 means never by steps.
+        every_minutes: the number of minutes after which a save is due; 0 means never by time.
     """
 
     def __init__(self, checkpoints: Checkpoints, every_steps: int, every_minutes: float):
@@ -211,20 +218,28 @@ class Saver:
 
     @property
     def step(self) -> int:
-        """Updates made so far."""
+        """Returns the number of updates made so far."""
         return self._checkpoints.step
 
     @property
     def is_due(self) -> bool:
-        """Whether so many minutes have gone by."""
+        """Returns whether `every_minutes` have passed since the last save."""
         return bool(self._every_seconds) and time.monotonic() - self._last >= self._every_seconds
 
     def is_due_at(self, step: int) -> bool:
-        """Whether a multiple of so many steps was reached since the last save."""
+        """Returns whether training has reached a multiple of `every_steps` since the last save.
+
+        Args:
+            step: the number of updates made so far.
+        """
         every, saved = self._every_steps, max(self._checkpoints.saved_step, 0)
         return bool(every) and step // every > saved // every
 
     def save(self) -> None:
-        """Saves the present step."""
+        """Saves the current step, and starts to measure the time to the next save.
+
+        Raises:
+            FloatingPointError: if a variable of the model or its optimizer is not finite. Nothing is written then.
+        """
         self._checkpoints.save()
         self._last = time.monotonic()

@@ -1,4 +1,4 @@
-"""Some steps of all replicas in one call."""
+"""Runs training steps on all replicas, one or several in one call."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,19 +10,19 @@ from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.distribute.xla import compiled, compiles_step
 from simsiam_tf.methods import SSLModel
 
-# What a replica does to its batch before the training step.
+# A function that each replica applies to its batch before the training step.
 Prepare = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Executor:
-    """Takes some training steps on all replicas in one call, which is traced once.
+    """Runs a number of training steps on all replicas in one call. The call is traced once, whatever the number.
 
     Args:
         model: a compiled method.
         strategy: the distribution strategy that the model was made under.
         iterator: an iterator over distributed batches.
-        prepare: what each replica does to its batch first.
-        devices: the parts of a batch, and XLA.
+        prepare: a function that each replica applies to its batch before the training step.
+        devices: the settings of the devices: parts of a batch, XLA, op determinism.
     """
 
     def __init__(
@@ -41,16 +41,19 @@ class Executor:
         self._execute = tf.function(self._many_steps, autograph=False)
 
     def __call__(self, count: int) -> tuple[dict[str, float], float | None]:
-        """Takes `count` steps.
+        """Runs `count` steps.
 
         Returns:
-            The logs, and the seconds waited for input; `None` where op determinism forbids to look at the clock.
+            The logs by name, as the last step gives them, and the seconds that the steps waited for input. The seconds
+            are `None` with op determinism, which forbids reading the clock inside a step.
         """
         logs, waited = self._execute(self._iterator, tf.constant(count))
         logs = {name: float(value) for name, value in logs.items()}
         return logs, float(waited) if self._measures_waiting else None
 
     def _many_steps(self, iterator: Iterator[Any], count: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Runs `count` steps in a `tf.while_loop`: one graph serves every count, and gives the same bits."""
+
         def body(i: tf.Tensor, _: Any, waited: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
             logs, seconds = self._one_step(iterator)
             return i + 1, logs, waited + seconds
@@ -60,6 +63,7 @@ class Executor:
         return tf.while_loop(lambda i, *_: i < count, body, start)[1:]
 
     def _one_step(self, iterator: Iterator[Any]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Runs one step. A batch in several parts takes one call for each; only the last part updates the weights."""
         waited = tf.zeros([], tf.float64)
         for _ in range(self._parts - 1):
             batch, seconds = self._timed_next(iterator)
@@ -71,6 +75,7 @@ class Executor:
         return logs, waited + seconds
 
     def _timed_next(self, iterator: Iterator[Any]) -> tuple[Any, tf.Tensor]:
+        """Returns the next batch, and the seconds until it came; 0 where that is not measured."""
         if not self._measures_waiting:
             return next(iterator), tf.zeros([], tf.float64)
         start = tf.timestamp()

@@ -1,4 +1,4 @@
-"""From a configuration to its model, optimiser and views."""
+"""Makes the model, the optimizer and the view policies of a run from its settings."""
 
 import math
 from typing import Any
@@ -16,22 +16,29 @@ from simsiam_tf.methods import METHODS, SSLModel
 from simsiam_tf.networks import BACKBONES
 from simsiam_tf.optim import LARS, SGD, WarmupCosine, scaled_learning_rate
 
+# The size in bytes of a number in each floatx.
 _BYTES = {"float64": 8, "float32": 4}
+# Keras' dtype policy for each value of --precision.
 _POLICIES = {"float64": "float64", "float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 def set_precision(precision: str) -> None:
-    """Sets Keras' floatx and dtype policy. It must be called before anything is built."""
+    """Sets Keras' floatx and dtype policy. It must be called before any layer is built.
+
+    Args:
+        precision: `float64`, `float32`, `bfloat16` or `float16`; the last two are mixed, with float32 weights.
+    """
     keras.config.set_floatx("float64" if precision == "float64" else "float32")
     keras.config.set_dtype_policy(_POLICIES[precision])
 
 
 def make_model(config: Config, num_classes: int = 0, steps_per_epoch: int = 1) -> SSLModel:
-    """Makes the method around its backbone, freshly initialised.
+    """Makes the method and its backbone, with initial weights.
 
     Args:
         config: the settings of the run.
-        num_classes: K of the online probe, if the run has one; 0 leaves it out.
+        num_classes: the number of classes of the online probe; 0 leaves the probe out. It is not used if the settings
+            have no online probe.
         steps_per_epoch: the number of steps in an epoch.
     """
     model = config.model
@@ -53,15 +60,15 @@ def make_optimizer(
     steps_per_epoch: int,
     scale_loss: bool = False,
 ) -> SGD:
-    """Makes the optimizer with its schedules (Sec. 3; Sec. 4.2 for the predictor's).
+    """Makes the optimizer with its learning rate schedules (paper Sec. 3; Sec. 4.2 for the predictor's).
 
     Args:
         config: the settings of the optimizer.
-        model: the method that it trains.
-        global_batch_size: the number of images in a step, by which learning rates are scaled.
+        model: the method to train.
+        global_batch_size: the number of images in a step; learning rates are proportional to it.
         epochs: the number of epochs of the run.
         steps_per_epoch: the number of steps in an epoch.
-        scale_loss: whether the loss is scaled, for float16.
+        scale_loss: whether the optimizer scales the loss, for float16.
     """
     total, warmup = epochs * steps_per_epoch, round(config.warmup_epochs * steps_per_epoch)
     held = steps_per_epoch if config.lr_decay == "epoch" else 1
@@ -82,7 +89,7 @@ def make_optimizer(
 
 
 def make_compiled_model(config: Config, steps_per_epoch: int, num_classes: int = 0) -> SSLModel:
-    """Makes a method with its optimizer and every variable. It must be called under the run's strategy.
+    """Makes a method and its optimizer, with all their variables. It must be called in the scope of the run's strategy.
 
     Args:
         config: the settings of the run.
@@ -105,21 +112,25 @@ def make_compiled_model(config: Config, steps_per_epoch: int, num_classes: int =
 
 
 def view_policies(config: Config) -> tuple[Policy, ...]:
-    """Returns the policy of each view of a step: a pair, or two (Sec. 4.6), or a pair and small ones (SwAV)."""
+    """Returns the augmentation policy of each view in a step.
+
+    Ordinarily these are two views, which make a pair. The variant `asymmetric_2x` of Sec. 4.6 has two pairs. SwAV may
+    have small views besides its pair.
+    """
     return policies.resolve(config.augment) * config.model.of_method.pairs_of_views
 
 
 def make_target_table(model: SSLModel, order: ShuffledOrder) -> None:
-    """Makes the table of remembered targets (Sec. 5.2), if the method has one.
+    """Makes the table of remembered targets (paper Sec. 5.2), if the method has one.
 
-    It must be called outside of the strategy's scope.
+    It must be called outside the scope of the strategy.
 
     Args:
         model: the method.
         order: the order of the run's images.
 
     Raises:
-        UsageError: if the table does not fit into the host's memory.
+        UsageError: if the free memory of the host is less than twice the size of the table.
     """
     if model.targets is None:
         return
@@ -128,7 +139,7 @@ def make_target_table(model: SSLModel, order: ShuffledOrder) -> None:
         return
     gib, there = math.prod(shape) * _BYTES[keras.config.floatx()] / 2**30, available_memory() / 2**30
     what = f"{' x '.join(map(str, shape))} numbers, {gib:.3g} GiB"
-    if 2 * gib > there:  # a run that goes on holds them twice while it reads them
+    if 2 * gib > there:  # a resumed run holds the table twice while it restores it
         raise UsageError(
             f"The targets that are kept for each image must fit twice into the host's memory, of which {there:.3g} GiB "
             f"are free; train on fewer images, or lower --projector_dim or --alternation_steps. Received: {what}."

@@ -1,4 +1,4 @@
-"""The training loop. docs/decisions/0002-own-loop.md says why it is not Keras' `fit`."""
+"""Runs the training loop. docs/decisions/0002-own-loop.md says why it is not Keras' `fit`."""
 
 import dataclasses
 import time
@@ -22,12 +22,12 @@ from simsiam_tf.training.stop_signals import StopSignals
 
 @dataclasses.dataclass(frozen=True)
 class StepResult:
-    """What one execution of one step or several gives.
+    """Holds the result of one execution, which is one step or several in one call of the devices.
 
     Attributes:
-        logs: the running means over the epoch, and what `Pace` measures.
-        save_requested: whether a worker wants a checkpoint by the clock.
-        stop_requested: whether a worker was asked to stop.
+        logs: the running means over the epoch by name, and the measurements of `Pace`.
+        save_requested: whether a save is due by the clock on any worker.
+        stop_requested: whether any worker has received a signal to stop.
     """
 
     logs: dict[str, float]
@@ -36,22 +36,22 @@ class StepResult:
 
 
 class TrainingLoop:
-    """Trains from the optimizer's step on, wherever in an epoch that is.
+    """Trains a model from the current step of its optimizer, which may lie inside an epoch.
 
-    The last step of each epoch is saved before the callbacks of the epoch's end are called. If a run was killed between
-    the two, resuming it only calls those callbacks.
+    The last step of each epoch is saved before the end-of-epoch callbacks are called. If a run was killed between the
+    two, resuming it only calls those callbacks.
 
     Args:
         model: a compiled method whose optimizer is built.
         strategy: the distribution strategy that the model was made under.
-        make_dataset: makes a host's batches of one replica each, from a step on; consecutive batches belong to
-            consecutive replicas.
-        prepare: what each replica does to its batch before the training step, on its device.
-        callbacks: Keras callbacks. As with Keras, `on_train_batch_end` is called once for each execution, with its
-            last step.
-        saver: decides when to save, and saves.
-        devices: the number of steps in an execution, the parts of a batch, and XLA.
-        order: the order of the images, which has the number of steps in an epoch and of images in a step.
+        make_dataset: a function that makes the batches of a host's share, from a given step on. Each batch is for one
+            replica; consecutive batches belong to consecutive replicas.
+        prepare: a function that each replica applies to its batch before the training step, on its device.
+        callbacks: Keras callbacks. As in Keras, `on_train_batch_end` is called once for each execution, with the number
+            of its last step.
+        saver: the object that decides when a checkpoint is due, and saves it.
+        devices: the settings of the devices: steps in an execution, parts of a batch, XLA, op determinism.
+        order: the order of the images; it defines the number of images in a step and of steps in an epoch.
     """
 
     def __init__(
@@ -75,10 +75,12 @@ class TrainingLoop:
         """Trains to the end of the last epoch.
 
         Args:
-            epochs: the epochs that are not on record yet; the first may have begun.
+            epochs: the epochs whose metrics are not recorded yet, counted from 0. The first may be partly or wholly
+                trained.
 
         Raises:
-            Stopped: after SIGTERM or an interrupt, once the step that it came in is saved.
+            Stopped: after SIGTERM or Ctrl-C, once the execution under way is finished and saved.
+            FloatingPointError: if a variable is not finite when it is to be saved.
         """
         first_step, last_step = self._saver.step, epochs.stop * self._order.steps_per_epoch
         self._events = keras.callbacks.CallbackList(
@@ -105,13 +107,17 @@ class TrainingLoop:
         self._events.on_train_end()
 
     def run_epoch(self, epoch: int) -> None:
-        """Takes the steps that an epoch lacks, and calls the callbacks of its end."""
+        """Trains the remaining steps of an epoch, and calls the end-of-epoch callbacks.
+
+        Args:
+            epoch: the number of the epoch, counted from 0.
+        """
         self._events.on_epoch_begin(epoch)
         steps, step = self._order.steps_per_epoch, self._saver.step
         done = step - epoch * steps
         logs, pace = restored_logs(self._model, step), Pace(self._order.global_batch_size)
         if done == 0:
-            self._model.reset_metrics()  # else the averages of the epoch's first part came with the checkpoint
+            self._model.reset_metrics()  # inside an epoch, the averages so far were restored instead
         while done < steps:
             self._look_ahead(epoch * steps + done)
             until_window = self._lookahead.steps_until_next(epoch * steps + done)
@@ -126,25 +132,25 @@ class TrainingLoop:
         self._events.on_epoch_end(epoch, logs)
 
     def run_execution(self, done: int, count: int, pace: "Pace") -> StepResult:
-        """Takes some steps in one call of the devices.
+        """Runs one execution: a number of steps in one call of the devices.
 
         Args:
-            done: the number of the epoch's steps that are done.
-            count: the number of steps to take.
-            pace: the measure of the epoch's speed.
+            done: the number of steps of the epoch that are already trained.
+            count: the number of steps to train.
+            pace: the speed measurement of the epoch.
         """
         self._events.on_train_batch_begin(done)
         logs, seconds_waited = self._executor(count)
         logs |= pace.after(count, seconds_waited)
-        # Workers must do the same after the same step, or one would wait for ever for another that has stopped.
+        # All workers must save or stop after the same step: one that went on alone would wait for the others for ever.
         save, stop = workers.agreed(self._strategy, (self._saver.is_due, self._signals.received))
         self._events.on_train_batch_end(done + count - 1, logs)
         return StepResult(logs, save, stop)
 
     def _look_ahead(self, step: int) -> None:
-        """Precomputes the targets of a window that begins at a step, unless the run is asked to stop meanwhile."""
+        """Precomputes the targets of the window that begins at a step, if any; stops if a signal comes meanwhile."""
         if not self._lookahead.prepare(step, stop=lambda: self._signals.received):
-            self._saver.save()  # a window that was cut short begins anew when the run is resumed
+            self._saver.save()  # the resumed run precomputes the whole window again
             raise self._signals.stopped(step)
 
     def _batches(self, start_step: int) -> Any:
@@ -153,7 +159,12 @@ class TrainingLoop:
 
 
 def restored_logs(model: SSLModel, step: int) -> dict[str, float]:
-    """Returns the means of the epoch so far, as a checkpoint has restored them."""
+    """Returns the logs of the epoch so far, from the running means that a checkpoint has restored.
+
+    Args:
+        model: the restored method.
+        step: the number of updates made so far; 0 gives no logs.
+    """
     if step == 0:
         return {}
     means = {name: float(tracker.result()) for name, tracker in model.trackers.items()}
@@ -162,9 +173,10 @@ def restored_logs(model: SSLModel, step: int) -> dict[str, float]:
 
 
 class Pace:
-    """Measures how fast an epoch goes, and the share of its time in which the step waited for input.
+    """Measures the speed of an epoch, and the share of its time in which the steps waited for input.
 
-    The epoch's first execution is left out if there is another: it may trace, compile and fill the pipeline.
+    The first execution of the epoch counts only until the second has ended: it may include tracing, compiling and
+    filling the input pipeline.
 
     Args:
         global_batch_size: the number of images in a step.
@@ -175,14 +187,14 @@ class Pace:
         self._start, self._waited, self._steps, self._is_first = time.perf_counter(), 0.0, 0, True
 
     def after(self, steps: int, seconds_waited: float | None) -> dict[str, float]:
-        """Measures the epoch so far.
+        """Returns the measurements of the epoch so far. It must be called after each execution.
 
         Args:
             steps: the number of steps in the execution that just ended.
-            seconds_waited: the seconds that it waited for input, or `None` if that was not measured.
+            seconds_waited: the seconds that this execution waited for input, or `None` if they were not measured.
 
         Returns:
-            `images_per_second` and, if it was measured, `input_wait_fraction`.
+            `images_per_second`, and `input_wait_fraction` (0 to 1) if waiting was measured.
         """
         self._steps += steps
         now = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The record of a run, epoch by epoch: metrics.jsonl and TensorBoard."""
+"""Records the metrics of a run after each epoch, in metrics.jsonl and for TensorBoard."""
 
 import math
 import time
@@ -11,7 +11,12 @@ from simsiam_tf.training.workdir import Workdir
 
 
 class MetricsLog(keras.callbacks.Callback):
-    """Writes a line of metrics.jsonl and a point of each TensorBoard curve at the end of each epoch."""
+    """Writes a line of metrics.jsonl and a point of each TensorBoard curve at the end of each epoch.
+
+    Args:
+        workdir: the folder of the run.
+        steps_per_epoch: the number of steps in an epoch.
+    """
 
     def __init__(self, workdir: Workdir, steps_per_epoch: int) -> None:
         super().__init__()
@@ -22,13 +27,18 @@ class MetricsLog(keras.callbacks.Callback):
         self._start = time.monotonic() - (earlier[-1]["wall_seconds"] if earlier else 0.0)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the logs of an epoch. Keras counts epochs from 0, metrics.jsonl counts them from 1."""
         self.write(epoch + 1, logs or {})
 
     def write(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Writes the logs of the epoch that ended. Epoch 0 stands for the untrained network.
+        """Writes the logs of one epoch.
+
+        Args:
+            epoch: the number of the epoch, counted from 1; 0 stands for the untrained network.
+            logs: the metrics by name.
 
         Raises:
-            FloatingPointError: if one of them is not a finite number; nothing is written then.
+            FloatingPointError: if a metric is not a finite number. Nothing is written then.
         """
         step = epoch * self._steps_per_epoch
         values = {name: float(value) for name, value in logs.items()}

@@ -1,4 +1,4 @@
-"""Pre-training: puts strategy, images, method and callbacks together, and runs the loop."""
+"""Pre-trains a model: puts strategy, images, method and callbacks together, and runs the training loop."""
 
 import dataclasses
 import functools
@@ -33,22 +33,23 @@ from simsiam_tf.training.loop import TrainingLoop
 from simsiam_tf.training.metrics_log import MetricsLog
 from simsiam_tf.training.workdir import Workdir, record
 
-# Training images that the features of a run without labels are watched on.
+# The number of training images whose features are monitored in a run without kNN.
 _WATCHED = 2000
+# Strategies whose replicas cannot share a table in the memory of one host.
 _SEVERAL_HOSTS = tf.distribute.MultiWorkerMirroredStrategy, tf.distribute.TPUStrategy
 
 
 @dataclasses.dataclass(frozen=True)
 class RunState:
-    """A run that is about to be trained.
+    """Holds what training a run needs: its settings, images and folder.
 
     Attributes:
         config: the settings of the run.
-        strategy: its distribution strategy.
-        source: the images that it trains on.
-        order: the order of the images.
-        views: a policy for each view.
-        knn: the protocol of the kNN monitor; `None` without labels, and on workers other than the chief.
+        strategy: the distribution strategy of the run.
+        source: the training images.
+        order: the order of the training images.
+        views: the augmentation policy of each view.
+        knn: the protocol of the kNN monitor; `None` if kNN is off, and on workers other than the chief.
         workdir: the folder of the run.
     """
 
@@ -62,20 +63,21 @@ class RunState:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes the results."""
+        """Returns whether this process writes the results."""
         return workers.is_chief(self.strategy)
 
 
 def pretrain(config: Config) -> None:
-    """Runs a pre-training to its end, from wherever it stands.
+    """Pre-trains to the end: starts a run, or resumes it from its latest checkpoint.
 
     Args:
         config: the settings of the run.
 
     Raises:
         UsageError: if the request cannot be met; nothing is overwritten then.
-        Stopped: after SIGTERM or Ctrl-C, once the step is saved.
+        Stopped: after SIGTERM or Ctrl-C, once the step under way is finished and saved.
         FloatingPointError: if the run diverges.
+        ConnectionError: if another worker has gone.
     """
     strategy = make_strategy(config.devices)
     factory.set_precision(config.devices.precision)
@@ -88,7 +90,7 @@ def pretrain(config: Config) -> None:
 
 
 def _open_run(config: Config, strategy: tf.distribute.Strategy) -> RunState | None:
-    """Opens the images and the folder of a run; returns `None` if it is finished."""
+    """Opens the images and the folder of a run; returns `None` if the run is finished."""
     _refuse_what_cannot_be_computed(config, strategy)
     labelled = open_source(config.data, config.data.train_split)
     source = labelled.first(config.data.max_examples)
@@ -108,7 +110,7 @@ def _open_run(config: Config, strategy: tf.distribute.Strategy) -> RunState | No
 
 
 def _refuse_what_cannot_be_computed(config: Config, strategy: tf.distribute.Strategy) -> None:
-    """Raises a UsageError at once where the devices cannot do what the settings ask for."""
+    """Raises a UsageError if the devices cannot do what the settings ask for, before any image is read."""
     devices, batch_size = config.devices, config.data.global_batch_size
     per_replica_batch_size(batch_size, strategy.num_replicas_in_sync, devices.accumulate_steps)
     compiles_step(strategy, devices.jit)
@@ -120,6 +122,7 @@ def _refuse_what_cannot_be_computed(config: Config, strategy: tf.distribute.Stra
 
 
 def _knn_protocol(config: Config, source: Source) -> KNNProtocol | None:
+    """Returns the protocol of the kNN monitor, or `None` if it is off or labels are missing."""
     if config.run.knn_every_epochs == 0:
         return None
     queries = open_eval_source(config.data)
@@ -131,14 +134,14 @@ def _knn_protocol(config: Config, source: Source) -> KNNProtocol | None:
 
 
 def _open_workdir(config: Config, strategy: tf.distribute.Strategy) -> Workdir | None:
-    """Opens the folder of a run on the chief, which locks it for all workers; returns `None` if the run is finished."""
+    """Opens and locks the folder of a run, on the chief only; returns `None` on every worker if the run is finished."""
     workdir = Workdir(pathlib.Path(expand(config.run.workdir)))
     is_finished, problem = False, None
     if workers.is_chief(strategy):
         try:
             workdir = Workdir.open_for_training(config)
             is_finished = workdir.is_finished()
-        except Exception as error:  # whatever it is, the other workers must not wait
+        except Exception as error:  # of any kind: the other workers, which wait for the chief, must hear of it
             problem = error
     if workers.broadcast_from_chief(strategy, int(problem is not None)):
         raise problem or UsageError("The chief refused the run; it says why.")
@@ -149,8 +152,8 @@ def _open_workdir(config: Config, strategy: tf.distribute.Strategy) -> Workdir |
 
 
 def _train_and_report(run: RunState) -> None:
-    """Trains to the end, and has the chief write the summary."""
-    # Only the chief writes files: another worker's unreadable images are in what it prints.
+    """Trains to the end, and writes the summary on the chief."""
+    # Only the chief writes files. The other workers only print which images they could not read.
     skipped = run.workdir.skipped_path if run.is_chief else None
     sources = [run.source, *([run.knn.bank, run.knn.queries] if run.knn else [])]
     with listing_bad_images(sources, skipped):
@@ -164,7 +167,7 @@ def _train_and_report(run: RunState) -> None:
 
 
 def _train(run: RunState) -> dict[str, Any]:
-    """Trains to the end, and returns the record of the weights' fingerprint."""
+    """Trains to the end, and returns the record of the weights' fingerprint for summary.json."""
     config, steps = run.config, run.order.steps_per_epoch
     keras.utils.set_random_seed(config.run.seed)
     with run.strategy.scope():
@@ -194,10 +197,12 @@ def _train(run: RunState) -> dict[str, Any]:
 
 
 def _begin_record(run: RunState, model: SSLModel, step: int) -> tuple[list[keras.callbacks.Callback], int]:
-    """Brings the record of a run in line with the step that training goes on from.
+    """Prepares the chief's records for training from a step on: config.json, metrics.jsonl and the monitors.
+
+    Lines of metrics.jsonl after that step are dropped. At step 0 a line for the untrained network is added.
 
     Returns:
-        The chief's callbacks, and the number of epochs that are on record.
+        The callbacks of the chief, and the number of epochs whose metrics are recorded.
     """
     config, steps = run.config, run.order.steps_per_epoch
     _announce(run, step)
@@ -209,12 +214,13 @@ def _begin_record(run: RunState, model: SSLModel, step: int) -> tuple[list[keras
     on_record = step // steps
     if step == 0:
         log.write(0, monitors[0].measure(model, verbose=True) if monitors else {})
-    elif lines:  # an epoch's last step may be saved and its line not yet written
+    elif lines:  # a kill may come after an epoch's last save and before its line is written
         on_record = min(max(lines[-1]["epoch"], (step - 1) // steps), on_record)
     return [*monitors, log], on_record
 
 
 def _announce(run: RunState, step: int) -> None:
+    """Prints what is about to be trained, and from which step."""
     config, order, replicas = run.config, run.order, run.strategy.num_replicas_in_sync
     doing = f"Continuing at step {step}" if step else "Starting"
     print(
@@ -225,9 +231,10 @@ def _announce(run: RunState, step: int) -> None:
 
 
 def _input(run: RunState, looks_ahead: bool) -> tuple[Callable[[Share, int], tf.data.Dataset], Prepare]:
-    """Returns what makes a host's batches, and what the step does to a batch first.
+    """Returns two functions: one makes the batches of a host, the other prepares a batch before the training step.
 
-    Views are made in one of the two. Targets that are precomputed need the images' positions besides.
+    The first makes the views, on the host, or the second does, on the device. If targets are precomputed, batches also
+    hold the positions of their images.
     """
     size, where, labelled = run.config.data.image_size, run.config.augment.augment_on, run.config.model.online_probe
     on_device = where == "device" or (where == "auto" and has_accelerator(run.strategy))

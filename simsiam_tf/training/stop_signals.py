@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: the step under way is finished and saved first."""
+"""Handles SIGTERM and Ctrl-C, so that the step under way can be finished and saved first."""
 
 import signal
 from typing import Any
@@ -7,7 +7,15 @@ from simsiam_tf.errors import Stopped
 
 
 class StopSignals:
-    """Notes SIGTERM and the first Ctrl-C while inside `with`. A second Ctrl-C interrupts at once."""
+    """Records SIGTERM and Ctrl-C inside a `with` block, instead of ending the process.
+
+    A second Ctrl-C interrupts at once. Only the main thread may enter the block.
+
+    Example:
+        with StopSignals() as signals:
+            while not signals.received:
+                work()
+    """
 
     def __init__(self) -> None:
         self._number: int | None = None
@@ -15,7 +23,7 @@ class StopSignals:
 
     @property
     def received(self) -> bool:
-        """Whether a signal came."""
+        """Returns whether a signal came."""
         return self._number is not None
 
     def __enter__(self) -> "StopSignals":
@@ -34,7 +42,11 @@ class StopSignals:
             print("Interrupted: finishing and saving the step; once more to stop at once.", flush=True)
 
     def stopped(self, step: int) -> Stopped:
-        """Returns what to raise once a step is saved. A worker that got no signal itself stops as by SIGTERM."""
+        """Returns the exception to raise after a save. A worker stopped by another worker's signal reports SIGTERM.
+
+        Args:
+            step: the step that was saved.
+        """
         number = self._number or signal.SIGTERM
         name = signal.Signals(number).name
         return Stopped(f"Stopped by {name}; saved at step {step}. The same command goes on from there.", 128 + number)

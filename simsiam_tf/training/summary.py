@@ -1,4 +1,4 @@
-"""What a pre-training puts on record besides its metrics: derived settings, and the records of summary.json."""
+"""Makes the records of a pre-training: the derived settings of config.json, and the records of summary.json."""
 
 import dataclasses
 from typing import Any
@@ -14,13 +14,16 @@ from simsiam_tf.training.workdir import Workdir, record
 
 
 def resolved_settings(config: Config, model: SSLModel, order: ShuffledOrder, replicas: int) -> dict[str, Any]:
-    """Returns what is derived from the settings: scaled learning rates, sizes and policies.
+    """Returns the derived settings of a run: scaled learning rates, sizes and augmentation policies.
 
     Args:
         config: the settings of the run.
-        model: its method.
-        order: the order of its images.
+        model: the method of the run.
+        order: the order of the training images.
         replicas: the number of replicas.
+
+    Returns:
+        The derived settings by name, as JSON can hold them.
     """
     peak = scaled_learning_rate(config.optimizer.base_learning_rate, order.global_batch_size)
     trained = model.predictor is not None and model.predictor.trainable_variables
@@ -38,12 +41,15 @@ def resolved_settings(config: Config, model: SSLModel, order: ShuffledOrder, rep
 
 
 def records_of_training(config: Config, workdir: Workdir, knn: KNNProtocol | None) -> dict[str, Any]:
-    """Returns the records of a finished run, from what metrics.jsonl holds.
+    """Returns the records of a finished run for summary.json, made from the lines of metrics.jsonl.
 
     Args:
         config: the settings of the run.
-        workdir: its folder.
-        knn: the protocol of its kNN monitor, or `None`.
+        workdir: the folder of the run.
+        knn: the protocol of the kNN monitor, or `None` if kNN is off.
+
+    Returns:
+        A record (see `workdir.record`) for each name.
     """
     lines = workdir.metrics()
     untrained, last = (lines[0] if lines[0]["epoch"] == 0 else None), lines[-1]
@@ -68,14 +74,16 @@ def records_of_training(config: Config, workdir: Workdir, knn: KNNProtocol | Non
 
 
 def _knn_record(line: dict[str, Any] | None, knn: KNNProtocol | None) -> dict[str, Any]:
+    """Returns the record of the kNN accuracy in one line of metrics.jsonl; its value is `None` if there is none."""
     if knn is None or line is None or "knn_top1" not in line:
         return record(None, reason="kNN needs labels, an evaluation split and --knn_every_epochs above 0")
     at = {"epoch": line["epoch"], "step": line["step"]}
-    at |= {"checkpoint": f"step-{line['step']}"} if line["step"] else {}  # none is of the untrained network
+    at |= {"checkpoint": f"step-{line['step']}"} if line["step"] else {}  # the untrained network has no checkpoint
     return record(line["knn_top1"], **knn.describe(), **at, seconds=line.get("monitor_seconds"))
 
 
 def _speed_records(config: Config, last: dict[str, Any]) -> dict[str, Any]:
+    """Returns the records of speed and time; `last` is the last line of metrics.jsonl."""
     return {
         "images_per_second": record(
             last.get("images_per_second"),
@@ -94,7 +102,7 @@ def _speed_records(config: Config, last: dict[str, Any]) -> dict[str, Any]:
 def _online_records(
     config: Config, last: dict[str, Any], at_the_end: dict[str, Any], knn: KNNProtocol | None
 ) -> dict[str, Any]:
-    """Returns the records of the online probe, if there was one; `last` is the last line of metrics.jsonl."""
+    """Returns the records of the online probe, or none without one; `last` is the last line of metrics.jsonl."""
     optimizer, batch = config.optimizer, config.data.global_batch_size
     of = {"online_probe_train_top1": "the training views of the last epoch"}
     of |= {"online_probe_top1": f"the centre crops of {knn.queries.name}"} if knn else {}

@@ -1,4 +1,4 @@
-"""The folder of a run: config.json, metrics.jsonl, summary.json, and what may be done in it."""
+"""Manages the folder of a run: locks it, and reads and writes its config.json, metrics.jsonl and summary.json."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from simsiam_tf.files import write_json
 
 try:
     import fcntl
-except ImportError:  # Windows: no lock there
+except ImportError:  # Windows has no fcntl: the folder is not locked there
     fcntl = None  # type: ignore[assignment]
 
 import simsiam_tf
@@ -21,12 +21,17 @@ from simsiam_tf.config.run import FORMAT, Config
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import expand
 
-# Open until the process ends: the system then lets go of the locks, after a kill too.
+# The lock files stay open until the process ends. The system then releases the locks, even after a kill.
 _LOCKS: dict[pathlib.Path, Any] = {}
 
 
 def record(value: Any, **produced_by: Any) -> dict[str, Any]:
-    """A metric of summary.json: its value and what produced it."""
+    """Makes a record of summary.json: a value, and what produced it.
+
+    Args:
+        value: the value of the record.
+        **produced_by: the protocol, settings and data that the value comes from.
+    """
     return {"value": value, **produced_by}
 
 
@@ -35,18 +40,21 @@ class Workdir:
     """Reads and writes the files of one run.
 
     Attributes:
-        root: the folder.
+        root: the folder of the run.
     """
 
     root: pathlib.Path
 
     @classmethod
     def open_for_training(cls, config: Config) -> "Workdir":
-        """The workdir of a run that is about to start or to go on.
+        """Opens and locks the folder of a run to start or resume it. A new run gets its config.json.
+
+        Args:
+            config: the settings of the run.
 
         Raises:
-            UsageError: if it cannot be written, holds another configuration's run, or holds a run that
-                `--noresume` forbids to continue, or is in use by another process.
+            UsageError: if the folder cannot be written, is in use by another process, lacks the config.json of a run
+                that it holds, holds a run with other settings, or holds a run that `--noresume` forbids to resume.
         """
         workdir = cls(pathlib.Path(expand(config.run.workdir)))
         workdir.check_writable()
@@ -58,7 +66,7 @@ class Workdir:
                 )
             workdir._check_same_run(config)
         else:
-            if workdir.config_path.exists():  # an attempt ended before its first checkpoint, and this is what it wrote
+            if workdir.config_path.exists():  # left by an attempt that ended before its first checkpoint
                 for path in (workdir.metrics_path, workdir.skipped_path, *workdir.tensorboard.glob("events.out.*")):
                     path.unlink(missing_ok=True)
             elif workdir.metrics_path.exists():
@@ -70,10 +78,13 @@ class Workdir:
 
     @classmethod
     def open_existing(cls, path: str) -> "Workdir":
-        """The workdir of a run that was started before.
+        """Opens the folder of a run that was started before.
+
+        Args:
+            path: the path of the folder, as the user typed it.
 
         Raises:
-            UsageError: if there is no run in it.
+            UsageError: if the folder holds no config.json.
         """
         workdir = cls(pathlib.Path(expand(path)))
         if not path or not workdir.config_path.exists():
@@ -83,10 +94,10 @@ class Workdir:
         return workdir
 
     def check_writable(self) -> None:
-        """Makes the folder where it is not there.
+        """Checks that files can be written into the folder; makes the folder if it does not exist.
 
         Raises:
-            UsageError: if nothing can be written into it.
+            UsageError: if the folder cannot be made or written into.
         """
         probe = self.root / f".write_test_{os.getpid()}"
         try:
@@ -99,7 +110,7 @@ class Workdir:
             ) from error
 
     def _lock(self) -> None:
-        """Keeps other training processes out until this one ends, however it ends."""
+        """Locks the folder against other training processes until this process ends, even by a kill."""
         if fcntl is None or self.root in _LOCKS:
             return
         file = (self.root / ".lock").open("a+")
@@ -111,42 +122,50 @@ class Workdir:
                 f"--workdir is being trained in by another process ({file.read().strip() or 'unknown'}); wait for it "
                 f"or give another folder. Received: {self.root}."
             ) from error
-        except OSError:  # a file system without locks
+        except OSError:  # the file system has no locks: training goes on without one
             return
         _LOCKS[self.root] = file
-        if not self.is_finished():  # else nothing is going to happen
+        if not self.is_finished():  # a finished run is not trained, so the file need not name this process
             file.truncate(0)
             file.write(f"process {os.getpid()} on {platform.node()}\n")
             file.flush()
 
     @property
     def config_path(self) -> pathlib.Path:
+        """Returns the path of config.json: settings, versions, commit and command."""
         return self.root / "config.json"
 
     @property
     def metrics_path(self) -> pathlib.Path:
+        """Returns the path of metrics.jsonl: a line for each epoch."""
         return self.root / "metrics.jsonl"
 
     @property
     def summary_path(self) -> pathlib.Path:
+        """Returns the path of summary.json: results, each with what produced it."""
         return self.root / "summary.json"
 
     @property
     def skipped_path(self) -> pathlib.Path:
+        """Returns the path of skipped.txt: a line for each image that could not be read."""
         return self.root / "skipped.txt"
 
     @property
     def tensorboard(self) -> pathlib.Path:
+        """Returns the path of the folder of TensorBoard's files."""
         return self.root / "tensorboard"
 
     @property
     def checkpoints(self) -> pathlib.Path:
+        """Returns the path of the folder of the checkpoints."""
         return self.root / "checkpoints"
 
     def _has_results(self) -> bool:
+        """Returns whether the folder holds a checkpoint or a summary."""
         return self.summary_path.exists() or any(self.checkpoints.glob("*.index"))
 
     def _check_same_run(self, config: Config) -> None:
+        """Raises a UsageError if the folder holds a run of other settings, or if `--noresume` forbids to resume it."""
         ours, theirs = config.identity(), self.config().identity()
         differing = [f"{name} {theirs[name]} there, {ours[name]} here" for name in ours if ours[name] != theirs[name]]
         if differing:
@@ -161,14 +180,14 @@ class Workdir:
             )
 
     def config(self) -> Config:
-        """Returns the configuration that the run was started with.
+        """Reads the settings that the run was started with, from config.json.
 
         Raises:
-            UsageError: if config.json is not one of train.py, or one of a newer version.
+            UsageError: if config.json was not written by train.py, or was written by a newer version.
         """
         try:
             content = json.loads(self.config_path.read_text())
-            written = content.get("format", 1)  # the first format did not say so
+            written = content.get("format", 1)  # files of format 1 do not state it
             if written > FORMAT:
                 raise UsageError(
                     f"config.json is of format {written}, and this version reads up to {FORMAT}; use the version that "
@@ -179,24 +198,32 @@ class Workdir:
             raise UsageError(f"config.json must be one that train.py wrote. Received: {self.config_path}.") from error
 
     def record_resolved(self, resolved: dict[str, Any]) -> None:
-        """Puts beside the configuration what it came to: rates, sizes and policies."""
+        """Adds the derived settings (scaled learning rates, sizes, policies) to config.json.
+
+        Args:
+            resolved: the derived settings, as from `summary.resolved_settings`.
+        """
         content = json.loads(self.config_path.read_text())
         write_json(self.config_path, {**content, "resolved": resolved})
 
     def summary(self) -> dict[str, Any]:
-        """summary.json, or nothing where there is none yet."""
+        """Reads the records of summary.json; there are none if the file does not exist yet."""
         return json.loads(self.summary_path.read_text()) if self.summary_path.exists() else {}
 
     def add_to_summary(self, records: dict[str, Any]) -> None:
-        """Puts records beside those that summary.json holds."""
+        """Adds records to summary.json. A record of the same name is replaced.
+
+        Args:
+            records: the records (see `record`) by name.
+        """
         write_json(self.summary_path, {**self.summary(), **records})
 
     def is_finished(self) -> bool:
-        """Whether pre-training ran to its end."""
+        """Returns whether pre-training has run to its end."""
         return "loss" in self.summary()
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; a line cut short by a kill is left out."""
+        """Reads the lines of metrics.jsonl. A line that a kill cut short is left out."""
         lines = []
         if self.metrics_path.exists():
             for line in self.metrics_path.read_text().splitlines():
@@ -207,14 +234,14 @@ class Workdir:
         return lines
 
     def keep_metrics_up_to(self, step: int) -> None:
-        """Drops the lines of steps that a resumed run is going to take again."""
+        """Removes the lines of metrics.jsonl after a step, because a resumed run trains those steps again."""
         kept = [line for line in self.metrics() if line["step"] <= step]
         draft = self.metrics_path.with_suffix(".tmp")
         draft.write_text("".join(json.dumps(line) + "\n" for line in kept))
         draft.replace(self.metrics_path)
 
     def skipped(self) -> list[str]:
-        """The images that could not be read."""
+        """Reads the paths of the images that could not be read, from skipped.txt."""
         return self.skipped_path.read_text(errors="surrogateescape").splitlines() if self.skipped_path.exists() else []
 
     def append_metrics(self, line: dict[str, Any]) -> None:
@@ -224,7 +251,7 @@ class Workdir:
 
 
 def _portable(config: Config) -> dict[str, Any]:
-    """The configuration with paths that hold from any working directory."""
+    """Returns the settings as plain values, with absolute paths, which are valid from any working directory."""
     values = config.to_dict()
     for group, name in (("data", "data_dir"), ("run", "workdir")):
         values[group][name] = values[group][name] and expand(values[group][name])
@@ -232,7 +259,7 @@ def _portable(config: Config) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, Any]:
-    """Versions, command and commit, for config.json."""
+    """Returns the versions, the git commit and the command for config.json."""
     import importlib.metadata
 
     def version(*names: str) -> str | None:
