@@ -1,1 +1,1 @@
-"""What a backbone gives: features, the nearest of them, and how good they are. Knows no run."""
+"""Computes, stores, searches and measures features: the outputs of a backbone. Nothing here depends on a run."""

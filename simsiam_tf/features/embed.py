@@ -1,4 +1,4 @@
-"""Features of a data set, from the frozen backbone in eval mode: in memory, or on disk for every protocol to share."""
+"""Embeds data sets: computes the features of their images with a frozen backbone in eval mode."""
 
 import dataclasses
 import functools
@@ -20,12 +20,17 @@ from simsiam_tf.progress import progress_bar
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Features and what they are features of; where they come from disk, they stay there until they are asked for.
+    """Holds the features of a data set, with their positions and labels.
+
+    Features from disk are memory-mapped: they are read when they are used.
 
     Attributes:
-        parts: `[n, D] float32` each, N rows in all.
-        index: `[N] int64`, positions in the source; unreadable images are missing.
-        labels: `[N] int64`, or `None`.
+        parts: the features in order, in one array or several, `[n, D] float32` each; N rows in all.
+        index: the positions of the images in their source, `[N] int64`; images that could not be read are missing.
+        labels: the labels of the images, `[N] int64`, or `None`.
+
+    Example:
+        Features.from_array(np.load("features.npy"), np.load("labels.npy"))
     """
 
     parts: tuple[np.ndarray, ...]
@@ -34,7 +39,12 @@ class Features:
 
     @classmethod
     def from_array(cls, features: np.ndarray, labels: np.ndarray | None = None) -> "Features":
-        """Features `[N, D]` that lie in memory."""
+        """Makes Features from an array in memory.
+
+        Args:
+            features: the features, `[N, D]`; they are converted to float32.
+            labels: the labels, `[N]`, or `None`.
+        """
         return cls((np.asarray(features, np.float32),), np.arange(len(features)), labels)
 
     def __len__(self) -> int:
@@ -42,15 +52,15 @@ class Features:
 
     @property
     def dim(self) -> int:
-        """D."""
+        """Returns D, the width of the features."""
         return self.parts[0].shape[1]
 
     @property
     def known_labels(self) -> np.ndarray:
-        """`labels`, where there must be some.
+        """Returns the labels, `[N] int64`.
 
         Raises:
-            ValueError: if there are none.
+            ValueError: if there are no labels.
         """
         if self.labels is None:
             raise ValueError(
@@ -59,7 +69,14 @@ class Features:
         return self.labels
 
     def chunks(self, rows: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Row numbers and the features `[n, D]` from there on, at most `rows` at a time."""
+        """Iterates over the features in order, some rows at a time.
+
+        Args:
+            rows: the greatest number of rows at a time.
+
+        Yields:
+            The number of the first row, and the features `[n, D]` from there on.
+        """
         first = 0
         for part in self.parts:
             for start in range(0, len(part), rows):
@@ -67,7 +84,14 @@ class Features:
             first += len(part)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """The features `[n, D]` of certain rows `[n]`, in their order."""
+        """Returns the features of chosen rows.
+
+        Args:
+            rows: row numbers, `[n]`, in any order.
+
+        Returns:
+            `[n, D]`, in the order of `rows`.
+        """
         if len(self.parts) == 1:
             return self.parts[0][rows]
         starts = np.cumsum([0, *(len(part) for part in self.parts)])
@@ -79,13 +103,13 @@ class Features:
         return taken
 
     def loaded(self) -> np.ndarray:
-        """All of them `[N, D]`, in memory."""
+        """Returns all features in memory, `[N, D]`."""
         return np.concatenate(self.parts)
 
 
 @functools.cache
 def _embedder(strategy: tf.distribute.Strategy) -> Callable[..., Any]:
-    """Embeds one batch for each replica, or the one there is; traced once for each backbone."""
+    """Makes the function that embeds one batch on each replica. It is cached, so that each backbone is traced once."""
 
     def embed(backbone: keras.Model, batch: tf.Tensor) -> tf.Tensor:
         return tf.cast(backbone(batch, training=False), tf.float32)
@@ -98,25 +122,25 @@ def _embedder(strategy: tf.distribute.Strategy) -> Callable[..., Any]:
 def feature_batches(
     backbone: keras.Model, images: tf.data.Dataset, strategy: tf.distribute.Strategy = ONE_DEVICE
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Embeds a data set batch by batch, in its order.
+    """Embeds a data set batch by batch, in the order of the data set.
 
     Args:
-        backbone: images `[B, H, W, 3]` to features `[B, D]`, made under the strategy.
-        images: normalised images and their positions, as from `evaluation_dataset`.
-        strategy: whose replicas share the work, a batch each.
+        backbone: a network from images `[B, H, W, 3]` to features `[B, D]`, made under the strategy.
+        images: batches of normalised images and their positions, as from `evaluation_dataset`.
+        strategy: the distribution strategy; each of its replicas embeds one batch at a time.
 
     Yields:
         Features `[B, D] float32` and positions `[B] int64`.
 
     Raises:
-        FloatingPointError: if a feature is not finite: nothing can be judged by it.
+        FloatingPointError: if a feature is not finite.
     """
     embed = _embedder(strategy)
     if strategy is ONE_DEVICE:
         for batch, index in images:
             yield metrics.finite(embed(backbone, batch).numpy(), "feature"), index.numpy()
         return
-    whole = 0  # every replica gets as many images, the last ones some again: a TPU compiles for one shape
+    whole = 0  # the size of the first batch; the others are padded to it, because a TPU compiles for one shape
     for group in _groups(images, strategy.num_replicas_in_sync):
         whole = whole or len(group[0][0])
         padded = [_padded(batch, whole) for batch, _ in group]
@@ -130,12 +154,14 @@ def feature_batches(
 
 
 def _groups(elements: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Splits a sequence into lists of `size` elements; the last list may be shorter."""
     iterator = iter(elements)
     while group := list(itertools.islice(iterator, size)):
         yield group
 
 
 def _padded(batch: tf.Tensor, rows: int) -> tf.Tensor:
+    """Lengthens a batch to `rows` rows by repeating its first row."""
     return tf.concat([batch, tf.repeat(batch[:1], rows - len(batch), axis=0)], axis=0) if len(batch) < rows else batch
 
 
@@ -147,15 +173,21 @@ def embed_source(
     verbose: bool = False,
     strategy: tf.distribute.Strategy = ONE_DEVICE,
 ) -> Features:
-    """Embeds a data set into memory, all of it that can be read, in the evaluation crop.
+    """Embeds the evaluation crops of a data set into memory. Images that cannot be read are left out.
 
     Args:
-        backbone: images `[B, H, W, 3]` to features `[B, D]`.
-        source: the images.
-        image_size: of the crop, pixels.
-        batch_size: images at a time.
-        verbose: show progress.
-        strategy: as for `feature_batches`.
+        backbone: a network from images `[B, H, W, 3]` to features `[B, D]`.
+        source: the images to embed.
+        image_size: the side of the evaluation crop, pixels.
+        batch_size: the number of images embedded at a time, on each replica.
+        verbose: whether to show a progress bar.
+        strategy: the distribution strategy that the backbone was made under; its replicas share the work.
+
+    Returns:
+        The features, in the order of the source.
+
+    Raises:
+        FloatingPointError: if a feature is not finite.
     """
     bar = embedding_bar(source) if verbose else None
     parts, positions = [], []
@@ -170,7 +202,12 @@ def embed_source(
 
 
 def embedding_bar(source: Source, done: int = 0) -> keras.utils.Progbar:
-    """Says what is embedded, and returns a progress bar of which `done` images are behind."""
+    """Prints which data set is embedded, and makes a progress bar over its images.
+
+    Args:
+        source: the images to embed.
+        done: the number of images that are embedded already.
+    """
     print(f"Embedding {source.name}")
     bar = progress_bar(source.num_examples, "image")
     if done:
@@ -179,5 +216,5 @@ def embedding_bar(source: Source, done: int = 0) -> keras.utils.Progbar:
 
 
 def backbone_sha256(backbone: keras.Model) -> str:
-    """Computes a fingerprint of every variable of a backbone, batch norm's moving statistics included."""
+    """Computes the SHA-256 of all variables of a backbone, the moving statistics of batch norm included."""
     return variables_sha256(backbone.variables)

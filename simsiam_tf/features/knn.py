@@ -1,4 +1,4 @@
-"""The weighted k-nearest-neighbour classifier of Wu et al. 2018 (the paper's kNN monitor, App. D)."""
+"""Classifies features by the weighted vote of nearest neighbours (Wu et al. 2018; paper App. D)."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,38 +11,39 @@ from simsiam_tf.features import metrics
 from simsiam_tf.features.embed import Features
 from simsiam_tf.features.nearest import nearest
 
-# Queries whose votes are counted at a time.
+# The number of queries whose votes are counted at a time.
 _QUERY_CHUNK = 1024
 
 
 class KNNScores(NamedTuple):
-    """Accuracies of one k and temperature, percent."""
+    """Holds the accuracies of one k and temperature, in percent."""
 
     top1: float
     top5: float
 
 
 def log_votes(similarity: np.ndarray, labels: np.ndarray, num_classes: int, k: int, temperature: float) -> np.ndarray:
-    """Computes the logarithm of what the k nearest neighbours vote for each class, less a constant for each query.
+    """Computes the logarithm of the k nearest neighbours' votes for each class, up to a constant for each query.
 
-    A neighbour of similarity s votes with weight exp(s / T). Weights of a small T leave the range of any float, so
-    they are added up as logarithms (log-sum-exp): nothing underflows, and as T goes to 0 the nearest neighbour decides.
+    A neighbour of similarity s votes with weight exp(s / T). With a small T these weights leave the range of any float.
+    They are therefore added up as logarithms (log-sum-exp), so that nothing underflows. As T goes to 0, the nearest
+    neighbour alone decides.
 
     Args:
-        similarity: `[M, at least k]`, the greatest first.
-        labels: `[M, at least k]`, the classes of the same neighbours.
-        num_classes: K.
-        k: number of neighbours that vote.
+        similarity: the similarities of each query's nearest neighbours, `[M, at least k]`, the greatest first.
+        labels: the classes of the same neighbours, `[M, at least k]`.
+        num_classes: K, the number of classes.
+        k: the number of neighbours that vote.
         temperature: T.
 
     Returns:
-        `[M, K] float64`; minus infinity for a class that no neighbour votes for.
+        `[M, K] float64`; minus infinity for a class without a vote.
     """
     m = len(similarity)
     scaled = (similarity[:, :k].astype(np.float64) - similarity[:, :1]) / temperature  # at most 0
     cells = (np.arange(m)[:, np.newaxis] * num_classes + labels[:, :k]).ravel()
     greatest = np.full(m * num_classes, -np.inf)
-    np.maximum.at(greatest, cells, scaled.ravel())  # of each query and class
+    np.maximum.at(greatest, cells, scaled.ravel())  # the greatest of each query and class
     weights = np.exp(scaled.ravel() - greatest[cells])
     sums = np.bincount(cells, weights, minlength=m * num_classes)
     voted = sums > 0
@@ -57,20 +58,29 @@ def knn_scores(
     ks: Sequence[int] = (200,),
     temperatures: Sequence[float] = (0.1,),
 ) -> dict[tuple[int, float], KNNScores]:
-    """Measures the accuracy of the vote of the k most similar features, for every k and temperature from one search.
+    """Measures the accuracy of the vote of the k nearest neighbours, for every k and temperature from one search.
 
-    A class that none of the k neighbours belongs to is no answer, so that with k = 1 top-5 is top-1. If the right class
-    and another one have equal votes, the other one counts as ahead.
+    A class that none of the k neighbours belongs to is never a guess, so with k = 1 top-5 equals top-1. If the right
+    class and another one have equal votes, the other one counts as ahead.
 
     Args:
-        bank: N labelled training features.
-        queries: M labelled test features.
-        num_classes: K.
-        ks: numbers of neighbours; of those above N, all N vote.
-        temperatures: of their weights.
+        bank: N training features with labels; they vote.
+        queries: M test features with labels; they are classified.
+        num_classes: K, the number of classes.
+        ks: the numbers of neighbours that vote; for a number above N, all N vote.
+        temperatures: the temperatures T of the weights exp(similarity / T).
 
     Returns:
-        Top-1 and top-5 accuracy for each pair of k and temperature.
+        The top-1 and top-5 accuracy for each pair of k and temperature.
+
+    Raises:
+        ValueError: if labels are missing.
+        FloatingPointError: if a feature is not finite.
+
+    Example:
+        bank = Features.from_array(train_features, train_labels)
+        queries = Features.from_array(test_features, test_labels)
+        knn_scores(bank, queries, num_classes=10)[200, 0.1].top1
     """
     hits = {(k, t): np.zeros(2) for k in ks for t in temperatures}
     similarity, neighbours = nearest(bank, queries.loaded(), min(max(ks), len(bank)))
@@ -86,13 +96,13 @@ def knn_scores(
 
 @dataclasses.dataclass(frozen=True)
 class KNNProtocol:
-    """What a kNN number means.
+    """Defines how a kNN accuracy is measured.
 
     Attributes:
-        bank: the labelled training images that vote.
-        queries: the images that are classified.
-        k: neighbours.
-        temperature: of their weights.
+        bank: the labelled training images, which vote.
+        queries: the labelled test images, which are classified.
+        k: the number of neighbours that vote.
+        temperature: the temperature T of the weights exp(similarity / T).
     """
 
     bank: Source
@@ -101,7 +111,7 @@ class KNNProtocol:
     temperature: float = 0.1
 
     def describe(self) -> dict:
-        """What produced the number, for summary.json."""
+        """Returns the description of the protocol that stands beside the accuracy in summary.json."""
         return {
             "unit": "percent",
             "protocol": "kNN, weighted vote, eval mode",

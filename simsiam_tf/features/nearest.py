@@ -1,4 +1,4 @@
-"""The rows of a bank of features that are most similar to each query: exact search, for kNN and neighbours."""
+"""Finds the rows of a bank of features that are most similar to each query, by exact search."""
 
 import concurrent.futures
 import functools
@@ -11,30 +11,31 @@ import tensorflow as tf
 from simsiam_tf.features.embed import Features
 from simsiam_tf.host import usable_cores
 
-# Queries, and rows of the bank, that are compared at a time: their similarities take 256 MiB at most.
+# The numbers of queries and of bank rows that are compared at a time. Their similarities take 256 MiB at most.
 _QUERY_CHUNK, _BANK_CHUNK = 1024, 1 << 16
-# Similarities are looked through in groups of so many, and by one thread for so many queries.
+# The number of similarities in a group of `_merge_greatest`, and the number of queries that one thread merges.
 _GROUP, _QUERIES_PER_THREAD = 16, 64
+# The smallest number that a feature is divided by when it is scaled to length 1.
 _SMALLEST_NORM = 1e-6
-# Similarities and rows, `[m, k]` each.
+# Similarities and row numbers, `[m, k]` each.
 Pair = tuple[np.ndarray, np.ndarray]
 
 
 def nearest(bank: Features, queries: np.ndarray, k: int) -> Pair:
-    """Finds the k rows of a bank that are most similar to each query, by cosine similarity.
+    """Finds the k rows of a bank with the greatest cosine similarity to each query.
 
-    The bank is read once, a part at a time, so that it may be larger than memory.
+    The bank is read once, part by part, so it may be larger than memory.
 
     Args:
-        bank: N features.
-        queries: `[M, D]`.
-        k: at most N.
+        bank: N features to search.
+        queries: the features whose neighbours are sought, `[M, D]`.
+        k: the number of rows to find for each query, at most N.
 
     Returns:
-        Similarities `[M, k] float32`, the greatest first, and rows `[M, k] int32`.
+        Similarities `[M, k] float32`, the greatest first, and row numbers `[M, k] int32`.
 
     Raises:
-        FloatingPointError: if a feature is not finite: every comparison with it would be false.
+        FloatingPointError: if a feature is not finite.
     """
     if tf.config.list_logical_devices("GPU"):
         unit, nearer = _unit, _nearer
@@ -49,17 +50,21 @@ def nearest(bank: Features, queries: np.ndarray, k: int) -> Pair:
     return np.concatenate([np.asarray(s) for s, _ in best]), np.concatenate([np.asarray(i) for _, i in best])
 
 
-# On a host's CPU: NumPy, whose partition is several times as fast as TensorFlow's top_k (docs/results/evaluation.md).
+# On a CPU, NumPy: its partition is several times as fast as TensorFlow's top_k (docs/results/evaluation.md).
 
 
 def _in_threads(function: Callable[..., Any], count: int, *arrays: np.ndarray) -> list[Any]:
-    """Applies a function to some rows of arrays at a time, in order. NumPy lets other threads run meanwhile."""
+    """Applies a function to `count` rows of the arrays at a time, in threads; returns the results in order.
+
+    Threads help because NumPy releases Python's lock while it computes.
+    """
     parts = [slice(i, i + count) for i in range(0, len(arrays[0]), count)]
     with concurrent.futures.ThreadPoolExecutor(usable_cores()) as pool:
         return list(pool.map(lambda part: function(*(array[part] for array in arrays)), parts))
 
 
 def _unit_on_host(x: np.ndarray) -> np.ndarray:
+    """Scales rows to length 1, and checks that they are finite."""
     units = np.empty(x.shape, np.float32)
 
     def scale(some: np.ndarray, scaled: np.ndarray) -> bool:
@@ -84,9 +89,18 @@ def _nearer_on_host(
     similarity: np.ndarray,
     index: np.ndarray,
 ) -> Pair:
-    """Merges more rows of the bank, `[n, D]`, into the k nearest rows so far, `[M, k]`; greatest similarity first.
+    """Merges n rows of the bank into the k nearest rows found so far, for each of m queries.
 
-    The similarities are written to `room`, since fresh memory for each chunk costs 4 % of the search's time.
+    Args:
+        room: memory for at least m n similarities. It is used again for each chunk: fresh memory costs 4 % of the time.
+        queries: the queries, `[m, D]`, of length 1.
+        bank: the rows of the bank, `[n, D]`, of length 1.
+        first: the number of the first of these rows in the bank.
+        similarity: the similarities of the nearest rows so far, `[m, k]`, the greatest first.
+        index: the numbers of the nearest rows so far, `[m, k]`.
+
+    Returns:
+        `similarity` and `index` of the nearest rows, these ones included.
     """
     values = room[: len(queries) * len(bank)].reshape(len(queries), len(bank))
     np.matmul(queries, bank.T, out=values)  # [M, n]
@@ -95,10 +109,11 @@ def _nearer_on_host(
 
 
 def _merge_greatest(values: np.ndarray, similarity: np.ndarray, index: np.ndarray) -> Pair:
-    """Merges more values, `[m, n]`, counted from 0, into the k greatest so far, `[m, k]`; the greatest first.
+    """Merges new values `[m, n]` into the k greatest so far, `[m, k]`; the greatest first.
 
-    To look at few of them, a lower bound of the k-th greatest value is found first: each row is split into groups, and
-    the bound is the k-th greatest of the groups' maxima. Most often not many more than k values reach it.
+    To sort only few values, it first finds a lower bound for the k-th greatest: it splits each row into groups, and
+    takes the k-th greatest of the groups' maxima. Usually not many more than k values reach the bound. `index` counts
+    from the first of the new columns, so older rows are negative.
     """
     (m, n), k = values.shape, similarity.shape[1]
     groups = n // _GROUP
@@ -108,10 +123,10 @@ def _merge_greatest(values: np.ndarray, similarity: np.ndarray, index: np.ndarra
         bound = np.maximum(bound, np.partition(maxima, groups - k, axis=1)[:, groups - k])
     row, column = np.divmod(np.flatnonzero(values >= bound[:, np.newaxis]), n)
     counts = np.bincount(row, minlength=m)
-    if counts.max() > _GROUP * k and n > k:  # many are equal, as where a network has collapsed
+    if counts.max() > _GROUP * k and n > k:  # many are equal, as after a collapse
         columns = np.argpartition(values, n - k, axis=1)[:, n - k :]
         more = np.take_along_axis(values, columns, axis=1)
-    else:  # each query's, side by side
+    else:  # pack the values of each query that reach the bound to the left, and fill up with minus infinity
         position = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
         columns = np.zeros((m, counts.max()), np.int32)
         more = np.full(columns.shape, -np.inf, np.float32)
@@ -122,10 +137,11 @@ def _merge_greatest(values: np.ndarray, similarity: np.ndarray, index: np.ndarra
     return np.take_along_axis(both, chosen, axis=1), np.take_along_axis(columns, chosen, axis=1)
 
 
-# On an accelerator: TensorFlow.
+# On a GPU, TensorFlow.
 
 
 def _unit(x: tf.Tensor) -> tf.Tensor:
+    """Scales rows to length 1, and checks that they are finite."""
     units = tf.math.l2_normalize(x, axis=1, epsilon=_SMALLEST_NORM**2)
     _check_finite(tf.reduce_all(tf.math.is_finite(units)))
     return units
@@ -135,7 +151,7 @@ def _unit(x: tf.Tensor) -> tf.Tensor:
 def _nearer(
     queries: tf.Tensor, bank: tf.Tensor, first: tf.Tensor, similarity: tf.Tensor, index: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Does what `_nearer_on_host` does."""
+    """Merges n rows of the bank into the k nearest rows found so far, as `_nearer_on_host` does."""
     values = tf.matmul(queries, bank, transpose_b=True)  # [M, n]
     rows = tf.tile(tf.range(first, first + tf.shape(bank)[0])[tf.newaxis], [tf.shape(queries)[0], 1])
     nearest, chosen = tf.math.top_k(tf.concat([similarity, values], axis=1), tf.shape(similarity)[1])

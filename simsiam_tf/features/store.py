@@ -1,4 +1,4 @@
-"""Features on disk, so that each image is embedded once for all protocols."""
+"""Stores features on disk, so that each image is embedded once for all protocols."""
 
 import dataclasses
 import functools
@@ -21,6 +21,7 @@ from simsiam_tf.features.embed import ONE_DEVICE, Features, backbone_sha256, emb
 from simsiam_tf.files import write_json
 from simsiam_tf.networks import feature_dim
 
+# The greatest size of a shard's features.
 _SHARD_BYTES = 64 << 20
 
 
@@ -29,20 +30,24 @@ _MANIFEST, _CHECKSUMS = "manifest.json", "checksums.json"
 
 @dataclasses.dataclass(frozen=True)
 class FeatureStore:
-    """A run's features on disk, so that each image is embedded once for all protocols.
+    """Stores the features of a backbone on disk, and embeds only images whose features are not stored yet.
 
-    Each data set, crop and checkpoint has a folder of its own. It holds shards `features-*.npy` and `index-*.npy` of at
-    most 64 MiB, `checksums.json`, which names the shards that are complete, and at the end `manifest.json`, which says
-    what they are of. An interrupted embedding resumes after its last complete shard. Shards are compared with their
-    checksums before they are used; from the first damaged one on, images are embedded again.
+    Each data set, crop and set of weights has its own folder, with these files:
+
+    - `features-*.npy` and `index-*.npy`: shards of at most 64 MiB, the features and the positions of their images.
+    - `checksums.json`: the checksums of the complete shards.
+    - `manifest.json`: a description of the features. It is written last.
+
+    An interrupted embedding resumes after its last complete shard. Checksums are verified before shards are used; from
+    the first damaged shard on, images are embedded again.
 
     Attributes:
-        root: the folder of those folders.
-        backbone: images `[B, H, W, 3]` to features `[B, D]`.
-        made_by: what the features are of besides the images: recipe, checkpoint.
-        image_size: of the evaluation crop, pixels.
-        batch_size: images at a time.
-        strategy: as for `feature_batches`.
+        root: the folder that holds these folders.
+        backbone: a network from images `[B, H, W, 3]` to features `[B, D]`.
+        made_by: the origin of the weights, for the manifest: recipe and checkpoint.
+        image_size: the side of the evaluation crop, pixels.
+        batch_size: the number of images embedded at a time, on each replica.
+        strategy: the distribution strategy that the backbone was made under; its replicas share the work.
     """
 
     root: pathlib.Path
@@ -54,11 +59,11 @@ class FeatureStore:
 
     @functools.cached_property
     def weights_sha256(self) -> str:
-        """The backbone's fingerprint, as it was when this was first asked for."""
+        """Returns the fingerprint of the backbone's weights. It is computed once, at the first call."""
         return backbone_sha256(self.backbone)
 
     def manifest(self, source: Source) -> dict[str, Any]:
-        """What tells the features of a source from all others."""
+        """Returns the description that identifies the features of a source; the name of their folder depends on it."""
         return {
             "weights_sha256": self.weights_sha256,
             **self.made_by,
@@ -69,7 +74,14 @@ class FeatureStore:
         }
 
     def features_of(self, source: Source) -> Features:
-        """The features of a source in the evaluation crop: from disk, where they are, or else embedded and stored."""
+        """Returns the features of a source: from disk if they are stored, otherwise embedded and stored first.
+
+        Stored features lack the images that could not be read. These count as skipped, as if they were read again.
+
+        Raises:
+            UsageError: if too many images of the source cannot be read.
+            FloatingPointError: if a feature is not finite.
+        """
         manifest = self.manifest(source)
         directory = self._directory(source, manifest)
         stored = _read_json(directory / _MANIFEST)
@@ -89,10 +101,14 @@ class FeatureStore:
         return Features(tuple(part for part in parts if len(part)), index, labels)
 
     def seconds(self, source: Source) -> float:
-        """How long it took to embed a stored source, in the last process if there were several."""
+        """Returns the seconds that it took to embed a stored source.
+
+        If the embedding was interrupted, only the last process counts.
+        """
         return json.loads((self._directory(source, self.manifest(source)) / _MANIFEST).read_text())["seconds"]
 
     def _directory(self, source: Source, manifest: dict[str, Any]) -> pathlib.Path:
+        """Returns the folder of a source's features, whose name ends with a hash of the manifest."""
         key = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:12]
         return self.root / "-".join([*pathlib.Path(source.name).parts[-2:], key]).replace("/", "")
 
@@ -100,7 +116,7 @@ class FeatureStore:
         return ShardWriter(directory, rows=max(1, _SHARD_BYTES // (4 * feature_dim(self.backbone))))
 
     def _embed(self, source: Source, directory: pathlib.Path, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Embeds what the folder lacks, shard by shard. Returns what the manifest says of the result."""
+        """Embeds the images that the folder lacks, shard by shard; returns what the manifest says about the result."""
         directory.mkdir(parents=True, exist_ok=True)
         (directory / _MANIFEST).unlink(missing_ok=True)
         start, shards = time.monotonic(), self._shards(directory)
@@ -117,14 +133,14 @@ class FeatureStore:
 
 
 class ShardWriter:
-    """Writes features of consecutive positions to files of a fixed number of positions, with their checksums.
+    """Writes features to shards with checksums. Each shard covers a fixed number of consecutive positions.
 
     Args:
-        directory: where the files are; what is there already and undamaged is kept.
-        rows: positions of each shard.
+        directory: the folder of the shards. Shards that it already holds are kept up to the first damaged one.
+        rows: the number of positions that each shard covers.
 
     Attributes:
-        complete: for each shard that is whole, the CRC-32 of its two files.
+        complete: the CRC-32 of the two files of each complete shard.
     """
 
     def __init__(self, directory: pathlib.Path, rows: int):
@@ -134,22 +150,27 @@ class ShardWriter:
         found = noted.get("shards") if noted.get("rows") == rows else None
         self.complete: list[list[int]] = []
         for sums in found if isinstance(found, list) else ():
-            if self._sums(len(self.complete)) != sums:  # damaged, or gone
+            if self._sums(len(self.complete)) != sums:  # the shard is damaged or missing
                 break
             self.complete.append(sums)
 
     @property
     def next_position(self) -> int:
-        """The first position that no complete shard covers."""
+        """Returns the first position that no complete shard covers."""
         return len(self.complete) * self._rows
 
     @property
     def num_rows(self) -> int:
-        """Features in the complete shards; images that could not be read have none."""
+        """Returns the number of features in the complete shards; images that could not be read have none."""
         return sum(len(np.load(self._paths(i)[1], mmap_mode="r")) for i in range(len(self.complete)))
 
     def add(self, features: np.ndarray, index: np.ndarray) -> None:
-        """Takes features `[n, D]` and their positions `[n]`, ascending; writes the shards that they complete."""
+        """Adds features, and writes the shards that this completes.
+
+        Args:
+            features: the features of the next images, `[n, D]`.
+            index: the positions of these images, `[n]`, ascending; images that could not be read are missing.
+        """
         of_shard = index // self._rows
         for shard in np.unique(of_shard):
             while shard > len(self.complete):
@@ -157,11 +178,12 @@ class ShardWriter:
             self._held.append((features[of_shard == shard], index[of_shard == shard]))
 
     def close(self) -> None:
-        """Writes the last shard, however short it is."""
+        """Writes the features that are left over as the last shard."""
         if self._held:
             self._write()
 
     def _write(self) -> None:
+        """Writes the features held so far as the next shard."""
         empty = (np.zeros((0, 1), np.float32), np.zeros(0, np.int64))  # no image of the shard could be read
         features, index = zip(*(self._held or [empty]), strict=True)
         for path, parts in zip(self._paths(len(self.complete)), (features, index), strict=True):
@@ -176,12 +198,13 @@ class ShardWriter:
         return [self._directory / f"{name}-{number:05}.npy" for name in ("features", "index")]
 
     def _sums(self, number: int) -> list[int]:
+        """Computes the CRC-32 of the two files of a shard; returns an empty list if a file is missing."""
         paths = self._paths(number)
         return [zlib.crc32(path.read_bytes()) for path in paths] if all(path.is_file() for path in paths) else []
 
 
 def _read_json(path: pathlib.Path) -> dict[str, Any] | None:
-    """Reads a file of ours. Returns an empty dictionary if it is damaged, and `None` if it is missing."""
+    """Reads a JSON file; returns an empty dictionary if the file is damaged, and `None` if it is missing."""
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
