@@ -1,1 +1,1 @@
-"""Devices: the strategy of a run, its input, communication between replicas and workers, and XLA."""
+"""Runs training on one device or several: the strategy, its input, communication between replicas, and XLA."""

@@ -1,6 +1,6 @@
-"""Communication between replicas, inside a training step.
+"""Communicates between the replicas inside a training step.
 
-Each function is the identity, or the obvious answer, with one replica.
+With one replica nothing is communicated: sums, means and concatenations return their argument.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,43 +8,51 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-# The options of a variable that every replica assigns the same value to.
+# The options of a variable to which every replica assigns the same value.
 SAME_EVERYWHERE = {"aggregation": "only_first_replica", "autocast": False}
 
 
 def num_replicas() -> int:
-    """Returns the number of replicas that the code being traced runs on; 1 outside a strategy."""
+    """Returns the number of replicas of the current strategy; 1 outside of any strategy."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def replica_id() -> tf.Tensor | int:
-    """Returns the number, from 0, of the replica that the code being traced runs on."""
+    """Returns the number of the current replica, counted from 0."""
     return tf.distribute.get_replica_context().replica_id_in_sync_group if num_replicas() > 1 else 0
 
 
 def all_reduce_sum(value: tf.Tensor) -> tf.Tensor:
-    """Sums `value` over the replicas. Differentiable."""
+    """Sums a tensor over the replicas. The sum can be differentiated.
+
+    Args:
+        value: a tensor of the same shape on each replica.
+    """
     if num_replicas() == 1:
         return value
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
 def all_reduce_mean(value: tf.Tensor) -> tf.Tensor:
-    """Averages `value` over the replicas. Differentiable."""
+    """Averages a tensor over the replicas. The mean can be differentiated.
+
+    Args:
+        value: a tensor of the same shape on each replica.
+    """
     return all_reduce_sum(value) / num_replicas() if num_replicas() > 1 else value
 
 
 def all_gather(value: tf.Tensor) -> tf.Tensor:
-    """Concatenates the rows of all replicas, in the order of the replicas. Differentiable.
+    """Concatenates the rows of all R replicas, in the order of the replicas. The result can be differentiated.
 
-    It is an all-reduce to which each replica contributes its own rows and zeros in the place of the others: unlike
-    TensorFlow's own all-gather, that works and has its gradient on every kind of device.
+    It is a sum over the replicas. Each contributes its own rows, and zeros in place of the other replicas' rows. Unlike
+    TensorFlow's own all-gather, this works on every kind of device, and so does its gradient.
 
     Args:
-        value: rows of this replica, `[B, ...]`, as many on each of the R replicas.
+        value: the rows of this replica, `[B, ...]`; B is the same on each replica.
 
     Returns:
-        `[R B, ...]`.
+        `[R * B, ...]`.
     """
     if num_replicas() == 1:
         return value
@@ -56,13 +64,16 @@ def all_gather(value: tf.Tensor) -> tf.Tensor:
 def update_each(
     function: Callable[..., None], *variables: Sequence[keras.Variable], value: tf.Tensor | float = 0.0
 ) -> None:
-    """Calls a function that assigns to a variable, on each replica's own copies. Nothing crosses replicas.
+    """Updates variables on each replica from the replica's own copies, without communication.
 
     Args:
-        function: `function(assigned, value, *others)`, of tf.Variables and a tensor.
-        *variables: the variables that are assigned to, and then as many sequences, of the same length, as `function`
-            takes others.
+        function: `function(assigned, value, *others)`, which assigns to the first variable. `assigned` and `others` are
+            tf.Variables, `value` is a tensor.
+        *variables: the variables to assign to; then, for each of `others`, a sequence of the same length.
         value: a number that is the same on all replicas.
+
+    Example:
+        update_each(lambda old, m, new: old.assign(m * old + (1 - m) * new), averages, weights, value=0.99)
     """
 
     def merged(strategy: tf.distribute.Strategy, value: tf.Tensor) -> None:

@@ -1,4 +1,4 @@
-"""The input of a step: which part of each global batch a host reads, and how it reaches the host's devices."""
+"""Divides the input of a step: each host reads its share of a global batch, and feeds its own devices."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from simsiam_tf.errors import UsageError
 
 @dataclasses.dataclass(frozen=True)
 class Share:
-    """The part of each global batch that one host reads.
+    """Describes the part of each global batch that one host reads.
 
     Attributes:
         batch_size: B, the number of images that one replica takes at a time.
         replicas: the number of replicas of this host.
-        first_replica: the number of this host's first replica among all.
+        first_replica: the number of this host's first replica among the replicas of all hosts, counted from 0.
         all_replicas: the number of replicas of all hosts.
-        parts: the number of parts that each global batch is taken in, one after another.
+        parts: the number of parts in which each global batch is computed, one after another.
     """
 
     batch_size: int
@@ -35,20 +35,21 @@ def dataset_of(
     global_batch_size: int,
     parts: int = 1,
 ) -> Any:
-    """Makes the data set that a training loop iterates over.
-
-    Batches are on their way to the devices ahead of time.
+    """Makes the data set that a training loop iterates over. Batches are sent to the devices ahead of time.
 
     Args:
         strategy: the distribution strategy of the run.
-        make_dataset: makes the batches of a host's share, of one replica each; consecutive batches belong to
-            consecutive replicas.
+        make_dataset: a function that makes the batches of a host's share. Each batch is for one replica; consecutive
+            batches belong to consecutive replicas.
         global_batch_size: the number of images in a step, over all replicas.
-        parts: the number of parts that the images of a step are taken in.
+        parts: the number of parts in which each global batch is computed.
 
     Returns:
-        With one device a `tf.data.Dataset`; else the strategy's distributed data set, each of whose elements has a
-        batch for every replica of this host.
+        With one device, a `tf.data.Dataset`. With several, the distributed data set of the strategy; each of its
+        elements has a batch for every replica of this host.
+
+    Raises:
+        UsageError: if the global batch cannot be divided evenly among replicas and parts.
     """
 
     def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -67,23 +68,23 @@ def dataset_of(
         return strategy.distribute_datasets_from_function(of_host)
     dataset = of_host(tf.distribute.InputContext())
     gpus = tf.config.list_logical_devices("GPU")
-    # The default strategy, unlike the others, does not fetch ahead.
+    # Unlike the others, TensorFlow's default strategy does not send batches ahead.
     return dataset.apply(tf.data.experimental.prefetch_to_device(gpus[0].name)) if gpus else dataset
 
 
 def per_replica_batch_size(global_batch_size: int, replicas: int, parts: int = 1) -> int:
-    """Divides a global batch among replicas and parts.
+    """Computes how many images each replica takes at a time.
 
     Args:
         global_batch_size: the number of images in a step, over all replicas.
         replicas: the number of replicas of all hosts.
-        parts: the number of parts that the images of a step are taken in.
+        parts: the number of parts in which each global batch is computed.
 
     Returns:
-        The number of images that each replica takes at a time.
+        The global batch size divided by the numbers of replicas and parts.
 
     Raises:
-        UsageError: if replicas and parts do not divide the batch: uneven shares would change the gradient.
+        UsageError: if it cannot be divided evenly. Uneven shares would change the gradient.
     """
     shares = replicas * parts
     if global_batch_size % shares:

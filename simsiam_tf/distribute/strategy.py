@@ -1,4 +1,4 @@
-"""The distribution strategy of a run: which devices it uses, and how they share the work."""
+"""Makes the distribution strategy of a run, which defines the devices that share the work."""
 
 import json
 import os
@@ -8,22 +8,24 @@ import tensorflow as tf
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.errors import UsageError, check
 
-# TensorFlow's default strategy: everything runs on the one device that TensorFlow chooses.
+# TensorFlow's default strategy, which runs everything on one device.
 ONE_DEVICE = tf.distribute.get_strategy()
 
 
 def make_strategy(devices: DeviceConfig) -> tf.distribute.Strategy:
-    """Makes the distribution strategy of a run. It must be called before anything touches a device.
+    """Makes the distribution strategy of a run. It must be called before TensorFlow first uses a device.
+
+    The strategy `auto` takes the first of these that is given: a TPU that --tpu names, several workers in TF_CONFIG,
+    several logical CPU devices (--cpu_devices), several GPUs, one device.
 
     Args:
-        devices: the settings of the devices. `auto` takes the first of these that is there: a TPU that is named, the
-            several workers of TF_CONFIG, every GPU, one device.
+        devices: the settings of the devices.
 
     Returns:
-        The strategy.
+        The strategy; `ONE_DEVICE` if one device does all the work.
 
     Raises:
-        UsageError: if the named devices are not there.
+        UsageError: if the requested devices do not exist or cannot be combined, or if TF_CONFIG is malformed.
     """
     strategy = devices.strategy
     if strategy == "tpu" or (strategy == "auto" and devices.tpu):
@@ -45,6 +47,7 @@ def has_accelerator(strategy: tf.distribute.Strategy) -> bool:
 
 
 def _tpu_strategy(tpu: str) -> tf.distribute.TPUStrategy:
+    """Connects to a TPU of one host."""
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu)
         tf.config.experimental_connect_to_cluster(resolver)
@@ -61,6 +64,7 @@ def _tpu_strategy(tpu: str) -> tf.distribute.TPUStrategy:
 
 
 def _multi_worker_strategy(devices: DeviceConfig) -> tf.distribute.MultiWorkerMirroredStrategy:
+    """Connects to the other workers that TF_CONFIG names."""
     if len(_worker_addresses()) < 2:
         raise UsageError(
             "--strategy=multiworker needs TF_CONFIG with the addresses of at least two workers. "
@@ -72,14 +76,14 @@ def _multi_worker_strategy(devices: DeviceConfig) -> tf.distribute.MultiWorkerMi
 
 
 def _worker_addresses() -> list[str]:
-    """Reads the addresses in TF_CONFIG, the chief's first."""
+    """Reads the addresses of all workers from TF_CONFIG, the chief first; there are none without TF_CONFIG."""
     text = os.environ.get("TF_CONFIG") or "{}"
     try:
         config = json.loads(text)
         cluster = config.get("cluster", {})
         found = [*cluster.get("chief", []), *cluster.get("worker", [])]
         if len(found) > 1:
-            cluster[config["task"]["type"]][config["task"]["index"]]  # this process' own address
+            cluster[config["task"]["type"]][config["task"]["index"]]  # raises if this process has no address
         return found
     except (ValueError, AttributeError, KeyError, IndexError, TypeError) as error:
         raise UsageError(
@@ -89,7 +93,7 @@ def _worker_addresses() -> list[str]:
 
 
 def _mirrored_cpus(count: int) -> tf.distribute.MirroredStrategy:
-    """Splits the CPU into logical devices, one for each replica."""
+    """Splits the CPU into logical devices, and makes one replica on each."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     parts = [tf.config.LogicalDeviceConfiguration()] * count
     try:
@@ -100,7 +104,7 @@ def _mirrored_cpus(count: int) -> tf.distribute.MirroredStrategy:
 
 
 def _growing_gpus() -> list[tf.config.PhysicalDevice]:
-    """Finds the GPUs, and has TensorFlow take their memory as it needs it, not all at once."""
+    """Returns the GPUs, after telling TensorFlow to take their memory as needed instead of all at once."""
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)

@@ -1,6 +1,7 @@
-"""Several workers, one on each machine. The first of them, the chief, alone reads and writes the run's folder.
+"""Coordinates several workers, which are processes that usually run on a machine each.
 
-With one worker every function is the identity, or does nothing.
+Only the first worker, the chief, reads and writes the folder of the run. With one worker the functions return their
+argument or do nothing.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from simsiam_tf.errors import UsageError
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process is the one that writes: the only worker, or the first of several."""
+    """Returns whether this process is the chief: the only worker, or the first of several."""
     resolver = strategy.cluster_resolver
     if not _has_workers(strategy) or resolver is None:
         return True
@@ -22,28 +23,28 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def copy_from_chief(strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable]) -> None:
-    """Assigns the chief's values to the variables of every worker. So only the chief needs to see the checkpoints.
+    """Assigns the chief's values to the variables of every worker, so that only the chief needs to read checkpoints.
 
     Args:
         strategy: the distribution strategy of the run.
-        variables: variables that were made under it, the same on every worker.
+        variables: variables that were made under the strategy, in the same order on every worker.
     """
     if not _has_workers(strategy):
         return
     for dtype in dict.fromkeys(v.dtype for v in variables):
         alike = [v for v in variables if v.dtype == dtype]
-        integers = {4: tf.int32, 8: tf.int64}[dtype.size]  # so that adding zeros changes no bit, -0.0's included
+        integers = {4: tf.int32, 8: tf.int64}[dtype.size]  # -0.0 + 0.0 would change a bit; integer sums do not
         by_replica = _copier(strategy)([tf.bitcast(tf.convert_to_tensor(v), integers) for v in alike])
         for variable, copy in zip(alike, by_replica, strict=True):
             variable.assign(tf.bitcast(strategy.experimental_local_results(copy)[0], dtype))
 
 
 def broadcast_from_chief(strategy: tf.distribute.Strategy, number: int) -> int:
-    """Returns the chief's number, on every worker.
+    """Returns the chief's number on every worker.
 
     Args:
         strategy: the distribution strategy of the run.
-        number: this worker's own number, from -2^31 to 2^31 - 1.
+        number: the number of this worker, from -2^31 to 2^31 - 1; only the chief's counts.
     """
     with strategy.scope():
         told = tf.Variable(number, trainable=False)
@@ -52,16 +53,16 @@ def broadcast_from_chief(strategy: tf.distribute.Strategy, number: int) -> int:
 
 
 def agreed(strategy: tf.distribute.Strategy, requests: Sequence[bool]) -> tuple[bool, ...]:
-    """Finds out which requests are made by any worker, so that all of them grant the same ones.
+    """Tells every worker which requests any worker makes, so that all of them do the same.
 
     Every worker must call it after the same step.
 
     Args:
         strategy: the distribution strategy of the run.
-        requests: whether this worker makes each request, such as to save or to stop.
+        requests: for each request, as to save or to stop, whether this worker makes it.
 
     Returns:
-        Whether any worker makes each request; with one worker, `requests`.
+        For each request, whether any worker makes it; with one worker, `requests`.
     """
     if not _has_workers(strategy):
         return tuple(requests)
@@ -69,14 +70,14 @@ def agreed(strategy: tf.distribute.Strategy, requests: Sequence[bool]) -> tuple[
 
 
 def check_same_run(strategy: tf.distribute.Strategy, settings: str) -> None:
-    """Checks that every worker is about to do what the chief does. Otherwise they would wait for each other for ever.
+    """Checks that every worker has the settings of the chief. Otherwise they could wait for each other for ever.
 
     Args:
         strategy: the distribution strategy of the run.
-        settings: a text with everything that the number and kind of steps depend on.
+        settings: the settings of this worker, as a text with everything that its training steps depend on.
 
     Raises:
-        UsageError: on a worker whose settings are not the chief's.
+        UsageError: on a worker whose settings differ from the chief's.
     """
     mine = zlib.crc32(settings.encode()) >> 1
     if broadcast_from_chief(strategy, mine) != mine:
@@ -89,7 +90,10 @@ def check_same_run(strategy: tf.distribute.Strategy, settings: str) -> None:
 
 @contextlib.contextmanager
 def naming_lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Says in one sentence that another worker has gone; TensorFlow takes many.
+    """Replaces TensorFlow's long errors by one sentence if another worker has gone, inside a `with` block.
+
+    Args:
+        strategy: the distribution strategy of the run.
 
     Raises:
         ConnectionError: if another worker has gone.
@@ -108,12 +112,12 @@ def _has_workers(strategy: tf.distribute.Strategy) -> bool:
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
-# One traced function for each strategy: tracing again in each step would be slow.
+# These functions are cached for each strategy, because tracing them again in each step would be slow.
 
 
 @functools.cache
 def _copier(strategy: tf.distribute.Strategy) -> Callable[[list[tf.Tensor]], list[tf.Tensor]]:
-    """Makes the function that gives every replica the first replica's tensors."""
+    """Makes the function that returns the tensors of the first replica on every replica."""
 
     def of_first_replica(values: list[tf.Tensor]) -> list[tf.Tensor]:
         context = tf.distribute.get_replica_context()

@@ -1,4 +1,4 @@
-"""What XLA compiles: whole training steps if asked to, and small functions of tensors."""
+"""Compiles functions with XLA: small functions of tensors, and whole training steps if asked to."""
 
 import functools
 from collections.abc import Callable
@@ -10,18 +10,18 @@ from simsiam_tf.errors import UsageError
 
 
 def compiles_step(strategy: tf.distribute.Strategy, jit: str) -> bool:
-    """Decides whether the whole training step is compiled by XLA.
+    """Decides whether TensorFlow must be told to compile the whole training step with XLA.
 
     Args:
         strategy: the distribution strategy of the run.
-        jit: `on`, `off` or `auto`. `auto` compiles where that was measured to be faster, which is nowhere so far: on a
-            CPU it is slower (docs/results/speed.md), and a GPU has not been measured.
+        jit: `on`, `off` or `auto`. At present `auto` never compiles: on a CPU that was measured to be slower
+            (docs/results/speed.md), and a GPU has not been measured.
 
     Returns:
-        Whether TensorFlow must be told to compile it. On a TPU it does so untold.
+        True for `on`, except on a TPU, where the step is compiled in any case. False for `off` and `auto`.
 
     Raises:
-        UsageError: for `on` if TensorFlow cannot do it.
+        UsageError: for `on`, if there are several replicas without a TPU, or no XLA for the CPU.
     """
     if jit != "on" or isinstance(strategy, tf.distribute.TPUStrategy):
         return False
@@ -33,14 +33,14 @@ def compiles_step(strategy: tf.distribute.Strategy, jit: str) -> bool:
 
 
 def compiled(strategy: tf.distribute.Strategy, function: Callable) -> Callable:
-    """Compiles a function by XLA, for use inside a replica. A TPU compiles the whole step anyway.
+    """Compiles a function with XLA, for use inside a replica.
 
     Args:
         strategy: the distribution strategy of the replica.
         function: a function of tensors. It may use variables only if there is one replica.
 
     Returns:
-        A function of the same arguments.
+        The compiled function; on a TPU `function` itself, because the whole step is compiled there.
     """
     if isinstance(strategy, tf.distribute.TPUStrategy):
         return function
@@ -48,24 +48,24 @@ def compiled(strategy: tf.distribute.Strategy, function: Callable) -> Callable:
 
 
 def compiled_on_host(function: Callable) -> Callable:
-    """Compiles a function by XLA for the CPU, if this build of TensorFlow can.
+    """Compiles a function with XLA for the CPU, if this build of TensorFlow can.
 
-    Inside tf.data that is several times as fast as one op after another.
+    Inside tf.data a compiled function is several times as fast as its single ops.
 
     Args:
         function: a function of tensors.
 
     Returns:
-        A function of the same arguments; `function` itself if it cannot be compiled.
+        The compiled function; `function` itself if this build cannot compile it.
     """
     return tf.function(function, jit_compile=True, autograph=False) if host_compiles() else function
 
 
 @functools.cache
 def host_compiles() -> bool:
-    """Finds out whether XLA compiles for the CPU; in tensorflow-tpu it does not."""
+    """Returns whether this build of TensorFlow has XLA for the CPU; tensorflow-tpu has not."""
     try:
-        with tf.init_scope(), tf.device("/cpu:0"):  # tf.data may be what is being traced
+        with tf.init_scope(), tf.device("/cpu:0"):  # the caller may be a function that tf.data traces
             return bool(tf.function(lambda: tf.constant(True), jit_compile=True)())
     except tf.errors.OpError:
         return False
