@@ -1,4 +1,4 @@
-"""What can go wrong, in words for the person who ran the command."""
+"""Defines the exceptions whose messages are written for the person who ran the command."""
 
 import difflib
 import functools
@@ -9,11 +9,26 @@ _C = TypeVar("_C", bound=type)
 
 
 class UsageError(ValueError):
-    """A request that cannot be met, in one sentence for the person who made it; the scripts exit with 2."""
+    """Reports a request that cannot be met, in one sentence for the person who made it.
+
+    The commands print the sentence and exit with code 2.
+    """
 
 
 def check(condition: bool, rule: str, received: Any) -> None:
-    """Raises a UsageError that states the rule and what was received, unless `condition` holds."""
+    """Raises a UsageError unless `condition` holds.
+
+    Args:
+        condition: whether the rule is kept.
+        rule: the rule, as a sentence with its full stop.
+        received: the value that breaks the rule; the message ends with it.
+
+    Raises:
+        UsageError: if `condition` is false.
+
+    Example:
+        check(epochs > 0, "--epochs must be positive.", epochs)
+    """
     if not condition:
         raise UsageError(f"{rule} Received: {received}.")
 
@@ -61,11 +76,11 @@ def _keywords(cls: type) -> tuple[str, ...]:
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
-    """A run that was asked to stop and has saved where it stood; the same command goes on from there.
+    """Ends a run that was asked to stop and has saved its state. The same command resumes the run.
 
     Args:
-        message: one sentence.
-        exit_code: 128 and the signal's number, as shells have it.
+        message: the sentence that the command prints.
+        exit_code: the exit code of the command: 128 plus the number of the signal, as in shells.
     """
 
     def __init__(self, message: str, exit_code: int):

@@ -1,16 +1,22 @@
-"""The cores and the memory of this machine that this process may use."""
+"""Finds out how many cores and how much memory this process may use."""
 
 import os
 import pathlib
 
 
 def usable_cores() -> int:
-    """Counts the cores that this process may run on; all there are if the system does not say."""
+    """Returns the number of CPU cores that this process may use.
+
+    If the system does not tell, this is the number of all cores.
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_memory() -> int:
-    """Finds the bytes of memory that are free for use; all there are if the system does not say."""
+    """Returns the free memory in bytes.
+
+    If the system does not tell, this is all of its memory.
+    """
     try:
         fields = dict(line.split(":") for line in pathlib.Path("/proc/meminfo").read_text().splitlines())
         return int(fields["MemAvailable"].split()[0]) * 1024

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar for a person, one line for a log file."""
+"""Shows the progress of long work: as a bar in a terminal, as one line in a log file."""
 
 import sys
 
@@ -6,10 +6,15 @@ import keras
 
 
 def verbosity() -> int:
-    """Returns Keras' `verbose`: 1, a bar, on a terminal; else 2, a line at the end."""
+    """Returns the value of Keras' `verbose`: 1 (a bar) in a terminal, 2 (one line at the end) elsewhere."""
     return 1 if sys.stdout.isatty() else 2
 
 
 def progress_bar(target: int, unit: str = "step") -> keras.utils.Progbar:
-    """Makes a progress bar over `target` units, which `add(n)` moves."""
+    """Makes a progress bar, which moves by n units when its `add(n)` is called.
+
+    Args:
+        target: the number of units of the whole work.
+        unit: the name of one unit.
+    """
     return keras.utils.Progbar(target, verbose=verbosity(), unit_name=unit)
