@@ -1,1 +1,1 @@
-"""Evaluation: features, kNN, linear probes, and label-free metrics."""
+"""Evaluates runs of train.py: kNN, linear probes, fine-tuning, label-free diagnostics, a report and exports."""

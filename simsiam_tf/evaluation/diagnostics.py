@@ -1,4 +1,4 @@
-"""What a representation is like, without labels: alignment, uniformity, spectrum, effective rank, dead channels."""
+"""Measures representations without labels: alignment, uniformity, spectrum, effective rank and dead channels."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -22,14 +22,19 @@ FILE = "diagnostics.json"
 
 
 def run_diagnostics(run: LoadedRun, config: ImagesConfig) -> None:
-    """Records the diagnostics of the features and of z, in eval mode, and writes their spectra.
+    """Measures features and z without labels, and adds the numbers to summary.json.
+
+    Two views of each image are drawn as in pre-training, and the network runs in eval mode. The images are those of the
+    test split, or of the training split if there is no test split. The singular values of the features and of z go into
+    `diagnostics.json` in the workdir.
 
     Args:
-        run: the run that is judged.
-        config: the number of images to look at.
+        run: the run to evaluate.
+        config: the settings, of which `diagnostics_max_examples` limits the number of images.
 
     Raises:
-        UsageError: if there are fewer than two.
+        UsageError: if there are fewer than two images.
+        FloatingPointError: if a feature or z is not finite.
     """
     start = time.monotonic()
     source = (run.test_source or run.train_source).first(config.diagnostics_max_examples)
@@ -59,13 +64,17 @@ def run_diagnostics(run: LoadedRun, config: ImagesConfig) -> None:
 
 
 def _features_of_two_views(run: LoadedRun, source: Source) -> Iterator[Sequence[np.ndarray]]:
-    """Yields the features of two views of each image, as pre-training would draw them, batch by batch."""
+    """Yields the features of two views of each image, `[B, D]` each, batch by batch.
+
+    The views are drawn as in the first epoch of pre-training.
+    """
     views = policies.resolve(run.config.augment)[:2]
     count = source.num_examples
     bar, size = progress_bar(count, "image"), min(run.batch_size, count)
     for first in range(0, count, size):
         new = min(size, count - first)
-        index = [(first + i) % count for i in range(size)]  # as many each time, so that the views are compiled once
+        # The first images fill up the last batch: a batch of another size would be compiled anew.
+        index = [(first + i) % count for i in range(size)]
         both = views_of(source, views, run.image_size, run.config.run.seed, epoch=0, index=index)
         x1, x2 = (tf.cast(run.backbone(x, training=False), tf.float32).numpy()[:new] for x in both)
         yield metrics.finite(x1, "feature"), metrics.finite(x2, "feature")
@@ -73,7 +82,10 @@ def _features_of_two_views(run: LoadedRun, source: Source) -> Iterator[Sequence[
 
 
 def _diagnostics(kind: str, x1: np.ndarray, x2: np.ndarray, spectrum: np.ndarray) -> dict[str, float]:
-    """Measures the representations `[N, d]` of two views; `spectrum` is that of the first."""
+    """Computes the metrics of two views' representations, `[N, d]` each.
+
+    All metrics but the alignment are those of the first view. `spectrum` holds the singular values of the first view.
+    """
     return {
         f"diagnostics_{kind}_alignment": metrics.alignment(x1, x2),
         f"diagnostics_{kind}_uniformity": metrics.uniformity(x1),

@@ -1,4 +1,4 @@
-"""The features of a folder of images as files: for NumPy, and for TensorBoard's projector."""
+"""Writes the features of images to files, for NumPy and for TensorBoard's projector."""
 
 import csv
 import math
@@ -15,20 +15,20 @@ from simsiam_tf.evaluation.outputs import new_path, place_of
 from simsiam_tf.evaluation.thumbnails import thumbnails
 from simsiam_tf.features.embed import Features
 
-# TensorBoard's projector draws no more points than this at a useful speed.
+# TensorBoard's projector becomes too slow with more points.
 _PROJECTED = 10_000
 _THUMBNAIL = 32
 
 
 def run_embed(run: LoadedRun, config: ImagesConfig) -> None:
-    """Writes the features of the training split, or of a folder, and the files of TensorBoard's projector.
+    """Writes the features of `run.train_source` into a new folder.
 
-    They go into a new folder: `features.npy` `[N, D]`, `images.csv` with the path of each row's image and its label if
-    it has one, and `projector/`. The folder appears once it is complete.
+    The folder holds `features.npy` (`[N, D] float32`), `images.csv` (the path and the label of each row's image) and
+    `projector/` (the files of TensorBoard's projector). It appears only when it is complete.
 
     Args:
-        run: the network, and the images.
-        config: where to write.
+        run: the run whose backbone computes the features.
+        config: the settings, of which `out` is the path of the folder.
 
     Raises:
         UsageError: if the folder exists.
@@ -65,17 +65,19 @@ def _write_images(features: Features, source: Source, path: pathlib.Path) -> Non
 
 
 def _label(features: Features, row: int) -> str:
+    """Returns the label of a row as text, empty without labels."""
     return "" if features.labels is None else str(features.labels[row])
 
 
 def _write_projector(features: Features, source: Source, folder: pathlib.Path) -> None:
-    """Writes what TensorBoard's projector shows: the first features, their images' paths and labels, and thumbnails."""
+    """Writes the files of TensorBoard's projector: features, paths, labels and thumbnails of the first images."""
     folder.mkdir()
     count = min(len(features), _PROJECTED)
     np.savetxt(folder / "features.tsv", features.take(np.arange(count)), fmt="%.6g", delimiter="\t")
     with (folder / "metadata.tsv").open("w", errors="surrogateescape") as file:
         file.write("path\tlabel\n")
         for row in range(count):
+            # A tab or a line break within a path would break the table.
             path = " ".join(place_of(source, features.index[row]).split())
             file.write(f"{path}\t{_label(features, row)}\n")
     _sprite(features, source, count).save(folder / "sprite.png")
@@ -83,7 +85,7 @@ def _write_projector(features: Features, source: Source, folder: pathlib.Path) -
 
 
 def _sprite(features: Features, source: Source, count: int) -> Image.Image:
-    """Draws the thumbnails of the first `count` images, row by row in one square picture."""
+    """Draws the thumbnails of the first `count` images, row by row, into one square picture."""
     side = math.ceil(math.sqrt(count))
     cells = np.zeros((side * side, _THUMBNAIL, _THUMBNAIL, 3), np.uint8)
     for first in range(0, count, 256):

@@ -1,4 +1,4 @@
-"""The protocols of evaluate.py: each judges a finished or a running pre-training."""
+"""Runs the protocols of evaluate.py on a finished or running pre-training."""
 
 import dataclasses
 import time
@@ -28,21 +28,21 @@ from simsiam_tf.training.workdir import record
 def evaluate(
     paths: list[str], options: EvaluationConfig, data_overrides: dict[str, Any], devices: DeviceConfig
 ) -> None:
-    """Runs one protocol and adds its records to summary.json.
+    """Runs one protocol on a run. Protocols that measure something add their numbers to summary.json.
 
     Args:
-        paths: the run's workdir; for the report those of one run or more.
-        options: the protocol and its settings.
-        data_overrides: settings of `DataConfig` that differ from the run's.
-        devices: the devices that embed and fine-tune.
+        paths: the workdir of the run. The protocol `report` takes the workdirs of several runs.
+        options: the protocol and its settings. `task.checkpoint` is a checkpoint of the first run.
+        data_overrides: the settings of `DataConfig` that differ from the run's, by name.
+        devices: the devices to compute on.
 
     Raises:
-        UsageError: if the request cannot be met.
+        UsageError: if the request cannot be met, for example because a workdir holds no run.
     """
     task = options.task
     _check_paths(paths, task.protocol)
     devices = _on_one_machine(devices)
-    # Neighbours are told apart by less than what TensorFloat-32 rounds away.
+    # TensorFloat-32 would round away the small differences by which neighbours are ranked.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     strategy = make_strategy(devices)
     runs = [
@@ -67,7 +67,7 @@ def _check_paths(paths: Sequence[str], protocol: str) -> None:
 
 
 def _on_one_machine(devices: DeviceConfig) -> DeviceConfig:
-    """Keeps the devices to this machine, whatever TF_CONFIG says of others."""
+    """Returns the devices of this machine only, even if TF_CONFIG names other machines."""
     if devices.strategy == "multiworker":
         raise UsageError("An evaluation runs on one machine. Received: --strategy=multiworker.")
     if devices.strategy == "auto" and not devices.tpu:
@@ -76,7 +76,7 @@ def _on_one_machine(devices: DeviceConfig) -> DeviceConfig:
 
 
 def _sources(run: LoadedRun, protocol: str) -> list[Source]:
-    """Returns the images that a protocol reads."""
+    """Returns the sources that a protocol reads."""
     if protocol == "export":
         return []
     if protocol in ("embed", "neighbours") or run.test_source is None:
@@ -85,6 +85,7 @@ def _sources(run: LoadedRun, protocol: str) -> list[Source]:
 
 
 def _knn(run: LoadedRun, options: EvaluationConfig) -> None:
+    """Records the kNN accuracies for each k and temperature. Without labels it records why there are none."""
     if run.lacks:
         print(f"Nothing to judge by: the data set {run.data.dataset} has {run.lacks}.")
         nothing = record(None, reason="kNN needs labels and an evaluation split")
@@ -97,7 +98,8 @@ def _knn(run: LoadedRun, options: EvaluationConfig) -> None:
     start = time.monotonic()
     scores = knn_scores(bank, queries, train.num_classes, config.knn_k, config.knn_temperature)
     seconds = time.monotonic() - start + run.store.seconds(train) + run.store.seconds(test)
-    own = config.knn_k[0], config.knn_temperature[0]  # the pair whose records have the plain names; they come last
+    # The first k and temperature get the plain names knn_top1 and knn_top5, and are printed last.
+    own = config.knn_k[0], config.knn_temperature[0]
     for (k, temperature), (top1, top5) in reversed(scores.items()):
         ending = "" if (k, temperature) == own else f"_k{k}_t{temperature:g}"
         details = KNNProtocol(train, test, min(k, len(bank)), temperature).describe()
@@ -105,6 +107,7 @@ def _knn(run: LoadedRun, options: EvaluationConfig) -> None:
 
 
 def _linear(run: LoadedRun, options: EvaluationConfig) -> None:
+    """Trains the chosen linear probes; `cached` is the sweep, all others train on random crops."""
     names = [name for name in options.probe.probe if name != "cached"]
     if names:
         run_probes(run, options.probe, names)
@@ -113,6 +116,7 @@ def _linear(run: LoadedRun, options: EvaluationConfig) -> None:
 
 
 def _export(run: LoadedRun, options: EvaluationConfig) -> None:
+    """Exports the backbone into the workdir, unless this checkpoint is exported already."""
     directory = run.workdir.root / "export"
     exported = run.workdir.summary().get("export", {}).get("checkpoint")
     if directory.exists() and exported == run.checkpoint:

@@ -1,4 +1,4 @@
-"""Fine-tuning of the whole network on labels, all of them or a few (as SimCLR's 1 % and 10 %)."""
+"""Fine-tunes the whole network on all labels or on a few, as SimCLR does on 1 % and 10 % of ImageNet."""
 
 import contextlib
 import dataclasses
@@ -37,18 +37,18 @@ _SAVE_EVERY_MINUTES = 10.0
 
 
 def run_finetuning(run: LoadedRun, config: FinetuneConfig) -> None:
-    """Fine-tunes on the labelled images and records the accuracy on the test images.
+    """Fine-tunes the backbone on labelled images and records the accuracy on the test images.
 
-    The names of the labelled images and the fine-tuned weights stay in a folder of their own in the workdir. A stopped
-    fine-tuning is resumed from there.
+    The names of the labelled images and the fine-tuned weights are kept in a folder inside the workdir. The same call
+    resumes a stopped fine-tuning from there.
 
     Args:
-        run: the run that is judged; its backbone is changed, its checkpoint is not.
-        config: the labels to use, and the figures of the training.
+        run: the run to evaluate. The weights of its backbone change in memory; its checkpoints do not.
+        config: the labels to use, and the hyperparameters.
 
     Raises:
-        UsageError: if labels are lacking, or there are fewer labelled images than replicas.
-        Stopped: after SIGTERM or Ctrl-C, once the step is saved.
+        UsageError: if labels are missing, or there are fewer labelled images than replicas.
+        Stopped: after SIGTERM or Ctrl-C, once the current step is saved.
     """
     task = prepare(run, config)
     model, first_step = fit(run, config, task)
@@ -60,11 +60,11 @@ def run_finetuning(run: LoadedRun, config: FinetuneConfig) -> None:
 
 
 class Classifier(SSLModel):
-    """The backbone and a linear classifier, trained together: the same loop, with cross-entropy as the loss.
+    """Trains the backbone and a linear classifier together, with the cross-entropy as the loss.
 
     Args:
         backbone: the network from images `[B, H, W, 3]` to features `[B, D]`.
-        num_classes: K.
+        num_classes: K, the number of classes.
         **kwargs: further arguments of `SSLModel`.
     """
 
@@ -76,7 +76,15 @@ class Classifier(SSLModel):
         self.build()
 
     def compute_ssl_loss(self, batch: dict[str, Any], training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Computes the cross-entropy of the one view with its `labels`, and the accuracy on it in percent."""
+        """Computes the cross-entropy and the top-1 accuracy of the labels.
+
+        Args:
+            batch: `views`, a tuple of one view `[B, H, W, 3]`, and `labels`, `[B]`.
+            training: whether the backbone runs in training mode.
+
+        Returns:
+            The mean cross-entropy, a scalar, and the log `top1` in percent.
+        """
         (features,) = self.features(batch, training)
         logits, labels = self.classifier(features), batch["labels"]  # [B, K]
         loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
@@ -86,13 +94,13 @@ class Classifier(SSLModel):
 
 @dataclasses.dataclass(frozen=True)
 class FinetuneTask:
-    """The labelled images of a fine-tuning, and where its files are.
+    """Holds the labelled images of a fine-tuning, and the paths of its files.
 
     Attributes:
-        name: the part of the records' names that says which labels are used.
+        name: the part of the records' names that says which labels are used, for example `10pct`.
         train: all training images.
-        rows: the positions of the labelled ones.
-        test: labelled images to be judged on.
+        rows: the positions in `train` of the labelled images that are used.
+        test: the labelled test images.
         batch_size: the number of images in a step, over all replicas.
         directory: the folder of the fine-tuning.
     """
@@ -106,6 +114,7 @@ class FinetuneTask:
 
     @property
     def labelled_path(self) -> pathlib.Path:
+        """Returns the path of the list of labelled images."""
         return self.directory / "labelled.txt"
 
     @property
@@ -113,12 +122,12 @@ class FinetuneTask:
         return self.directory / "seconds.json"
 
     def seconds_trained(self) -> float:
-        """Returns the seconds of training so far, in all processes."""
+        """Returns the seconds of training so far, those before an interruption included."""
         return json.loads(self._seconds_path.read_text()) if self._seconds_path.exists() else 0.0
 
     @contextlib.contextmanager
     def counting_seconds(self) -> Iterator[None]:
-        """Adds the seconds of the `with` block to those trained, however it ends."""
+        """Adds the seconds of the `with` block to those trained, even if the block raises."""
         start = time.monotonic()
         try:
             yield
@@ -127,7 +136,15 @@ class FinetuneTask:
 
 
 def prepare(run: LoadedRun, config: FinetuneConfig) -> FinetuneTask:
-    """Chooses the labelled images, and lists them in the folder of the fine-tuning."""
+    """Chooses the labelled images, and lists them in the folder of the fine-tuning.
+
+    Args:
+        run: the run to evaluate.
+        config: the labels to use, and the hyperparameters.
+
+    Raises:
+        UsageError: if labels are missing, or there are fewer labelled images than replicas.
+    """
     train, test = run.labelled_sources("Fine-tuning")
     rows, replicas = _labelled_rows(train, config), run.strategy.num_replicas_in_sync
     name = pathlib.Path(config.label_file).stem if config.label_file else f"{100 * config.label_fraction:g}pct"
@@ -145,10 +162,18 @@ def prepare(run: LoadedRun, config: FinetuneConfig) -> FinetuneTask:
 
 
 def fit(run: LoadedRun, config: FinetuneConfig, task: FinetuneTask) -> tuple[Classifier, int]:
-    """Trains for the steps that are lacking.
+    """Trains to the last epoch, from the latest checkpoint of the fine-tuning if there is one.
+
+    Args:
+        run: the run to evaluate.
+        config: the hyperparameters.
+        task: the labelled images, and the folder of the fine-tuning.
 
     Returns:
-        The fine-tuned model, and the step that it was resumed at; 0 if it is new.
+        The fine-tuned model, and the step that training was resumed at; 0 if it started anew.
+
+    Raises:
+        Stopped: after SIGTERM or Ctrl-C, once the current step is saved.
     """
     with task.counting_seconds():
         labelled = task.train.subset(task.rows)
@@ -162,7 +187,7 @@ def fit(run: LoadedRun, config: FinetuneConfig, task: FinetuneTask) -> tuple[Cla
 
 
 def score(run: LoadedRun, model: Classifier, test: Source) -> tuple[float, float]:
-    """Measures the top-1 and top-5 accuracy on the test images, percent."""
+    """Measures the top-1 and top-5 accuracy on the test images, in percent."""
     images = evaluation_dataset(test, run.image_size, run.batch_size)
     hits, count = np.zeros(2), 0
     for features, index in feature_batches(model.backbone, images, run.strategy):
@@ -181,7 +206,16 @@ def record(
     seconds: float,
     first_step: int,
 ) -> None:
-    """Adds the accuracies to summary.json, with all that produced them."""
+    """Adds the accuracies to summary.json, with the settings that produced them.
+
+    Args:
+        run: the run that was fine-tuned.
+        config: the hyperparameters.
+        task: the labelled images, and the folder of the fine-tuning.
+        values: the accuracies by name, percent.
+        seconds: the duration of the training and of the test.
+        first_step: the step that training was resumed at; 0 if it started anew.
+    """
     run.add_records(
         values,
         seconds,
@@ -208,6 +242,7 @@ def record(
 
 
 def _labelled_rows(train: Source, config: FinetuneConfig) -> np.ndarray:
+    """Returns the positions of the labelled images: those listed in a file, all, or a share of each class."""
     if config.label_file:
         return listed_subset(train, config.label_file)
     if config.label_fraction == 1:
@@ -216,7 +251,7 @@ def _labelled_rows(train: Source, config: FinetuneConfig) -> np.ndarray:
 
 
 def _compiled_classifier(run: LoadedRun, config: FinetuneConfig, num_classes: int, order: ShuffledOrder) -> Classifier:
-    """Makes the classifier around the run's backbone, and its optimizer with a learning rate for each of the two."""
+    """Makes the classifier around the run's backbone. Backbone and head have learning rates of their own."""
     total_steps = config.finetune_epochs * order.steps_per_epoch
     with run.strategy.scope():
         model = Classifier(run.backbone, num_classes)
@@ -233,6 +268,7 @@ def _compiled_classifier(run: LoadedRun, config: FinetuneConfig, num_classes: in
 def _training_loop(
     run: LoadedRun, model: Classifier, source: Source, order: ShuffledOrder, checkpoints: Checkpoints
 ) -> TrainingLoop:
+    """Makes the training loop, with one random crop of each image as its only view."""
     views, size = (policies.POLICIES[_AUGMENTATION][0],), run.image_size
 
     def make_dataset(share: Share, start_step: int) -> tf.data.Dataset:

@@ -1,4 +1,4 @@
-"""Which labelled images a protocol may look at: a share of each class, or a list in a file."""
+"""Chooses the labelled images that a protocol may use: a share of each class, or those that a file lists."""
 
 import pathlib
 
@@ -10,15 +10,18 @@ from simsiam_tf.files import expand
 
 
 def balanced_subset(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """As many images of each class, up to one, drawn at random.
+    """Draws a random subset with the same number of images from every class.
+
+    Each of the K classes gives round(fraction * N / K) images, and at least one. A class with fewer images gives all
+    of them.
 
     Args:
-        labels: `[N]`.
-        fraction: share of the N images; each class gives round(fraction x N / K), at least one, or all it has.
-        seed: another one draws others.
+        labels: the labels of the N images, `[N]`.
+        fraction: the share of the N images to draw.
+        seed: the seed of the draw.
 
     Returns:
-        Their positions, ascending.
+        The positions of the drawn images, ascending.
     """
     classes = np.unique(labels)
     of_each = max(1, round(fraction * len(labels) / len(classes)))
@@ -28,15 +31,18 @@ def balanced_subset(labels: np.ndarray, fraction: float, seed: int) -> np.ndarra
 
 
 def held_out(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """The same share of each class, at least one image and never the last one of a class; drawn at random.
+    """Draws the same share of the images of every class at random, to hold them out of training.
+
+    A class of n images gives round(fraction * n), at least one and at most n - 1. A class with a single image gives
+    none.
 
     Args:
-        labels: `[N]`.
-        fraction: share of each class' images.
-        seed: another one draws others.
+        labels: the labels of the N images, `[N]`.
+        fraction: the share of each class to draw.
+        seed: the seed of the draw.
 
     Returns:
-        Their positions, ascending.
+        The positions of the drawn images, ascending.
 
     Raises:
         UsageError: if no class has two images.
@@ -53,17 +59,20 @@ def held_out(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
 
 
 def listed_subset(source: Source, file: str) -> np.ndarray:
-    """The images that a file names, one in each line, by their file's name with or without its folder, or by position.
+    """Finds the images that a file lists, one in each line.
+
+    A line holds the name of the image's file, with or without its folder. In a data set without file names it holds
+    the image's position. Empty and repeated lines are ignored.
 
     Args:
-        source: the images.
-        file: such as the lists of 1 % and 10 % of ImageNet that SimCLR's authors published.
+        source: the images to search.
+        file: the path of the list, for example one of SimCLR's published lists of 1 % and 10 % of ImageNet.
 
     Returns:
-        Their positions, ascending.
+        The positions of the listed images, ascending.
 
     Raises:
-        UsageError: if there is no such file, or it names an image that is not there or that several have.
+        UsageError: if the file is missing or empty, or if a line fits no image or several images.
     """
     path = pathlib.Path(expand(file))
     if not path.is_file():

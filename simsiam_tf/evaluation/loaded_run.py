@@ -1,4 +1,4 @@
-"""A run that is judged: its network with a checkpoint's weights, the images, and its records."""
+"""Loads a run of train.py for evaluation: its network, the images to evaluate it on, and its records."""
 
 import dataclasses
 import functools
@@ -28,17 +28,21 @@ from simsiam_tf.training.workdir import Workdir, record
 
 @dataclasses.dataclass(frozen=True)
 class LoadedRun:
-    """A run's network, and the data that it is judged on.
+    """Holds a run's network with the weights of a checkpoint, and the data to evaluate it on.
 
     Attributes:
         workdir: the run's folder.
         config: the configuration that the run was started with.
-        data: the data set to judge the network on.
-        suffix: the end of the records' names: empty for the run's own data.
+        data: the data set to evaluate on. It is the run's own unless it was overridden.
+        suffix: the ending of the records' names; empty for the run's own data.
         model: the method with the checkpoint's weights.
         checkpoint: the checkpoint's name.
         strategy: the distribution strategy that the model was made under.
         batch_size: the number of images embedded at a time, on each replica.
+
+    Example:
+        run = LoadedRun.load("runs/cifar10", "", {}, ONE_DEVICE)
+        features = run.features(run.train_source)
     """
 
     workdir: Workdir
@@ -59,27 +63,28 @@ class LoadedRun:
         strategy: tf.distribute.Strategy,
         batch_size: int = 256,
     ) -> "LoadedRun":
-        """Restores a run's network.
+        """Loads a run's network from a checkpoint.
 
         Args:
             path: the run's workdir.
-            checkpoint: the name of a checkpoint; if empty, the latest that can be read is taken.
-            data_overrides: settings of `DataConfig` that differ from the run's.
+            checkpoint: the path of a checkpoint; if empty, the latest one that can be read is taken.
+            data_overrides: the settings of `DataConfig` that differ from the run's, by name.
             strategy: the distribution strategy to make the model under.
-            batch_size: the number of images embedded at a time, on each replica.
+            batch_size: the number of images to embed at a time, on each replica.
 
         Raises:
-            UsageError: if there is no run or no checkpoint.
+            UsageError: if the workdir holds no run, has no readable checkpoint, or cannot be written to.
+            FloatingPointError: if the checkpoint's weights are not finite.
         """
         workdir = Workdir.open_existing(path)
         config = workdir.config()
         workdir.check_writable()
-        # Mixed precision keeps float32 weights: judge and export those in float32.
+        # A run in mixed precision has float32 weights, so it is evaluated and exported in float32.
         factory.set_precision("float64" if config.devices.precision == "float64" else "float32")
         with strategy.scope():
             model = factory.make_model(config)
             found = restore_model(model, workdir.checkpoints, checkpoint)
-        if "dataset" in data_overrides:  # another set's splits are its own
+        if "dataset" in data_overrides:  # the run's splits may not exist in another data set
             data_overrides = {"train_split": "train", "eval_split": "auto", **data_overrides}
         data = dataclasses.replace(config.data, **data_overrides)
         return cls(
@@ -95,40 +100,40 @@ class LoadedRun:
 
     @property
     def backbone(self) -> keras.Model:
-        """The network from images `[B, H, W, 3]` to features `[B, D]`."""
+        """Returns the network from images `[B, H, W, 3]` to features `[B, D]`."""
         return self.model.backbone
 
     @property
     def image_size(self) -> int:
-        """The side of the evaluation crop, pixels."""
+        """Returns the side of the evaluation crop, pixels."""
         return self.config.data.image_size
 
     @functools.cached_property
     def train_source(self) -> Source:
-        """The images to learn from, or to look at."""
+        """Returns the training images, which are also those that `embed` and `neighbours` use."""
         return open_source(self.data, self.data.train_split)
 
     @functools.cached_property
     def test_source(self) -> Source | None:
-        """The images to be judged on, or `None` if the data set has no such split."""
+        """Returns the test images, or `None` if the data set has no split for them."""
         return open_eval_source(self.data)
 
     @property
     def lacks(self) -> str:
-        """Why protocols that need labels cannot run; empty if they can."""
+        """Returns why protocols that need labels cannot run; empty if they can."""
         if self.train_source.labels is None:
             return "no labels"
         test = self.test_source
         return "" if test is not None and test.labels is not None else "no labelled split to evaluate on"
 
     def labelled_sources(self, purpose: str) -> tuple[Source, Source]:
-        """Returns the images to learn from and those to be judged on, both with labels.
+        """Returns the training images and the test images, both with labels.
 
         Args:
-            purpose: the protocol that needs them, for the message.
+            purpose: the name of the protocol that needs labels, for the error message.
 
         Raises:
-            UsageError: if labels are lacking.
+            UsageError: if labels are missing.
         """
         if self.lacks or self.test_source is None:
             raise UsageError(
@@ -139,7 +144,7 @@ class LoadedRun:
 
     @functools.cached_property
     def store(self) -> FeatureStore:
-        """The run's features on disk, in the evaluation crop."""
+        """Returns the store of the run's features on disk."""
         return FeatureStore(
             root=self.workdir.root / "features",
             backbone=self.backbone,
@@ -150,31 +155,48 @@ class LoadedRun:
         )
 
     def features(self, source: Source) -> Features:
-        """Returns the features of a source in the evaluation crop, from disk if they are stored."""
+        """Returns the features of a source's evaluation crops. They are computed once, and then read from disk.
+
+        Args:
+            source: the images.
+
+        Raises:
+            FloatingPointError: if a feature is not finite.
+        """
         return self.store.features_of(source)
 
     def project(self, features: np.ndarray) -> np.ndarray:
-        """Computes z of features in eval mode: `[N, D]` to `[N, d]`."""
+        """Computes z from features in eval mode: `[N, D]` to `[N, d]`.
+
+        Raises:
+            FloatingPointError: if a number in z is not finite.
+        """
         parts = np.array_split(features, max(1, len(features) // 1024))
         z = [tf.cast(self.model.projector(x, training=False), tf.float32).numpy() for x in parts]
         return metrics.finite(np.concatenate(z), "z")
 
     def key(self, *settings: Any) -> str:
-        """Computes a short name for settings of a protocol together with the weights that it judges.
+        """Computes a short hash of a protocol's settings and of the backbone's weights.
 
-        Files of probes and of fine-tuning are found again by it. It depends on `str` of a dataclass, so on the names
-        of the class and of its fields.
+        It is part of the names of the files of probes and of fine-tuning, so that the same call finds them again. A
+        dataclass is hashed by its `str`: if the class or one of its fields is renamed, the hash changes.
+
+        Args:
+            *settings: the settings: JSON values, or objects with a `str` that tells them apart.
+
+        Returns:
+            12 hexadecimal digits.
         """
         text = json.dumps([self.store.weights_sha256, *settings], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def add_records(self, values: dict[str, Any], seconds: float, **produced_by: Any) -> None:
-        """Adds numbers to summary.json, each with all that produced it, and prints them.
+        """Adds numbers to summary.json, each with the settings that produced it, and prints them.
 
         Args:
-            values: the numbers by name; the suffix of another data set is added to the names.
-            seconds: the time that all of them took together.
-            **produced_by: protocol, data and settings.
+            values: the numbers by name. `suffix` is added to the names.
+            seconds: the time that all numbers took together.
+            **produced_by: the protocol, the data and the settings.
         """
         common = {
             **produced_by,
@@ -188,7 +210,7 @@ class LoadedRun:
 
 
 def _suffix(data: DataConfig, own: DataConfig) -> str:
-    """Names the data set that the numbers were taken on; empty for the run's own."""
+    """Returns the ending of the records' names, made from the data set and its splits; empty for the run's own."""
 
     def parts(config: DataConfig) -> tuple[pathlib.Path | str, str, str]:
         folder = pathlib.Path(expand(config.data_dir)) if config.dataset == "folder" else None

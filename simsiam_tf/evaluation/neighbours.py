@@ -1,4 +1,4 @@
-"""The images that are nearest to one image: as a table in the terminal, and as a picture."""
+"""Shows the images that are nearest to one image, as a table in the terminal and as a picture."""
 
 import pathlib
 from collections.abc import Sequence
@@ -25,14 +25,16 @@ _SMALLEST_THUMBNAIL = 32
 
 
 def run_neighbours(run: LoadedRun, config: ImagesConfig) -> None:
-    """Prints and draws the images of the training split, or of a folder, that are nearest to one image.
+    """Prints and draws the images of `run.train_source` that are nearest to a query image.
+
+    The nearest images are those whose features have the greatest cosine similarity to the query's.
 
     Args:
-        run: the network, and the images.
-        config: the query, the number of neighbours, and where to draw them.
+        run: the run whose backbone computes the features.
+        config: the settings: the query, the number of neighbours, and the path of the picture.
 
     Raises:
-        UsageError: if the query is no image, or the picture exists.
+        UsageError: if the query is not a readable image, or the path of the picture exists or does not end in .png.
     """
     query = _open_query(config.query)
     default = free_path(run.workdir.root / "neighbours" / f"{pathlib.Path(query.name).stem}.png")
@@ -47,6 +49,7 @@ def run_neighbours(run: LoadedRun, config: ImagesConfig) -> None:
 
 
 def _open_query(path: str) -> Source:
+    """Opens an image file as a data set of one image without a label."""
     file = pathlib.Path(expand(path))
     if not path or not file.is_file():
         raise UsageError(f"--query must be an image file. Received: {path or 'none'}.")
@@ -55,7 +58,11 @@ def _open_query(path: str) -> Source:
 
 
 def _nearest_to(run: LoadedRun, query: Source, source: Source, count: int) -> tuple[np.ndarray, list[int]]:
-    """Finds the images of a source nearest to the query: cosine similarities `[k]`, and positions in the source."""
+    """Finds the images of a source that are nearest to the query.
+
+    Returns:
+        The cosine similarities `[k]`, the greatest first, and the k positions in the source.
+    """
     try:
         with listing_bad_images([query], None):
             embedded = embed_source(run.backbone, query, run.image_size, 1)
@@ -77,11 +84,12 @@ def _print_table(query: Source, source: Source, cosines: np.ndarray, positions: 
 
 
 def _printable(text: str) -> str:
-    """Escapes a path for the terminal: markup, and bytes that are not UTF-8."""
+    """Escapes a path for the terminal: rich's markup, and bytes that are not UTF-8."""
     return rich.markup.escape(text.encode("utf-8", "backslashreplace").decode())
 
 
 def _draw(query: Source, source: Source, positions: Sequence[int], size: int, out: pathlib.Path) -> None:
+    """Saves a picture of one row: the query, then its neighbours."""
     out.parent.mkdir(parents=True, exist_ok=True)
     row = np.concatenate([thumbnails(query, [0], size), thumbnails(source, positions, size)])
     Image.fromarray(contact_sheet([[row]])).save(out)

@@ -1,4 +1,4 @@
-"""Where a protocol writes its files, and how it names the images in them."""
+"""Chooses the paths that protocols write to, and names images in their files."""
 
 import pathlib
 
@@ -8,11 +8,11 @@ from simsiam_tf.files import expand
 
 
 def new_path(out: str, default: pathlib.Path) -> pathlib.Path:
-    """Chooses where to write, so that nothing is overwritten.
+    """Returns the path to write to, so that nothing is overwritten.
 
     Args:
-        out: the setting `--out`; may be empty.
-        default: the path to take if `out` is empty.
+        out: the value of `--out`; may be empty.
+        default: the path to return if `out` is empty.
 
     Raises:
         UsageError: if the path exists.
@@ -24,11 +24,11 @@ def new_path(out: str, default: pathlib.Path) -> pathlib.Path:
 
 
 def free_path(path: pathlib.Path) -> pathlib.Path:
-    """Returns the path itself, or the path with the first number from 2 on that is not taken."""
+    """Returns the path if it is free, or else its first free variant: `name-2.png`, `name-3.png`, ..."""
     numbered = (path.with_stem(f"{path.stem}-{number}") for number in range(2, 1_000_000))
     return path if not path.exists() else next(candidate for candidate in numbered if not candidate.exists())
 
 
 def place_of(source: Source, position: int) -> str:
-    """Names the file of an image, or its position in a data set without files."""
+    """Returns the location of an image: the path of its file, or its data set and position if it has no file."""
     return source.files.locate(position) if source.files else f"{source.name}, example {position}"

@@ -1,4 +1,4 @@
-"""Pictures of images: thumbnails, contact sheets, a query and its neighbours."""
+"""Makes thumbnails of images and of their views, and arranges them in contact sheets."""
 
 from collections.abc import Sequence
 
@@ -9,17 +9,20 @@ from simsiam_tf.data.pipeline import views_of
 from simsiam_tf.data.sources import Source
 
 _GAP = 2  # white pixels between images
-_GROUP_GAP = 8
-VISIBLE = 96  # pixels to which smaller images are enlarged
+_GROUP_GAP = 8  # white pixels between groups of rows
+VISIBLE = 96  # pixels; smaller images are enlarged, by a whole factor, to at most this side
 
 
 def thumbnails(source: Source, index: Sequence[int], size: int) -> np.ndarray:
-    """The centres of some images, `[n, size, size, 3] uint8`.
+    """Makes thumbnails of the centres of some images.
 
     Args:
         source: the images.
-        index: positions, n of them.
-        size: side, pixels.
+        index: the positions of n images.
+        size: the side of the thumbnails, pixels.
+
+    Returns:
+        `[n, size, size, 3] uint8`.
     """
     if len(index) == 0:
         return np.zeros((0, size, size, 3), np.uint8)
@@ -29,7 +32,20 @@ def thumbnails(source: Source, index: Sequence[int], size: int) -> np.ndarray:
 def view_rows(
     source: Source, views: tuple[policies.Policy, ...], size: int, seed: int, index: Sequence[int], epochs: int
 ) -> list[list[np.ndarray]]:
-    """Some images, and their views in the first epochs of a run: groups of rows for `contact_sheet`."""
+    """Makes thumbnails of some images, and the views that a run draws of them in its first epochs.
+
+    Args:
+        source: the images.
+        views: the augmentation policy of each view.
+        size: the run's image size, pixels.
+        seed: the run's seed.
+        index: the positions of n images.
+        epochs: the number of epochs.
+
+    Returns:
+        Groups of rows for `contact_sheet`. The first group is one row of thumbnails. Each epoch adds a group, with a
+        row `[n, S, S, 3] uint8` for each view.
+    """
     groups = [[thumbnails(source, index, size)]]
     for epoch in range(epochs):
         groups.append([ops.to_levels(x).numpy() for x in views_of(source, views, size, seed, epoch, index)])
@@ -37,7 +53,15 @@ def view_rows(
 
 
 def contact_sheet(groups: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """One picture of groups of rows of images `[n, S, S, 3] uint8`, small ones enlarged; `[H, W, 3] uint8`."""
+    """Draws rows of images into one picture, and enlarges small images.
+
+    Args:
+        groups: the groups of rows, with a wider gap between groups. A row is `[n, S, S, 3] uint8`, with the same n in
+            all rows.
+
+    Returns:
+        The picture, `[H, W, 3] uint8`.
+    """
     strips: list[np.ndarray] = []
     cell = max(max(1, VISIBLE // images.shape[1]) * images.shape[1] for group in groups for images in group) + _GAP
     for number, group in enumerate(groups):

@@ -1,17 +1,17 @@
-"""Values of records as text."""
+"""Formats the values of records as text."""
 
 from typing import Any
 
 
 def with_unit(value: Any, unit: str | None) -> str:
-    """Formats the value of a record for people.
+    """Formats the value of a record for display.
 
     Args:
-        value: the value; only a float is rounded.
-        unit: the unit of the record: `percent`, or anything else for a plain number.
+        value: the value. Only floats are rounded.
+        unit: the unit of the record. Only `percent` changes the text.
 
     Returns:
-        `91.23 %` for percent, four digits for any other float, `str(value)` for the rest.
+        Two decimals for a float in percent, as `91.23 %`; four digits for any other float; `str(value)` for the rest.
     """
     if not isinstance(value, float):
         return str(value)

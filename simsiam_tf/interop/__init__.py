@@ -1,1 +1,1 @@
-"""Weights and networks in other forms."""
+"""Exports networks to formats that other programs read."""

@@ -1,4 +1,4 @@
-"""Export: a SavedModel that takes photographs, and the backbone for Keras."""
+"""Exports a backbone as a SavedModel that takes images of any size, and as a Keras file."""
 
 import os
 import pathlib
@@ -11,7 +11,7 @@ from simsiam_tf.features.metrics import finite
 
 
 def _centre(images: tf.Tensor, size: int) -> tf.Tensor:
-    """Makes the evaluation crop of images of any size, as the policy `linear_eval` takes it."""
+    """Makes the evaluation crop of images of any size: `[N, H, W, 3]` to `[N, size, size, 3]`."""
     batch, height, width = (tf.shape(images)[i] for i in range(3))
     policy = policies.EVALUATION_CROP
     whole = (height == size) & (width == size)
@@ -24,16 +24,22 @@ def _centre(images: tf.Tensor, size: int) -> tf.Tensor:
 def export(backbone: keras.Model, image_size: int, directory: pathlib.Path) -> None:
     """Writes a SavedModel and `backbone.keras` into a new directory.
 
-    The signature `serving_default` takes uint8 images `[N, H, W, 3]`, any N and any size, and returns
-    float32 `features` `[N, D]`: resizing, cropping and normalising are inside.
+    The signature `serving_default` of the SavedModel takes `image`, uint8 images `[N, H, W, 3]` of any number and size.
+    It resizes, crops and normalises them itself, and returns `features`, `[N, D] float32`. The network in
+    `backbone.keras` takes images that are already cropped and normalised.
 
     Args:
-        backbone: normalised images to features.
-        image_size: that it was trained at, pixels.
-        directory: must not exist yet.
+        backbone: the network from normalised images `[B, H, W, 3]` to features `[B, D]`.
+        image_size: the side of the images that it was trained on, pixels.
+        directory: the path of the new directory.
 
     Raises:
         FloatingPointError: if a weight is not finite.
+
+    Example:
+        export(backbone, 224, pathlib.Path("export"))
+        serve = tf.saved_model.load("export").signatures["serving_default"]
+        features = serve(image=tf.constant(images))["features"]
     """
     for variable in backbone.variables:
         finite(variable.numpy(), f"weight of {variable.path}")

@@ -1,1 +1,1 @@
-"""Linear classifiers on frozen features."""
+"""Trains linear classifiers on frozen features (linear probes)."""

@@ -1,4 +1,4 @@
-"""Batches of features and labels for probes."""
+"""Makes batches of features and labels for probes."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,12 +6,17 @@ import numpy as np
 
 from simsiam_tf.features.embed import Features
 
-# Features `[n, D]` and labels `[n]`, batch by batch.
+# Batches of features `[n, D]` and labels `[n]`.
 Batches = Iterable[tuple[np.ndarray, np.ndarray]]
 
 
 def batches_of(features: Features, rows: int = 4096) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields all features and labels in order, at most `rows` at a time."""
+    """Yields all features and their labels in order.
+
+    Args:
+        features: the labelled features.
+        rows: the greatest number of rows in a batch.
+    """
     for first, part in features.chunks(rows):
         yield part, features.known_labels[first : first + len(part)]
 
@@ -19,13 +24,13 @@ def batches_of(features: Features, rows: int = 4096) -> Iterator[tuple[np.ndarra
 def shuffled_batches(
     features: Features, rows: np.ndarray, size: int, epoch: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields some features and their labels in the random order of an epoch.
+    """Yields some features and their labels in a random order.
 
     Args:
-        features: labelled features.
+        features: the labelled features.
         rows: the rows to take.
-        size: the number of rows in a batch; the last batch may be shorter.
-        epoch: the seed of the order.
+        size: the number of rows in a batch. The last batch may be shorter.
+        epoch: the number of the epoch, which is the seed of the order.
     """
     order = rows[np.random.RandomState(epoch).permutation(len(rows))]
     for start in range(0, len(order), size):
@@ -34,7 +39,7 @@ def shuffled_batches(
 
 
 class Rebatcher:
-    """Makes batches of one size from rows that arrive in any number.
+    """Makes batches of a fixed size from rows that arrive in any number.
 
     Args:
         size: the number of rows in a batch.
@@ -46,11 +51,13 @@ class Rebatcher:
         self._labels: list[np.ndarray] = []
 
     def add(self, features: np.ndarray, labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Takes rows, and yields the whole batches that they complete.
+        """Adds rows, and yields the full batches that they complete.
+
+        Rows that do not fill a batch wait for the next call. Nothing happens before the result is iterated.
 
         Args:
-            features: `[n, D]`.
-            labels: `[n]`.
+            features: the features of n images, `[n, D]`.
+            labels: the labels of the same images, `[n]`.
         """
         self._features.append(features)
         self._labels.append(labels)

@@ -1,4 +1,4 @@
-"""Softmax classifiers on frozen features: one, or many side by side in one step."""
+"""Trains linear softmax classifiers on frozen features: a single one, or many in the same step."""
 
 import math
 from collections.abc import Iterable
@@ -17,21 +17,26 @@ OptimizerName = Literal["lars", "sgd"]
 
 
 class LinearProbe:
-    """Trains H independent softmax classifiers on the same features, each with its learning rate and weight decay.
+    """Trains H linear classifiers (heads) on the same features, each with its own learning rate and weight decay.
 
-    Kernels and biases lie side by side, `[D, H, K]` and `[H, K]`, so that a step is one matrix product for all heads.
-    Each trains as it would alone: all begin alike, gradients do not mix, and LARS takes each head's norms.
+    All kernels form one variable `[D, H, K]` and all biases another, `[H, K]`, so that a step is one matrix product for
+    all heads. Each head trains as it would alone: all heads start from the same weights, their gradients do not mix,
+    and LARS uses the norms of each head. `step(features, labels)` updates all heads once.
 
     Args:
         feature_dim: D, the width of the features.
-        num_classes: K.
+        num_classes: K, the number of classes.
         optimizer: `lars` or `sgd` (paper App. A).
-        learning_rates: the scaled learning rate of each of the H heads.
-        total_steps: the length of the cosine schedule; 0 keeps the rates constant.
-        weight_decays: the weight decay of each head; 0 by default.
-        sgd_momentum: the momentum of either optimizer.
+        learning_rates: the learning rates of the H heads, scaled by the batch size.
+        total_steps: the number of steps of the cosine schedule.
+        weight_decays: the weight decays of the H heads; 0 by default.
+        sgd_momentum: the momentum of the optimizer.
         seed: the seed of the initial kernel.
         **optimizer_options: further arguments of the optimizer.
+
+    Example:
+        probe = LinearProbe(2048, 1000, "sgd", [30.0], total_steps=steps)
+        losses = probe.step(features, labels)
     """
 
     def __init__(
@@ -55,7 +60,7 @@ class LinearProbe:
         self.kernel = keras.Variable(kernel, dtype=dtype, name="kernel")
         self.bias = keras.Variable(np.zeros((heads, num_classes)), dtype=dtype, name="bias")
         if optimizer == "lars":
-            optimizer_options["heads_axis"] = -2  # of the kernel [D, H, K] and of the bias [H, K] alike
+            optimizer_options["heads_axis"] = -2  # H in the kernel [D, H, K] as well as in the bias [H, K]
         self.optimizer = OPTIMIZERS[optimizer](
             WarmupCosine(rates, total_steps), sgd_momentum, decays, **optimizer_options
         )
@@ -64,17 +69,17 @@ class LinearProbe:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """All that a probe is resumed from: weights and optimizer."""
+        """Returns all variables that a probe is resumed from: kernel, bias and those of the optimizer."""
         return [self.kernel, self.bias, *self.optimizer.variables]
 
     def logits(self, features: tf.Tensor) -> tf.Tensor:
-        """Computes the scores of each class by each head: `[B, D]` to `[B, H, K]`."""
+        """Computes the logits of every head: features `[B, D]` to `[B, H, K]`."""
         dim, heads, classes = self.kernel.shape
         joined = tf.matmul(features, tf.reshape(self.kernel.value, [dim, heads * classes]))
         return tf.reshape(joined, [-1, heads, classes]) + self.bias.value
 
     def _step(self, features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """Updates each head on features `[B, D]` and labels `[B]`; returns the mean cross-entropies `[H]`."""
+        """Updates all heads on features `[B, D]` and labels `[B]`, and returns their mean cross-entropies `[H]`."""
         features = tf.cast(features, self.kernel.dtype)
         with tf.GradientTape() as tape:
             logits = self.logits(features)
@@ -87,13 +92,13 @@ class LinearProbe:
         return losses
 
     def accuracy(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-        """Measures the top-1 and top-5 accuracy of each head over batches of features and labels.
+        """Measures the top-1 and top-5 accuracy of every head.
 
         Args:
-            batches: features `[n, D]` and labels `[n]`.
+            batches: the batches of features `[n, D]` and labels `[n]`.
 
         Returns:
-            `[2, H]` percent; NaN for a head that diverged.
+            The top-1 and top-5 accuracies `[2, H]`, percent; NaN for a head that diverged.
         """
         hits, count = np.zeros((2, self.kernel.shape[1])), 0
         for features, labels in batches:
@@ -105,11 +110,11 @@ class LinearProbe:
         return metrics.percent(hits, count)
 
     def accuracy_of_one(self, batches: Iterable[tuple[np.ndarray, np.ndarray]], advice: str) -> tuple[float, float]:
-        """Measures the top-1 and top-5 accuracy of the only head, percent.
+        """Measures the top-1 and top-5 accuracy of a probe with a single head, in percent.
 
         Args:
-            batches: features `[n, D]` and labels `[n]`.
-            advice: the advice to give if the head diverged.
+            batches: the batches of features `[n, D]` and labels `[n]`.
+            advice: the last sentence of the error message if the head diverged.
 
         Raises:
             FloatingPointError: if the head diverged.

@@ -1,4 +1,4 @@
-"""Linear probes on random crops, as the paper, its release and its SGD variant train them (App. A)."""
+"""Trains linear probes on random crops: the paper's protocol, the authors' release, and the SGD variant (App. A)."""
 
 import dataclasses
 import functools
@@ -23,20 +23,20 @@ from simsiam_tf.progress import progress_bar
 
 
 def run_probes(run: LoadedRun, config: ProbeConfig, names: Sequence[str]) -> None:
-    """Trains the named probes on one stream of crops, and records their accuracies.
+    """Trains the named probes on the same crops, and records their accuracies.
 
-    The state of each probe is saved after each epoch, and the same call resumes it. The seconds of a record are those
-    that its probe alone would have taken: all of the embedding, and its own steps.
+    The state of each probe is saved after each epoch, and the same call resumes a stopped training. The recorded
+    seconds are those that a probe would have taken alone: the embedding of all crops, and its own steps.
 
     Args:
-        run: the run that is judged.
+        run: the run to evaluate.
         config: the settings of the probes.
-        names: the probes, of `protocols.PROTOCOLS`.
+        names: the names of the probes: keys of `protocols.PROTOCOLS`.
 
     Raises:
-        UsageError: if labels are lacking.
+        UsageError: if labels are missing.
         FloatingPointError: if a probe diverged.
-        RuntimeError: if the frozen backbone is not the same afterwards.
+        RuntimeError: if the weights of the frozen backbone changed.
     """
     task = prepare(run, config, names)
     fit(run, config, task)
@@ -48,13 +48,13 @@ def run_probes(run: LoadedRun, config: ProbeConfig, names: Sequence[str]) -> Non
 
 @dataclasses.dataclass(frozen=True)
 class ProbeTask:
-    """Probes to train, and the images to train and test them on.
+    """Holds the probes to train, and the images to train and test them on.
 
     Attributes:
-        train: labelled images to learn from.
-        test: labelled images to be judged on.
-        probes: the probes, each as far as it was trained before.
-        backbone_sha256: the fingerprint of the frozen backbone.
+        train: the labelled training images.
+        test: the labelled test images.
+        probes: the probes, restored from their last saved epochs.
+        backbone_sha256: the fingerprint of the frozen backbone before the training.
     """
 
     train: Source
@@ -64,11 +64,11 @@ class ProbeTask:
 
 
 class ProbeInTraining:
-    """A probe that takes features as they come, and makes a step of each whole batch.
+    """Trains a probe on features that arrive in any number, with one step for each full batch.
 
     Args:
-        run: the run that is judged.
-        protocol: the figures of the training.
+        run: the run to evaluate.
+        protocol: the hyperparameters of the training.
         train: the training images.
     """
 
@@ -89,15 +89,17 @@ class ProbeInTraining:
 
     @property
     def needs_more_rows(self) -> bool:
-        """Whether the epoch lacks steps."""
+        """Returns whether the current epoch still lacks steps."""
         return self._steps < self._steps_per_epoch
 
     def feed(self, features: np.ndarray, labels: np.ndarray) -> float:
-        """Takes the steps that some rows make up, with those that were left over before.
+        """Adds rows, and takes a step for each batch that they complete.
+
+        Rows that do not fill a batch wait for the next call. Once the epoch is complete, no more steps are taken.
 
         Args:
-            features: `[n, D]`.
-            labels: `[n]`.
+            features: the features of n images, `[n, D]`.
+            labels: the labels of the same images, `[n]`.
 
         Returns:
             The seconds that the steps took.
@@ -110,14 +112,27 @@ class ProbeInTraining:
         return time.monotonic() - start
 
     def end_epoch(self, seconds: float) -> None:
-        """Saves the probe after an epoch that took so many seconds."""
+        """Counts the epoch, drops the rows that are left over, and saves the probe.
+
+        Args:
+            seconds: the seconds that the epoch took.
+        """
         self.epochs, self.seconds, self._steps = self.epochs + 1, self.seconds + seconds, 0
         self._batches = Rebatcher(self.protocol.batch_size)
         self._state.save(self.epochs, self.seconds)
 
 
 def prepare(run: LoadedRun, config: ProbeConfig, names: Sequence[str]) -> ProbeTask:
-    """Opens the images, and makes the probes or restores them."""
+    """Opens the images, and makes the probes or restores them.
+
+    Args:
+        run: the run to evaluate.
+        config: the settings of the probes.
+        names: the names of the probes.
+
+    Raises:
+        UsageError: if labels are missing.
+    """
     train, test = run.labelled_sources("A linear probe")
     protocols = [ProbeProtocol.from_config(name, config, train.num_examples) for name in names]
     probes = [ProbeInTraining(run, protocol, train) for protocol in protocols]
@@ -125,13 +140,22 @@ def prepare(run: LoadedRun, config: ProbeConfig, names: Sequence[str]) -> ProbeT
 
 
 def fit(run: LoadedRun, config: ProbeConfig, task: ProbeTask) -> None:
-    """Trains all probes for the epochs that they lack."""
+    """Trains each probe for the epochs that it still lacks.
+
+    Args:
+        run: the run to evaluate.
+        config: the settings of the probes.
+        task: the probes and the images.
+
+    Raises:
+        RuntimeError: if the weights of the frozen backbone changed.
+    """
     rows_of_epoch = _training_rows(run, config, task.train)
     for epoch in range(min(probe.epochs for probe in task.probes), config.probe_epochs):
         probes = [probe for probe in task.probes if probe.epochs == epoch]
         names = ", ".join(probe.protocol.name for probe in probes)
         print(f"Probe epoch {epoch + 1}/{config.probe_epochs} on {task.train.name}: {names}")
-        # If unreadable images leave rows missing of an epoch, they come from another shuffle.
+        # An epoch has fewer rows if images are unreadable; rows of another shuffle then fill it up.
         rows = itertools.chain(rows_of_epoch(epoch), rows_of_epoch(epoch + config.probe_epochs))
         train_epoch(probes, rows, task.train.num_examples)
     if backbone_sha256(run.backbone) != task.backbone_sha256:
@@ -139,12 +163,12 @@ def fit(run: LoadedRun, config: ProbeConfig, task: ProbeTask) -> None:
 
 
 def score(probe: ProbeInTraining, test_features: Features) -> tuple[float, float]:
-    """Measures the top-1 and top-5 accuracy of a probe on the test images, percent."""
+    """Measures the top-1 and top-5 accuracy of a probe on the test images, in percent."""
     return probe.classifier.accuracy_of_one(batches_of(test_features), "Lower --probe_base_learning_rate.")
 
 
 def record(run: LoadedRun, task: ProbeTask, probe: ProbeInTraining, top1: float, top5: float) -> None:
-    """Adds the accuracies of a probe to summary.json."""
+    """Adds the accuracies of a probe, in percent, to summary.json."""
     name = probe.protocol.name
     run.add_records(
         {f"linear_{name}_top1": top1, f"linear_{name}_top5": top5},
@@ -161,9 +185,9 @@ def train_epoch(probes: Sequence[ProbeInTraining], rows: Batches, num_examples: 
     """Trains probes for one epoch on the same features.
 
     Args:
-        probes: the probes that lack this epoch.
-        rows: features `[n, D]` and labels `[n]`, more than an epoch if some are missing.
-        num_examples: the number of images in an epoch.
+        probes: the probes to train.
+        rows: the batches of features `[n, D]` and labels `[n]`, at least enough for one epoch.
+        num_examples: the number of images in an epoch, for the progress bar.
     """
     bar, start = progress_bar(num_examples, "image"), time.monotonic()
     own_seconds = [0.0] * len(probes)
@@ -181,7 +205,7 @@ def train_epoch(probes: Sequence[ProbeInTraining], rows: Batches, num_examples: 
 
 
 def _training_rows(run: LoadedRun, config: ProbeConfig, train: Source) -> Callable[[int], Batches]:
-    """Makes the function from an epoch to its shuffled features: of new crops, or of the centres embedded once."""
+    """Returns a function from the epoch to shuffled features: of new random crops, or of centre crops embedded once."""
     if config.probe_augmentation == "linear_eval":
         features = run.features(train)
         return functools.partial(shuffled_batches, features, np.arange(len(features)), 1024)
@@ -189,6 +213,7 @@ def _training_rows(run: LoadedRun, config: ProbeConfig, train: Source) -> Callab
 
 
 def _features_of_crops(run: LoadedRun, train: Source, policy: policies.Policy, epoch: int) -> Batches:
+    """Embeds new random crops of all training images, in a random order."""
     images = evaluation_dataset(train, run.image_size, run.batch_size, policy, shuffle_seed=0, epoch=epoch)
     for features, index in feature_batches(run.backbone, images, run.strategy):
         yield features, train.known_labels[index]

@@ -1,4 +1,4 @@
-"""How a linear probe is trained: as in the paper (App. A), as in its release, or with SGD."""
+"""Defines how linear probes are trained: as in the paper (App. A), as in the authors' release, or with SGD."""
 
 import dataclasses
 from typing import Any
@@ -7,7 +7,7 @@ from simsiam_tf.config.evaluation import ProbeConfig
 from simsiam_tf.evaluation.probes.linear_classifier import OptimizerName
 from simsiam_tf.optim import scaled_learning_rate
 
-# Optimizer, base learning rate and batch of each protocol (App. A; 'release': the authors' code).
+# Optimizer, base learning rate and batch size. `paper` and `sgd` are described in App. A, `release` is the authors' code.
 PROTOCOLS: dict[str, tuple[OptimizerName, float, int]] = {
     "paper": ("lars", 0.02, 4096),
     "release": ("lars", 0.1, 4096),
@@ -17,15 +17,18 @@ PROTOCOLS: dict[str, tuple[OptimizerName, float, int]] = {
 
 @dataclasses.dataclass(frozen=True)
 class ProbeProtocol:
-    """The figures of a probe's training. Its `str` is part of the name of a probe's file.
+    """Holds the hyperparameters of a probe's training.
+
+    The name of a probe's file contains a hash of this object's `str`. If the class or a field is renamed, saved probes
+    are not found again.
 
     Attributes:
-        name: `paper`, `release` or `sgd`; with the ending `_custom` if a figure is not the protocol's own.
+        name: `paper`, `release` or `sgd`, with the ending `_custom` if a value differs from the protocol's own.
         optimizer: `lars` or `sgd`.
         base_learning_rate: the learning rate per 256 images.
         batch_size: the number of images in a step.
         epochs: the number of passes over the training images.
-        augmentation: the policy of the training images.
+        augmentation: the name of the training images' augmentation policy.
     """
 
     name: str
@@ -37,12 +40,12 @@ class ProbeProtocol:
 
     @classmethod
     def from_config(cls, name: str, config: ProbeConfig, num_examples: int) -> "ProbeProtocol":
-        """Makes a named protocol, with the figures of the settings in place of its own.
+        """Makes a named protocol, with the user's settings in place of its own values.
 
         Args:
-            name: one of `PROTOCOLS`.
-            config: the settings of probes.
-            num_examples: the number of training images, which no batch exceeds.
+            name: a key of `PROTOCOLS`.
+            config: the user's settings.
+            num_examples: the number of training images, which limits the batch size.
         """
         optimizer, rate, batch = PROTOCOLS[name]
         own = cls(name, optimizer, rate, batch, 90, "linear_train")
@@ -57,11 +60,11 @@ class ProbeProtocol:
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate, scaled by the batch."""
+        """Returns the learning rate, scaled by the batch size."""
         return scaled_learning_rate(self.base_learning_rate, self.batch_size)
 
     def describe(self) -> dict[str, Any]:
-        """Returns what produced the number, for summary.json."""
+        """Returns the settings that summary.json holds beside each accuracy."""
         return {
             "unit": "percent",
             "protocol": f"linear probe '{self.name}' on frozen features, offline",

@@ -1,4 +1,4 @@
-"""The state of a probe on disk, so that a stopped probe is resumed."""
+"""Saves the state of a probe to disk, so that a stopped probe can be resumed."""
 
 import pathlib
 import sys
@@ -10,10 +10,12 @@ import numpy as np
 
 
 class ProbeState:
-    """Keeps a probe's variables in a file: after each epoch to resume from, and at the end as the trained classifier.
+    """Saves a probe's variables to a file, and restores them.
+
+    The file is written after each epoch, to resume from. After the last epoch it holds the trained classifier.
 
     Args:
-        file: the path of the `.npz`.
+        file: the path of the `.npz` file.
         variables: the variables of the probe.
     """
 
@@ -21,11 +23,11 @@ class ProbeState:
         self.file, self._variables = file, variables
 
     def save(self, epochs: int, seconds: float) -> None:
-        """Saves the variables.
+        """Saves the variables and the progress of the training.
 
         Args:
             epochs: the number of epochs trained so far.
-            seconds: the time that they took.
+            seconds: the seconds that these epochs took.
         """
         self.file.parent.mkdir(parents=True, exist_ok=True)
         draft = self.file.with_name(f"draft-{self.file.name}")
@@ -34,7 +36,10 @@ class ProbeState:
         draft.replace(self.file)
 
     def restore(self) -> tuple[int, float]:
-        """Restores the variables, unless there is no file or it is damaged (a `.npz` has checksums).
+        """Restores the variables, if there is a file.
+
+        A damaged file, or the file of another probe, is ignored with a warning. The checksums in an `.npz` file reveal
+        damage.
 
         Returns:
             The number of epochs trained so far and the seconds that they took; zeros if nothing was restored.

@@ -1,4 +1,4 @@
-"""The cheap linear probe: many learning rates and weight decays at once, on features embedded once."""
+"""Trains linear probes with many learning rates and weight decays at once, on features that are embedded once."""
 
 import dataclasses
 import itertools
@@ -22,22 +22,23 @@ from simsiam_tf.progress import progress_bar
 
 _BATCH_SIZE = 1024
 
-# Pairs of base learning rate and weight decay, one for each head.
+# Pairs of a base learning rate and a weight decay, one pair for each head.
 Grid = list[tuple[float, float]]
 
 
 def run_sweep(run: LoadedRun, config: ProbeConfig) -> None:
-    """Chooses learning rate and weight decay on held-out training images, then trains once on all and tests.
+    """Chooses a linear probe's learning rate and weight decay, trains the probe, and records its test accuracy.
 
-    The test images take no part in the choice.
+    One head is trained for each pair of the grid, without the held-out training images. The pair that is best on those
+    is then trained again on all training images. The test images play no part in the choice.
 
     Args:
-        run: the run that is judged.
-        config: the grid, and the figures of the training.
+        run: the run to evaluate.
+        config: the grid, and the other hyperparameters.
 
     Raises:
-        UsageError: if labels are lacking.
-        FloatingPointError: if every head diverged.
+        UsageError: if labels are missing.
+        FloatingPointError: if every head diverged, or the chosen one did when trained again.
     """
     task = prepare(run, config)
     fitted = fit(run, config, task)
@@ -47,16 +48,16 @@ def run_sweep(run: LoadedRun, config: ProbeConfig) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class SweepTask:
-    """A grid of settings, and the features to try them on.
+    """Holds the grid of settings, and the features to try them on.
 
     Attributes:
-        train_source: labelled images to learn from.
-        test_source: labelled images to be judged on.
-        train: features of the training images.
-        test: features of the test images.
+        train_source: the labelled training images.
+        test_source: the labelled test images.
+        train: the features of the training images.
+        test: the features of the test images.
         grid: the settings to try.
         batch_size: the number of images in a step.
-        held_out: the rows of `train` to choose by.
+        held_out: the rows of `train` that the choice is made on.
     """
 
     train_source: Source
@@ -70,14 +71,14 @@ class SweepTask:
 
 @dataclasses.dataclass(frozen=True)
 class FittedProbe:
-    """The probe that was trained on all training images.
+    """Holds the probe that was trained on all training images, with the chosen settings.
 
     Attributes:
         probe: the trained classifier.
         base_learning_rate: the chosen learning rate per 256 images.
         weight_decay: the chosen weight decay.
-        held_out_top1: the accuracy that it was chosen by, percent.
-        seconds: the time of all training, the sweep's included.
+        held_out_top1: the top-1 accuracy of these settings on the held-out images, percent.
+        seconds: the seconds of all training, that of the sweep included.
     """
 
     probe: LinearProbe
@@ -88,7 +89,15 @@ class FittedProbe:
 
 
 def prepare(run: LoadedRun, config: ProbeConfig) -> SweepTask:
-    """Embeds the images, lays out the grid, and holds training images out."""
+    """Embeds the images, makes the grid of settings, and draws the images to hold out.
+
+    Args:
+        run: the run to evaluate.
+        config: the grid, and the other hyperparameters.
+
+    Raises:
+        UsageError: if labels are missing.
+    """
     train_source, test_source = run.labelled_sources("A linear probe")
     train, test = run.features(train_source), run.features(test_source)
     rates = (config.probe_base_learning_rate,) if config.probe_base_learning_rate else config.sweep_learning_rates
@@ -104,7 +113,16 @@ def prepare(run: LoadedRun, config: ProbeConfig) -> SweepTask:
 
 
 def fit(run: LoadedRun, config: ProbeConfig, task: SweepTask) -> FittedProbe:
-    """Trains all heads without the held-out images, chooses the best by those, and trains it again on all images."""
+    """Trains all heads without the held-out images, chooses the best on those, and trains it again on all images.
+
+    Args:
+        run: the run to evaluate.
+        config: the hyperparameters besides the grid.
+        task: the grid and the features.
+
+    Raises:
+        FloatingPointError: if every head diverged.
+    """
     folder, epochs, images = run.workdir.root / "probes", config.probe_epochs, task.train_source.fingerprint
     learned = np.setdiff1d(np.arange(len(task.train)), task.held_out)
     print(
@@ -126,12 +144,12 @@ def fit(run: LoadedRun, config: ProbeConfig, task: SweepTask) -> FittedProbe:
 
 
 def score(task: SweepTask, fitted: FittedProbe) -> tuple[float, float]:
-    """Measures the top-1 and top-5 accuracy of the probe on the test images, percent."""
+    """Measures the top-1 and top-5 accuracy of the probe on the test images, in percent."""
     return fitted.probe.accuracy_of_one(batches_of(task.test), "Give lower --sweep_learning_rates.")
 
 
 def record(run: LoadedRun, config: ProbeConfig, task: SweepTask, fitted: FittedProbe, top1: float, top5: float) -> None:
-    """Adds the accuracies to summary.json, with the settings and how they were chosen."""
+    """Adds the accuracies, in percent, to summary.json, with the settings and how they were chosen."""
     run.add_records(
         {"linear_cached_top1": top1, "linear_cached_top5": top5},
         fitted.seconds + run.store.seconds(task.train_source) + run.store.seconds(task.test_source),
@@ -153,17 +171,17 @@ def record(run: LoadedRun, config: ProbeConfig, task: SweepTask, fitted: FittedP
 
 
 def _train(task: SweepTask, grid: Grid, rows: np.ndarray, epochs: int, file: pathlib.Path) -> tuple[LinearProbe, float]:
-    """Trains a head for each setting of a grid, for the epochs that it lacks.
+    """Trains one head for each pair of a grid, for the epochs that are not saved yet.
 
     Args:
         task: the features.
-        grid: the settings.
+        grid: the pairs of a base learning rate and a weight decay.
         rows: the rows of the training features to learn from.
-        epochs: the number of passes over them.
-        file: the state of the training.
+        epochs: the number of passes over these rows.
+        file: the path of the saved state.
 
     Returns:
-        The classifiers, and the seconds that all their epochs took.
+        The probe, and the seconds of all epochs, those before an interruption included.
     """
     batch_size = min(task.batch_size, len(rows))
     steps = len(rows) // batch_size
@@ -189,7 +207,7 @@ def _train(task: SweepTask, grid: Grid, rows: np.ndarray, epochs: int, file: pat
 
 
 def _choose(task: SweepTask, heads: LinearProbe) -> tuple[tuple[float, float], float]:
-    """Chooses the setting whose head is best on the held-out images: the setting, and that head's top-1 in percent."""
+    """Returns the pair of settings that is best on the held-out images, and its top-1 accuracy there in percent."""
     scores = heads.accuracy(shuffled_batches(task.train, task.held_out, 4096, 0))[0]
     if np.isnan(scores).all():
         raise FloatingPointError("Every head of the sweep diverged; give lower --sweep_learning_rates.")
@@ -200,6 +218,7 @@ def _choose(task: SweepTask, heads: LinearProbe) -> tuple[tuple[float, float], f
 
 
 def _print_table(grid: Grid, scores: np.ndarray, best: int) -> None:
+    """Prints the held-out accuracies as a table of learning rates by weight decays, with a star at the best."""
     rates, decays = sorted({rate for rate, _ in grid}), sorted({decay for _, decay in grid})
     table = rich.table.Table(title="held-out top-1, %")
     table.add_column("base learning rate", justify="right")
@@ -213,7 +232,10 @@ def _print_table(grid: Grid, scores: np.ndarray, best: int) -> None:
 
 
 def _warn_at_the_edge(grid: Grid, best: int) -> None:
-    """Warns if the best setting is at the edge of the grid: a better one may lie outside. A decay of 0 is no edge."""
+    """Warns if the best pair is at the edge of the grid, because a better one may lie outside.
+
+    A weight decay of 0 is not an edge, because no smaller one exists.
+    """
     for name, number in (("learning rate", 0), ("weight decay", 1)):
         values, chosen = sorted({pair[number] for pair in grid}), grid[best][number]
         if len(values) > 1 and chosen in (values[0], values[-1]) and chosen > 0:

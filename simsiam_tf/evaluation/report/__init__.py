@@ -1,1 +1,1 @@
-"""The report: one page about one run or several."""
+"""Writes the report: one HTML page about one or several runs."""

@@ -1,4 +1,4 @@
-"""The report's figures: the curves of training, and the spectra of the representations."""
+"""Draws the report's figures: training curves, and spectra of the representations."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,8 @@ from simsiam_tf.evaluation.report.reported_run import ReportedRun
 from simsiam_tf.features import metrics
 from simsiam_tf.features.embed import Features
 
-# The curves of Fig. 2 and two more: name in metrics.jsonl, label, a height to compare with, where the axis begins.
+# The three curves of Fig. 2, then two of our own. Each entry holds the name in metrics.jsonl, the label of the vertical
+# axis, the height and label of a reference line, and the height at or below which the axis begins.
 _CURVES: tuple[tuple[str, str, tuple[float, str] | None, float | None], ...] = (
     ("loss", "loss", (-1.0, "minimum"), None),
     ("z_std_scaled", "std of z/|z| times sqrt(d)", (1.0, "evenly spread"), 0.0),
@@ -22,7 +23,14 @@ _SPECTRUM_ROWS = 10_000
 
 
 def curves(runs: Sequence[ReportedRun]) -> list[dict[str, str]]:
-    """Draws each metric of training that at least one run has, over the epochs."""
+    """Draws the training metrics over the epochs, in one figure for each metric that at least one run has.
+
+    Args:
+        runs: the runs, with one curve each.
+
+    Returns:
+        A dictionary for each figure, with the `svg` element and the `caption`.
+    """
     figures = []
     for metric, label, guide, floor in _CURVES:
         lines = [line for run in runs if len((line := run.curve(metric)).x)]
@@ -32,11 +40,14 @@ def curves(runs: Sequence[ReportedRun]) -> list[dict[str, str]]:
 
 
 def spectra(runs: Sequence[ReportedRun], features: Sequence[Features]) -> list[dict[str, str]]:
-    """Draws the singular values of the features and of z, a line for each run.
+    """Draws the singular values of the features and of z, with a line for each run.
 
     Args:
         runs: the runs.
-        features: the features of each run, or none at all.
+        features: the features of each run. If it is empty, nothing is drawn.
+
+    Returns:
+        A dictionary for each figure, with the `svg` element and the `caption`.
     """
     lines: dict[str, list[Line]] = {"features": [], "z": []}
     for run, own in zip(runs, features, strict=False):
@@ -53,5 +64,5 @@ def spectra(runs: Sequence[ReportedRun], features: Sequence[Features]) -> list[d
 def _spectrum_line(run: ReportedRun, values: np.ndarray) -> Line:
     spectrum = metrics.spectrum(values)
     label = f"{run.name}, effective rank {metrics.effective_rank(spectrum):.1f} of {len(spectrum)}"
-    visible = spectrum[spectrum > 1e-6 * spectrum[0]]  # less is rounding
+    visible = spectrum[spectrum > 1e-6 * spectrum[0]]  # smaller values are rounding errors
     return Line(label, range(1, len(visible) + 1), visible.tolist(), run.number)

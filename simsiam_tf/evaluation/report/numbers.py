@@ -1,4 +1,4 @@
-"""The report's table of numbers: what the runs' summary.json hold, side by side."""
+"""Makes the report's table of numbers: the records in the runs' summary.json, side by side."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from simsiam_tf.evaluation.report.reported_run import ReportedRun
 from simsiam_tf.evaluation.values import with_unit
 
-# What a row says besides the protocol of how its number came about.
+# The settings that a row shows after the name of its protocol.
 _SHOWN = (
     *("k", "temperature", "optimizer", "base_learning_rate", "weight_decay", "epochs", "batch_size"),
     *("augmentation", "train", "train_size", "test"),
@@ -14,10 +14,15 @@ _SHOWN = (
 
 
 def number_rows(runs: Sequence[ReportedRun]) -> list[dict[str, Any]]:
-    """Makes a row for each name and protocol in any run's summary.json, the accuracies first.
+    """Makes a row for each name and protocol in any run's summary.json, with the accuracies first.
+
+    Numbers of the same name but of different protocols get rows of their own, since they cannot be compared.
+
+    Args:
+        runs: the runs, with one column each.
 
     Returns:
-        For each row `name`, `protocol`, and `values` with the text of each run's number.
+        A dictionary for each row, with its `name`, its `protocol`, and `values`, the text of each run's number.
     """
     records: dict[tuple[str, str], dict[str, Any]] = {}
     for run in runs:
@@ -31,13 +36,14 @@ def number_rows(runs: Sequence[ReportedRun]) -> list[dict[str, Any]]:
 
 
 def _protocol(record: dict[str, Any]) -> str:
-    """Describes how a number came about."""
+    """Describes the protocol and the settings that produced a number."""
     words = next((record[key] for key in ("protocol", "over", "reason", "of") if record.get(key)), "")
     settings = [f"{key.replace('_', ' ')} {record[key]}" for key in _SHOWN if key in record]
     return ", ".join([*([words] if words else []), *settings])
 
 
 def _value(record: dict[str, Any] | None) -> str:
+    """Formats a record's value and the seconds that it took; `-` if there is no value."""
     if record is None or record["value"] is None:
         return "-"
     value = record["value"]

@@ -1,4 +1,4 @@
-"""The report's pictures: sample images with those nearest to them, and with their views."""
+"""Makes the report's rows of images: sample images with their nearest neighbours, and with their views."""
 
 import base64
 import io
@@ -16,18 +16,18 @@ from simsiam_tf.features.nearest import nearest
 
 _SAMPLES = 8
 
-# The images of one row, each with `src`, `title` and, if it is a neighbour, `kind`.
+# One row of images. Each image has `src` and `title`; in a row of neighbours also `kind`.
 Strip = list[dict[str, str]]
 
 
 def neighbour_strips(run: LoadedRun, source: Source, features: Features, count: int) -> list[Strip]:
-    """Shows sample images, each with the images nearest to it.
+    """Makes a row for each of some sample images: the image, then its nearest neighbours.
 
     Args:
-        run: the run whose network embedded the images.
+        run: the run whose backbone computed the features.
         source: the images.
         features: the features of the images.
-        count: the number of neighbours.
+        count: the number of neighbours in a row.
     """
     rows = np.unique(np.linspace(0, len(features) - 1, _SAMPLES, dtype=int))
     similarity, found = nearest(features, features.take(rows), min(count + 1, len(features)))
@@ -44,7 +44,7 @@ def neighbour_strips(run: LoadedRun, source: Source, features: Features, count: 
 
 
 def _kind(labels: np.ndarray | None, query: int, other: int) -> str:
-    """Tells the query from neighbours of the same class and of another; empty if classes are not known."""
+    """Returns `query`, or for a neighbour whether its class is the `same` or an `other`; empty without labels."""
     if other == query:
         return "query"
     if labels is None:
@@ -53,7 +53,7 @@ def _kind(labels: np.ndarray | None, query: int, other: int) -> str:
 
 
 def view_strips(run: LoadedRun) -> list[Strip]:
-    """Shows training images, their first views and their second views."""
+    """Makes three rows: some training images, their first views, and their second views."""
     source = run.train_source
     index = list(range(min(_SAMPLES, source.num_examples)))
     views = policies.resolve(run.config.augment)
@@ -70,7 +70,7 @@ def _view_strip(source: Source, title: str, index: Sequence[int], images: np.nda
 
 
 def _data_uri(image: np.ndarray) -> str:
-    """Encodes an image `[H, W, 3] uint8` for the page; views of photographs are made no larger than they are shown."""
+    """Encodes an image `[H, W, 3] uint8` as a data URI. Large images are shrunk, to keep the page small."""
     picture = Image.fromarray(image)
     picture.thumbnail((2 * VISIBLE, 2 * VISIBLE))
     file = io.BytesIO()

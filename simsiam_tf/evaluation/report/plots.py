@@ -1,4 +1,4 @@
-"""Figures of the report: SVG that takes the page's text colour, so that it is readable in light and dark."""
+"""Draws curves as SVG in the page's text colour, so that they are readable in light and in dark mode."""
 
 import html
 import io
@@ -11,20 +11,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-# Middle tones, told apart by lightness too.
+# Medium tones, for light and dark pages. They differ in lightness too, so that they can be told apart without colour.
 COLOURS = ("#3f7fd9", "#e0752d", "#2f9e77", "#b85fb8", "#8d8d2a", "#7a7a7a")
-_TEXT = "#010203"  # stands for the page's colour until the SVG is written
+_TEXT = "#010203"  # a placeholder, which `_svg` replaces by the page's text colour
 _SIZE = (4.6, 3.0)  # inches
 
 
 class Line(NamedTuple):
-    """A curve.
+    """Holds one curve of a figure.
 
     Attributes:
         label: the text in the legend.
         x: the horizontal positions of the points, `[n]`.
         y: the heights of the points, `[n]`.
-        run: the number of the run, for its colour.
+        run: the number of the run, which selects the colour.
         dashed: whether the line is dashed.
     """
 
@@ -43,14 +43,14 @@ def plot(
     floor: float | None = None,
     logarithmic: bool = False,
 ) -> str:
-    """Draws curves over one pair of axes.
+    """Draws curves into one figure.
 
     Args:
         lines: the curves.
         x_label: the label of the horizontal axis, with its unit.
         y_label: the label of the vertical axis, with its unit.
-        guide: a height to compare with, and its label.
-        floor: a height that the vertical axis begins at or below.
+        guide: the height of a dotted reference line, and its label; `None` for no line.
+        floor: the height at or below which a linear vertical axis begins; `None` if it follows from the curves.
         logarithmic: whether the vertical axis is logarithmic.
 
     Returns:
@@ -65,7 +65,7 @@ def plot(
         marker = "o" if len(line.x) <= 12 else ""
         colour = COLOURS[line.run % len(COLOURS)]
         handles += axes.plot(line.x, line.y, style, color=colour, marker=marker, markersize=3.5, linewidth=1.8)
-        labels.append(line.label.replace("$", r"\$"))  # a name, not a formula
+        labels.append(line.label.replace("$", r"\$"))  # Matplotlib would read $ as the start of a formula
     if guide is not None:
         handles.append(axes.axhline(guide[0], color=_TEXT, linewidth=0.8, linestyle=":"))
         labels.append(guide[1])
@@ -82,6 +82,7 @@ def plot(
 
 
 def _take_text_colour(axes: Axes) -> None:
+    """Gives the axes' text and lines the page's text colour."""
     axes.set_facecolor("none")
     axes.tick_params(colors=_TEXT, which="both", labelsize=8)
     axes.xaxis.label.set_color(_TEXT)
@@ -93,10 +94,10 @@ def _take_text_colour(axes: Axes) -> None:
 
 
 def _svg(figure: Figure, title: str) -> str:
-    """Renders the figure as an element for a page; text stays text."""
+    """Renders the figure as an `<svg>` element. Text is kept as text, not drawn as shapes."""
     figure.patch.set_alpha(0.0)
     text = io.StringIO()
-    # The salt keeps the names of one figure's clips and markers apart from another's on the same page.
+    # Without a salt of its own, a figure's ids of clip paths and markers could clash with another figure's on the page.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = text.getvalue()

@@ -1,4 +1,7 @@
-"""One page about one run or several: curves, numbers, spectra, neighbours, views, configuration; no network needed."""
+"""Writes one HTML page about one or several runs.
+
+The page shows curves, numbers, spectra, neighbours, views and configurations. It needs no network to be read.
+"""
 
 import datetime
 import json
@@ -25,16 +28,17 @@ _GENERATOR = "simsiam_tf"
 
 
 def run_report(loaded: Sequence[LoadedRun], config: ImagesConfig) -> None:
-    """Writes `report.html` about runs, into the folder of the first.
+    """Writes a page about one or several runs, by default `report.html` in the workdir of the first run.
 
-    If the images are not there, the page is written without the parts that show them.
+    An older report of the same name is replaced. If the images cannot be opened, the page lacks the spectra, neighbours
+    and views, and says why.
 
     Args:
         loaded: the runs.
-        config: where to write, and the number of neighbours to show.
+        config: the settings: the path of the page, and the number of neighbours to show.
 
     Raises:
-        UsageError: if a file that is no report is in the way.
+        UsageError: if the path is a folder, or a file that is not a report.
     """
     out = pathlib.Path(expand(config.out)) if config.out else loaded[0].workdir.root / "report.html"
     _check_replaceable(out)
@@ -43,12 +47,13 @@ def run_report(loaded: Sequence[LoadedRun], config: ImagesConfig) -> None:
     page = _page(runs, config)
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f"{out.name}.tmp")
-    draft.write_text(page, encoding="utf-8", errors="backslashreplace")  # names may have any bytes
+    draft.write_text(page, encoding="utf-8", errors="backslashreplace")  # file names need not be valid UTF-8
     draft.replace(out)
     print(f"Wrote {out} ({len(page) / 2**20:.1f} MiB): {', '.join(names)}.")
 
 
 def _check_replaceable(out: pathlib.Path) -> None:
+    """Raises a UsageError if the path is a folder, or a file that is not a report."""
     if out.is_dir():
         raise UsageError(f"--out must be a file. Received: the folder {out}.")
     if out.exists() and f'name="generator" content="{_GENERATOR}' not in out.read_text(errors="replace")[:2000]:
@@ -58,12 +63,13 @@ def _check_replaceable(out: pathlib.Path) -> None:
 
 
 def _names(roots: Sequence[pathlib.Path]) -> list[str]:
-    """Returns the folders' names, or their paths if two names are the same."""
+    """Returns the folders' names, or their paths if two names are equal."""
     short = [root.name for root in roots]
     return short if len(set(short)) == len(short) else [str(root) for root in roots]
 
 
 def _page(runs: Sequence[ReportedRun], config: ImagesConfig) -> str:
+    """Renders the page as HTML."""
     folder = pathlib.Path(__file__).parent
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined
@@ -87,7 +93,7 @@ def _page(runs: Sequence[ReportedRun], config: ImagesConfig) -> str:
 
 
 def _embed(runs: Sequence[ReportedRun]) -> tuple[list[tuple[Source, Features]], str]:
-    """Returns each run's images and their features, or none of them and a sentence why."""
+    """Returns the images and features of each run; if a data set cannot be opened, an empty list and the reason."""
     embedded = []
     try:
         for run in runs:
@@ -100,7 +106,7 @@ def _embed(runs: Sequence[ReportedRun]) -> tuple[list[tuple[Source, Features]], 
 
 
 def _about(run: ReportedRun, embedded: Sequence[tuple[Source, Features]], config: ImagesConfig) -> dict[str, Any]:
-    """Collects what the template shows of one run."""
+    """Collects the values that the template shows for one run."""
     loaded, settings = run.loaded, run.loaded.config
     content = json.loads(loaded.workdir.config_path.read_text())
     commit = (content.get("git_commit") or "unknown commit")[:9]

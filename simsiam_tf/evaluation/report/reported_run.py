@@ -1,4 +1,4 @@
-"""A run as the report shows it."""
+"""Holds a run as the report shows it."""
 
 import dataclasses
 
@@ -8,11 +8,11 @@ from simsiam_tf.evaluation.report.plots import COLOURS, Line
 
 @dataclasses.dataclass(frozen=True)
 class ReportedRun:
-    """A run, and how the report tells it from the others.
+    """Holds a run with its name and colour in the report.
 
     Attributes:
         name: the run's name on the page.
-        number: the run's position, which gives its colour.
+        number: the run's position among the runs, which selects its colour.
         loaded: the run.
     """
 
@@ -22,9 +22,14 @@ class ReportedRun:
 
     @property
     def colour(self) -> str:
+        """Returns the run's colour, as `#rrggbb`."""
         return COLOURS[self.number % len(COLOURS)]
 
     def curve(self, metric: str) -> Line:
-        """Reads a metric of each epoch from metrics.jsonl; epochs without it are left out."""
+        """Reads the curve of a metric over the epochs from metrics.jsonl.
+
+        Args:
+            metric: the name of the metric. Epochs without it are left out.
+        """
         points = [(line["epoch"], line[metric]) for line in self.loaded.workdir.metrics() if metric in line]
         return Line(self.name, [x for x, _ in points], [y for _, y in points], self.number)
