@@ -1,1 +1,1 @@
-"""The paper's experiments: their runs, what those show, and the paper's numbers beside ours."""
+"""Runs the paper's experiments, judges their results, and shows the paper's numbers beside ours."""

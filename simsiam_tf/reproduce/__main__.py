@@ -1,4 +1,4 @@
-"""`python -m simsiam_tf.reproduce`: runs simsiam_tf/cli/reproduce.py."""
+"""Runs simsiam_tf/cli/reproduce.py for `python -m simsiam_tf.reproduce`."""
 
 import runpy
 

@@ -1,4 +1,4 @@
-"""Settings of a reproduction."""
+"""Defines the settings of a reproduction."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ SIZES = ("imagenet", "cifar10", "cifar10_small", "shapes")
 
 @dataclasses.dataclass(frozen=True)
 class ReproduceConfig(SettingsGroup):
-    """Which experiments, at what size."""
+    """Experiments, their size and seeds."""
 
     experiment: str = option(
         "all", "Experiment of the paper; 'all': one after the other, but for table4.", (*EXPERIMENTS, "all")
@@ -28,6 +28,7 @@ class ReproduceConfig(SettingsGroup):
     )
 
     def validate(self) -> None:
+        """Raises a UsageError if a number of seeds is below 1, or the experiment does not exist at the size."""
         for name in ("seeds", "reference_seeds"):
             check(getattr(self, name) >= 1, f"--{name} must be at least 1.", getattr(self, name))
         check(
@@ -38,14 +39,20 @@ class ReproduceConfig(SettingsGroup):
 
     @property
     def experiments(self) -> list[str]:
-        """Those that are carried out, in the paper's order."""
+        """Returns the names of the experiments to carry out."""
         if self.experiment != "all":
             return [self.experiment]
-        # Table 4 takes as long as 75 of the other rows.
+        # 'all' leaves out Table 4, which takes as long as 75 rows of the other experiments.
         return [name for name in EXPERIMENTS if name != "table4" and EXPERIMENTS[name].not_at != self.size]
 
     def seeds_of(self, experiment: Experiment, row: Row, first: int = 0) -> range:
-        """The seeds of a row's runs, from `first` on."""
+        """Returns the seeds of a row's runs. Rows that others are compared with may have more seeds.
+
+        Args:
+            experiment: the experiment.
+            row: a row of the experiment.
+            first: the first seed.
+        """
         references = {experiment.reference, *(other.against for other in experiment.rows)}
         count = max(self.seeds, self.reference_seeds) if row.recipe in references else self.seeds
         return range(first, first + count)

@@ -1,18 +1,18 @@
-"""The paper's experiments: rows, each a recipe of flags/recipes/paper, the paper's number, and what the row claims."""
+"""Lists the paper's experiments: for each row its recipe in flags/recipes/paper, the paper's number and a claim."""
 
 from typing import Any, NamedTuple
 
 
 class Row(NamedTuple):
-    """A row of a table.
+    """Holds one row of a table.
 
     Attributes:
-        recipe: stem of its flagfile.
-        label: what it is.
-        claim: what it is to show; the keys of `verdicts.CLAIMS`.
-        paper: the paper's linear top-1, percent; `None` where it gives none.
-        original: stem of the flagfile of flags/recipes/authors that ImageNet needs besides; empty: none.
-        against: recipe of the row that this one is compared with; empty: the experiment's reference.
+        recipe: the stem of the row's flagfile in flags/recipes/paper.
+        label: the name of the row on the page.
+        claim: the claim that the row's runs are expected to show: a key of `verdicts.CLAIMS`, or `reference`.
+        paper: the paper's linear top-1 accuracy, percent; `None` if the paper gives none.
+        original: the stem of a flagfile in flags/recipes/authors, which is added on ImageNet; empty for none.
+        against: the recipe of the row that this one is compared with; if empty, the experiment's reference.
     """
 
     recipe: str
@@ -24,13 +24,13 @@ class Row(NamedTuple):
 
 
 class Experiment(NamedTuple):
-    """A table, or a figure.
+    """Holds one experiment of the paper: a table, a figure or a paragraph.
 
     Attributes:
-        title: with its section.
-        reference: recipe of the row that the others are compared with.
-        rows: in the paper's order.
-        not_at: a size at which the paper's numbers are not of this experiment; empty: none.
+        title: the title, with the section of the paper.
+        reference: the recipe of the row that other rows are compared with, unless they name another.
+        rows: the rows, in the paper's order.
+        not_at: the size at which the paper does not have this experiment; empty for none.
     """
 
     title: str
@@ -44,7 +44,8 @@ _CONSTANT = Row("table1c_predictor_constant_lr", "SimSiam (predictor's rate cons
 _NO_STOP = "fig2_no_stop_gradient"
 _IDENTITY = "table1a_predictor_identity"
 
-# Of Table 4: the method, its flagfiles of flags/recipes/authors by number of epochs, and the paper's numbers.
+# The methods of Table 4 besides SimSiam. Each has a name and, for 100, 200, 400 and 800 epochs, its flagfile in
+# flags/recipes/authors and the paper's linear top-1 accuracy in percent.
 _TABLE4 = {
     "simclr": ("SimCLR", ("simclr",) * 4, (66.5, 68.3, 69.8, 70.4)),
     "mocov2": ("MoCo v2", ("mocov2",) * 4, (67.4, 69.9, 71.0, 72.2)),
@@ -54,6 +55,7 @@ _TABLE4 = {
 
 
 def _of_table4(method: str, index: int = 0, **changes: Any) -> Row:
+    """Makes a method's row of Table 4. Index 0 stands for 100 epochs, 3 for 800."""
     name, originals, paper = _TABLE4[method]
     epochs = (100, 200, 400, 800)[index]
     row = Row(f"table4_{method}_epochs_{epochs}", f"{name}, {epochs} epochs x size", "learns", paper[index])

@@ -1,4 +1,4 @@
-"""An experiment's page: the paper's numbers beside ours, and the curves of Fig. 2 for every row."""
+"""Writes an experiment's page: the paper's numbers beside ours, and the curves of Fig. 2 for every row."""
 
 import dataclasses
 import json
@@ -32,18 +32,18 @@ def write(
     probe: str,
     flags: Sequence[str],
 ) -> str:
-    """Writes `<name>.md`, `.json` and `.png`.
+    """Writes `<name>.md`, `<name>.json` and `<name>.png`.
 
     Args:
-        root: folder that they are written to.
-        name: of the experiment.
-        experiment: its rows.
-        runs: of each row, all done.
-        probe: the linear probe that accuracies are of, or `none` for kNN.
-        flags: of the command.
+        root: the folder to write to.
+        name: the name of the experiment.
+        experiment: the experiment.
+        runs: the runs of each row, by recipe. All have finished or diverged.
+        probe: the linear probe whose accuracy is compared, or `none` for kNN.
+        flags: the flags of the command that the page shows.
 
     Returns:
-        The page's text.
+        The text of `<name>.md`.
     """
     outcomes = {row.recipe: outcome(runs[row.recipe], probe) for row in experiment.rows}
     rows = [_row(row, experiment, outcomes, runs[row.recipe]) for row in experiment.rows]
@@ -61,7 +61,7 @@ def write(
 def _row(
     row: Row, experiment: Experiment, outcomes: Mapping[str, verdicts.Outcome], runs: Sequence[Run]
 ) -> dict[str, Any]:
-    """Returns what the page says of a row: its claim, its numbers and the verdict."""
+    """Returns what the page says about a row: its claim, its numbers and the verdict."""
     ours, reference = outcomes[row.recipe], outcomes[row.against or experiment.reference]
     verdict = verdicts.judge(row.claim, ours, reference, list(outcomes.values()))
     claim = "" if row.claim == "reference" else verdicts.CLAIMS[row.claim].text
@@ -71,13 +71,13 @@ def _row(
 
 
 def _numbers(outcome: verdicts.Outcome) -> dict[str, Any]:
-    """Those of JSON, which has no NaN."""
+    """Returns the fields of an outcome, with `None` in place of NaN, which JSON does not have."""
     values = dataclasses.asdict(outcome).items()
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values}
 
 
 def _about(runs: Sequence[Run], probe: str) -> dict[str, Any]:
-    """What all rows share: the protocol, and what the runs took."""
+    """Returns what holds for all rows: the protocol, the hours of training, and the commits."""
     runs = list({run.workdir.root: run for run in runs}.values())
     summaries = [run.workdir.summary() for run in runs if run.workdir.is_finished()]
     produced = summaries[0][top1_name(probe)] if summaries else {}
@@ -90,6 +90,7 @@ def _about(runs: Sequence[Run], probe: str) -> dict[str, Any]:
 
 
 def _markdown(name: str, about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Formats the page as Markdown."""
     protocol = about["protocol"].get("protocol", "no run came to its end")
     k = f", k {about['protocol']['k']}, T {about['protocol']['temperature']}" if "k" in about["protocol"] else ""
     lines = [
@@ -115,7 +116,7 @@ def _markdown(name: str, about: Mapping[str, Any], rows: Sequence[Mapping[str, A
 
 
 def _draw(curves: Sequence[tuple[str, list[dict]]]) -> Figure:
-    """Loss, standard deviation and kNN over the epochs, as in Fig. 2."""
+    """Draws the loss, the standard deviation and the kNN accuracy over the epochs, as in Fig. 2."""
     figure = Figure(figsize=(12, 4), layout="constrained", facecolor="white")
     for axes, (key, label) in zip(figure.subplots(1, len(_CURVES)), _CURVES, strict=True):
         for number, (name, lines) in enumerate(curves):

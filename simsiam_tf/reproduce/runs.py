@@ -1,4 +1,4 @@
-"""The runs of an experiment: what is missing is run, what was interrupted goes on, what is done is left as it is."""
+"""Plans and carries out the runs of an experiment. Interrupted runs are resumed, and finished runs are skipped."""
 
 import dataclasses
 import hashlib
@@ -20,17 +20,17 @@ from simsiam_tf.training.workdir import Workdir, record
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPES = _ROOT / "flags" / "recipes"
-_DIVERGED = 3  # exit code of train.py
+_DIVERGED = 3  # train.py's exit code after a divergence
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One run of train.py.
+    """Holds the flags, the settings and the folder of one run of train.py.
 
     Attributes:
-        arguments: its flags, but for the workdir.
-        config: what they ask for.
-        workdir: of the run.
+        arguments: the flags of train.py, without --workdir.
+        config: the settings that these flags give.
+        workdir: the folder of the run.
     """
 
     arguments: tuple[str, ...]
@@ -39,34 +39,42 @@ class Run:
 
     @property
     def diverged_path(self) -> pathlib.Path:
-        """Says that the loss became no number, so that the run is not tried again."""
+        """Returns the path of the file that marks a run as diverged, so that it is not started again."""
         return self.workdir.root / "diverged.json"
 
     @property
     def is_done(self) -> bool:
+        """Returns whether the run has finished or diverged."""
         return self.workdir.is_finished() or self.diverged_path.exists()
 
     @property
     def command(self) -> list[str]:
+        """Returns the command that starts or resumes the run."""
         return [sys.executable, str(_ROOT / "train.py"), *self.arguments, f"--workdir={self.workdir.root}"]
 
 
 class Folders:
-    """Where the runs of a reproduction are, by their settings: whatever has the same ones is the same run.
+    """Finds the folder of a run by its settings, so that runs with the same settings share one folder.
 
     Args:
-        root: the reproduction's folder.
+        root: the folder of the reproduction.
     """
 
     def __init__(self, root: pathlib.Path):
         self._root = root / "runs"
         self._of: dict[str, pathlib.Path] = {}
         there = [Workdir(path.parent) for path in sorted(self._root.glob("*/config.json"))]
-        for workdir in sorted(there, key=lambda workdir: workdir.is_finished()):  # a finished one comes last, and stays
+        # Finished runs come last, so that they take the place of unfinished ones with the same settings.
+        for workdir in sorted(there, key=lambda workdir: workdir.is_finished()):
             self._of[_identity(workdir.config())] = workdir.root
 
     def folder(self, name: str, config: Config) -> pathlib.Path:
-        """The folder of a run, which `name` is a part of where it is new."""
+        """Returns the folder of a run: an existing one with the same settings, or else a new path.
+
+        Args:
+            name: the beginning of a new folder's name.
+            config: the settings of the run.
+        """
         identity = _identity(config)
         digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
         return self._of.setdefault(identity, self._root / f"{name}-{digest}")
@@ -78,13 +86,13 @@ def _identity(config: Config) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Planner:
-    """Plans the runs of rows that share a size and further flags.
+    """Plans the runs of rows, for one size and one list of extra flags.
 
     Attributes:
-        size: stem of the size's flagfile.
-        extra: further flags of train.py.
-        folders: folders of the reproduction.
-        config_of: a function from train.py's flags to the run that they ask for.
+        size: the stem of the size's flagfile in flags/recipes/size.
+        extra: the extra flags of train.py that every run gets.
+        folders: the folders of the runs.
+        config_of: the function that turns train.py's flags into settings.
     """
 
     size: str
@@ -93,14 +101,17 @@ class Planner:
     config_of: Callable[[Sequence[str]], Config]
 
     def plan(self, rows: Sequence[Row], seeds: Callable[[Row], Sequence[int]]) -> dict[str, list[Run]]:
-        """Returns the runs of each row, by recipe; rows with the same settings share them.
+        """Plans the runs of each row. Rows with the same settings share their runs.
 
         Args:
-            rows: rows of an experiment.
-            seeds: a function from a row to the seeds of its runs.
+            rows: the rows of an experiment.
+            seeds: the function that gives the seeds of a row's runs.
+
+        Returns:
+            The runs of each row, by recipe.
 
         Raises:
-            UsageError: if there is no such run, or a further flag would undo what a row is about.
+            UsageError: if a flagfile is missing, the flags are not valid, or an extra flag is one that a row sets.
         """
         planned = {}
         for row in rows:
@@ -109,7 +120,7 @@ class Planner:
         return planned
 
     def _flagfiles(self, row: Row) -> list[pathlib.Path]:
-        """Returns the row's recipe, the size, and on ImageNet what the method's authors do; the last one wins."""
+        """Returns the row's flagfiles: the recipe, the size, and on ImageNet that of the authors. The last one wins."""
         own = [RECIPES / "paper" / f"{row.recipe}.flags"]
         own += [RECIPES / "authors" / f"{row.original}.flags"] if row.original and self.size == "imagenet" else []
         files = [own[0], RECIPES / "size" / f"{self.size}.flags", *own[1:]]
@@ -117,6 +128,7 @@ class Planner:
         if missing:
             raise UsageError(f"Reproducing needs a checkout of the project, with its recipes. Received: {missing[0]}.")
         set_by_row = {name for file in own for name in _names(file.read_text().split())}
+        # Every recipe names ImageNet, so --dataset may replace what a row sets.
         undone = set_by_row & _names(self.extra) - {"dataset"}
         if undone:
             raise UsageError(
@@ -125,7 +137,9 @@ class Planner:
         return files
 
     def _run(self, row: Row, files: Sequence[pathlib.Path], seed: int) -> Run:
+        """Makes a run of a row with one seed."""
         arguments = (*(f"--flagfile={file}" for file in files), *self.extra, f"--seed={seed}")
+        # A workdir is required, but the run's own one depends on the settings: any name will do here.
         config = self.config_of([*arguments, "--workdir=w"])
         if config.run.knn_every_epochs == 0:
             raise UsageError("Rows are compared by kNN; leave --knn_every_epochs above 0. Received: 0.")
@@ -134,19 +148,20 @@ class Planner:
 
 
 def _names(flags: Sequence[str]) -> set[str]:
+    """Returns the names of flags, without values and without the `no` of a switched-off boolean."""
     return {flag.lstrip("-").partition("=")[0].removeprefix("no") for flag in flags if flag.startswith("--")}
 
 
 def carry_out(runs: Sequence[Run], probe: str) -> None:
-    """Trains and probes each run as far as that is not done.
+    """Trains the runs that are not done, and trains the linear probes that are missing.
 
     Args:
-        runs: in order.
-        probe: name of the linear probe, or `none`.
+        runs: the runs, in the order in which to train them.
+        probe: the name of the linear probe, or `none`.
 
     Raises:
-        UsageError: if one of them fails.
-        Stopped: after SIGTERM or Ctrl-C, once the run under way has saved.
+        UsageError: if a run fails for another reason than a divergence.
+        Stopped: after SIGTERM or Ctrl-C, once the current run has saved its state.
     """
     runs = list({run.workdir.root: run for run in runs}.values())
     for number, run in enumerate(runs, 1):
@@ -165,7 +180,10 @@ def carry_out(runs: Sequence[Run], probe: str) -> None:
 
 
 def _call(command: Sequence[str]) -> int:
-    """The exit code of a command that was left to end by itself: 0, or that of a run that diverged."""
+    """Runs a command, and returns its exit code: 0, or the one of a divergence.
+
+    A signal to stop is passed on to the command, which saves its state before it ends.
+    """
     with StopSignals() as signals, subprocess.Popen(command, start_new_session=True) as process:
         while process.poll() is None:
             if signals.received:
@@ -184,16 +202,23 @@ def _probe_name(probe: str) -> str:
 
 
 def top1_name(probe: str) -> str:
-    """The record of summary.json that accuracies are taken from."""
+    """Returns the name of the summary.json record that holds the accuracy to compare.
+
+    Args:
+        probe: the name of the linear probe, or `none` for kNN.
+    """
     return "knn_top1" if probe == "none" else _probe_name(probe)
 
 
 def outcome(runs: Sequence[Run], probe: str) -> Outcome:
-    """What finished runs of one row came to.
+    """Averages the results of a row's runs over the seeds.
 
     Args:
-        runs: one for each seed.
-        probe: as for `carry_out`.
+        runs: the runs of the row, one for each seed. Each has finished or diverged.
+        probe: the linear probe whose accuracy is compared, or `none` for kNN.
+
+    Raises:
+        UsageError: if a run lacks a record, for example because there are no labels.
     """
     finished = [run.workdir for run in runs if run.workdir.is_finished()]
     diverged, cosine = len(runs) - len(finished), runs[0].config.model.of_method.loss_is_cosine
@@ -201,6 +226,7 @@ def outcome(runs: Sequence[Run], probe: str) -> Outcome:
         return Outcome(seeds=0, diverged=diverged, cosine=cosine)
 
     def values(name: str) -> list[float]:
+        """Reads one record of every finished run."""
         found = [workdir.summary().get(name, {"value": None})["value"] for workdir in finished]
         if None in found:
             where = finished[found.index(None)].root

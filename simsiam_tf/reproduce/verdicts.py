@@ -1,4 +1,4 @@
-"""What a row's runs say about what the row claims: pure functions of their numbers."""
+"""Judges whether the runs of a row show what the row claims, by pure functions of their numbers."""
 
 import dataclasses
 import itertools
@@ -9,26 +9,26 @@ from typing import Literal, NamedTuple
 from simsiam_tf.config.collapse import COLLAPSED_LOSS, COLLAPSED_STD, POINT_STD
 
 Shows = Literal["yes", "no", "within noise", "undecided", "reference"]
-# A claim's answer: whether it shows, or why that cannot be told; and the numbers.
+# Whether a claim holds, or why that cannot be decided; and a text with the numbers.
 Answer = tuple[bool | Literal["within noise", "undecided"], str]
 Rows = Sequence["Outcome"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What the runs of a row came to; each number is the mean over the seeds that came to an end.
+    """Holds the results of a row's runs. Each number is the mean over the runs that finished.
 
     Attributes:
-        seeds: runs that came to an end.
-        top1: accuracy by the protocol that rows are compared by, percent.
-        knn: kNN top-1, percent.
-        untrained: kNN top-1 before the first step, percent.
-        loss: of the last epoch.
-        std: of z/|z|, times sqrt(d), in the last epoch.
-        losses: of each epoch, for each seed.
-        spread: sample standard deviation of `top1` over seeds; `None` of a single one.
-        diverged: runs that ended in a loss that is no number.
-        cosine: whether the loss is a cosine, which -1 bounds.
+        seeds: the number of runs that finished; each has another seed.
+        top1: the top-1 accuracy that rows are compared by, percent.
+        knn: the kNN top-1 accuracy, percent.
+        untrained: the kNN top-1 accuracy before the first step, percent.
+        loss: the loss of the last epoch.
+        std: the standard deviation of z/|z|, times sqrt(d), in the last epoch.
+        losses: the loss of each epoch, for each run.
+        spread: the sample standard deviation of `top1` over the runs; `None` for a single run.
+        diverged: the number of runs that diverged.
+        cosine: whether the loss is minus a cosine similarity, which is never below -1.
     """
 
     seeds: int
@@ -44,39 +44,42 @@ class Outcome:
 
     @property
     def gain(self) -> float:
-        """Points of kNN above the untrained network."""
+        """Returns the kNN accuracy gained over the untrained network, percentage points."""
         return self.knn - self.untrained
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """Whether a claim shows, and by what numbers.
+    """Holds the verdict on a row.
 
     Attributes:
-        shows: the answer.
-        text: the numbers.
+        shows: whether the row shows what it claims.
+        text: the numbers that the verdict is based on.
     """
 
     shows: Shows
     text: str
 
 
-# A loss oscillates that rises more than the reference's from one epoch to the next, by this share of its whole range.
+# A loss oscillates if its largest rise from one epoch to the next is greater than the reference's by more than this
+# share of the range of the reference's losses.
 OSCILLATION = 0.1
-# Points of kNN that the reference must have gained for anything to be told from it.
+# The reference must gain at least this many percentage points of kNN accuracy, or comparisons with it tell nothing.
 LEAST_GAIN = 3.0
 
 
 def noise(rows: Sequence[Outcome], ours: Outcome, reference: Outcome) -> float | None:
-    """Two standard errors of a difference of accuracies, from the spread over seeds of all rows that have several.
+    """Computes two standard errors of the difference between two rows' accuracies.
+
+    The variance over seeds is pooled over all rows of the experiment that have several seeds.
 
     Args:
-        rows: of the experiment.
-        ours: the row.
-        reference: what it is compared with.
+        rows: the results of all rows of the experiment.
+        ours: the results of the row.
+        reference: the results of the row that it is compared with.
 
     Returns:
-        Points, or `None` where every row has a single seed.
+        Percentage points, or `None` if every row has a single seed.
     """
     known = [(row.spread, row.seeds - 1) for row in rows if row.spread is not None]
     if not known:
@@ -86,10 +89,16 @@ def noise(rows: Sequence[Outcome], ours: Outcome, reference: Outcome) -> float |
 
 
 def has_collapsed(ours: Outcome, reference: Outcome) -> bool:
-    """By the loss and the standard deviation of z; where the loss is no cosine, by z that has become a point.
+    """Returns whether a row's representations collapsed (Sec. 4.1).
 
-    Such a loss has no bound that tells of a collapse. And a head without batch norm on its output, as BYOL's, MoCo's
-    and SwAV's are, leaves z a mean, so that in good health its deviation may be less than half of SimSiam's.
+    With a cosine loss, both the loss and the standard deviation of z must be low. Any other loss has no known minimum
+    that reveals a collapse, so only the standard deviation counts. Its limit is lower then: heads without batch norm on
+    their output, such as those of BYOL, MoCo and SwAV, do not centre z, and even without a collapse its standard
+    deviation may be less than half of SimSiam's.
+
+    Args:
+        ours: the results of the row.
+        reference: the results of a healthy row to compare the standard deviation with.
     """
     if not ours.cosine:
         return ours.std < POINT_STD * reference.std
@@ -97,7 +106,10 @@ def has_collapsed(ours: Outcome, reference: Outcome) -> bool:
 
 
 def _difference(ours: Outcome, reference: Outcome, rows: Rows) -> tuple[str, int | None]:
-    """How a row stands to the reference in words, and as -1, 0 (within noise) or 1; `None` where noise is not known."""
+    """Returns how a row's accuracy differs from the reference's, in words and as a sign.
+
+    The sign is -1, 0 (within noise) or 1; it is `None` if the noise is not known.
+    """
     by, margin = ours.top1 - reference.top1, noise(rows, ours, reference)
     if margin is None:
         return f"{by:+.1f} points (one seed each: noise not measured)", None
@@ -112,22 +124,25 @@ def _collapse_numbers(ours: Outcome, reference: Outcome) -> str:
 
 
 def _collapses(ours: Outcome, reference: Outcome, rows: Rows, limit: float = COLLAPSED_STD) -> Answer:
+    """Requires a collapse, a standard deviation below `limit` times the reference's, and less than half its gain."""
     below = ours.gain < reference.gain / 2
     shows = has_collapsed(ours, reference) and ours.std < limit * reference.std and below
     return shows, f"{_collapse_numbers(ours, reference)}, {_gain(ours, reference)}"
 
 
 def _collapses_to_a_point(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
+    """Requires a collapse in which all z have almost the same direction."""
     return _collapses(ours, reference, rows, POINT_STD)
 
 
 def _does_not_learn(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
-    """The loss stays in the upper half between 0 and the reference's, and nothing collapses."""
+    """Requires a loss above half the reference's, which is negative; no collapse; and less than half its gain."""
     shows = ours.loss > reference.loss / 2 and not has_collapsed(ours, reference) and ours.gain < reference.gain / 2
     return shows, f"{_collapse_numbers(ours, reference)}, {_gain(ours, reference)}"
 
 
 def _as_good(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
+    """Requires an accuracy above the reference's, beyond noise. If the noise is not known, it may be equal."""
     text, sign = _difference(ours, reference, rows)
     if sign is None:
         return (True if ours.top1 >= reference.top1 else "undecided"), text
@@ -135,6 +150,7 @@ def _as_good(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
 
 
 def _no_better(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
+    """Requires an accuracy below the reference's, beyond noise. If the noise is not known, it may be equal."""
     text, sign = _difference(ours, reference, rows)
     if sign is None:
         return (True if ours.top1 <= reference.top1 else "undecided"), text
@@ -142,36 +158,46 @@ def _no_better(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
 
 
 def _learns(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
+    """Requires no collapse, and more than a quarter of the reference's gain."""
     text, _ = _difference(ours, reference, rows)
     shows = not has_collapsed(ours, reference) and ours.gain > reference.gain / 4
     return shows, f"{_gain(ours, reference)}, std {ours.std:.3f}; {text}"
 
 
 def _is_worse(ours: Outcome, reference: Outcome, sign: int | None) -> bool | Literal["within noise", "undecided"]:
-    """By noise, or without it where a quarter of what the reference gained is lacking; else undecided."""
+    """Returns whether a row is worse than the reference by more than noise.
+
+    If the noise is not known, a row with less than three quarters of the reference's gain is worse. Any other row is
+    undecided.
+    """
     if sign is None:
         return True if ours.gain < 0.75 * reference.gain else "undecided"
     return "within noise" if sign == 0 else sign < 0
 
 
 def _learns_little(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
+    """Requires no collapse, and a row that is worse than the reference."""
     text, sign = _difference(ours, reference, rows)
     shows = False if has_collapsed(ours, reference) else _is_worse(ours, reference, sign)
     return shows, f"{_collapse_numbers(ours, reference)}, {_gain(ours, reference)}; {text}"
 
 
 def _largest_rise(outcome: Outcome) -> float:
-    """From one epoch to the next, in any of its runs: the mean of several would hide what each of them does."""
+    """Returns the largest rise of the loss from one epoch to the next in any run.
+
+    The losses are not averaged over the runs first, because the mean would hide the rises of each.
+    """
     pairs = (pair for losses in outcome.losses for pair in itertools.pairwise(losses))
     return max((after - before for before, after in pairs), default=0.0)
 
 
 def _range(outcome: Outcome) -> float:
-    """Of its losses, in the run where that is smallest."""
+    """Returns the range of the losses, in the run where it is smallest."""
     return min((max(losses) - min(losses) for losses in outcome.losses), default=0.0)
 
 
 def _unstable(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
+    """Requires a loss that oscillates, or a row that is worse than the reference."""
     text, sign = _difference(ours, reference, rows)
     rise, usual = (max(0.0, _largest_rise(row)) for row in (ours, reference))
     oscillates = rise > usual + OSCILLATION * _range(reference)
@@ -184,11 +210,11 @@ def _gain(ours: Outcome, reference: Outcome) -> str:
 
 
 class Claim(NamedTuple):
-    """What a row is to show.
+    """Holds a claim about a row, and the function that checks it.
 
     Attributes:
-        text: in words.
-        holds: from the row, the reference and all rows to whether it does (or `within noise`), and the numbers.
+        text: the claim in words.
+        holds: the function from the results of the row, of its reference and of all rows to an `Answer`.
     """
 
     text: str
@@ -208,13 +234,16 @@ CLAIMS = {
 
 
 def judge(claim: str, ours: Outcome, reference: Outcome, rows: Sequence[Outcome]) -> Verdict:
-    """Whether a row shows what it claims.
+    """Judges whether a row shows what it claims.
+
+    A row with a diverged run shows only the claim `unstable`. If the reference diverged or hardly learned, the verdict
+    is `undecided`.
 
     Args:
         claim: a key of `CLAIMS`, or `reference`.
-        ours: the row.
-        reference: what it is compared with.
-        rows: all of the experiment, whose spread over seeds is the noise.
+        ours: the results of the row.
+        reference: the results of the row that it is compared with.
+        rows: the results of all rows of the experiment, from which the noise is estimated.
     """
     if ours.diverged:
         shows: dict[str, Shows] = {"unstable": "yes", "reference": "reference"}

@@ -155,7 +155,7 @@ def fit(run: LoadedRun, config: ProbeConfig, task: ProbeTask) -> None:
         probes = [probe for probe in task.probes if probe.epochs == epoch]
         names = ", ".join(probe.protocol.name for probe in probes)
         print(f"Probe epoch {epoch + 1}/{config.probe_epochs} on {task.train.name}: {names}")
-        # An epoch has fewer rows if images are unreadable; rows of another shuffle then fill it up.
+        # If some images are unreadable, an epoch has too few rows. Rows of another shuffle then fill it up.
         rows = itertools.chain(rows_of_epoch(epoch), rows_of_epoch(epoch + config.probe_epochs))
         train_epoch(probes, rows, task.train.num_examples)
     if backbone_sha256(run.backbone) != task.backbone_sha256:

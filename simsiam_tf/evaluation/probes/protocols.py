@@ -7,7 +7,7 @@ from simsiam_tf.config.evaluation import ProbeConfig
 from simsiam_tf.evaluation.probes.linear_classifier import OptimizerName
 from simsiam_tf.optim import scaled_learning_rate
 
-# Optimizer, base learning rate and batch size. `paper` and `sgd` are described in App. A, `release` is the authors' code.
+# Optimizer, base learning rate and batch size. `paper` and `sgd` are from App. A, `release` is from the authors' code.
 PROTOCOLS: dict[str, tuple[OptimizerName, float, int]] = {
     "paper": ("lars", 0.02, 4096),
     "release": ("lars", 0.1, 4096),
