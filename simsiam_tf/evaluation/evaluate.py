@@ -1,4 +1,4 @@
-"""Runs the protocols of evaluate.py on a finished or running pre-training."""
+"""Runs the protocols of evaluate.py on finished or unfinished runs of train.py."""
 
 import dataclasses
 import time
@@ -107,7 +107,7 @@ def _knn(run: LoadedRun, options: EvaluationConfig) -> None:
 
 
 def _linear(run: LoadedRun, options: EvaluationConfig) -> None:
-    """Trains the chosen linear probes; `cached` is the sweep, all others train on random crops."""
+    """Trains the chosen linear probes. `cached` is the sweep; the others share one pass over the images per epoch."""
     names = [name for name in options.probe.probe if name != "cached"]
     if names:
         run_probes(run, options.probe, names)

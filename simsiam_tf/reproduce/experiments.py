@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
 
 class Experiment(NamedTuple):
-    """Holds one experiment of the paper: a table, a figure or a paragraph.
+    """Holds one experiment of the paper: a table, a figure or a section.
 
     Attributes:
         title: the title, with the section of the paper.

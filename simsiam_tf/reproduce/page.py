@@ -61,7 +61,7 @@ def write(
 def _row(
     row: Row, experiment: Experiment, outcomes: Mapping[str, verdicts.Outcome], runs: Sequence[Run]
 ) -> dict[str, Any]:
-    """Returns what the page says about a row: its claim, its numbers and the verdict."""
+    """Returns the entries of a row: its claim, its numbers and the verdict."""
     ours, reference = outcomes[row.recipe], outcomes[row.against or experiment.reference]
     verdict = verdicts.judge(row.claim, ours, reference, list(outcomes.values()))
     claim = "" if row.claim == "reference" else verdicts.CLAIMS[row.claim].text
@@ -77,7 +77,7 @@ def _numbers(outcome: verdicts.Outcome) -> dict[str, Any]:
 
 
 def _about(runs: Sequence[Run], probe: str) -> dict[str, Any]:
-    """Returns what holds for all rows: the protocol, the hours of training, and the commits."""
+    """Returns the entries that all rows share: the protocol, the hours of training, and the commits."""
     runs = list({run.workdir.root: run for run in runs}.values())
     summaries = [run.workdir.summary() for run in runs if run.workdir.is_finished()]
     produced = summaries[0][top1_name(probe)] if summaries else {}

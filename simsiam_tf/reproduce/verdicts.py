@@ -136,7 +136,7 @@ def _collapses_to_a_point(ours: Outcome, reference: Outcome, rows: Rows) -> Answ
 
 
 def _does_not_learn(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
-    """Requires a loss above half the reference's, which is negative; no collapse; and less than half its gain."""
+    """Requires a loss above half the reference's negative loss, no collapse, and less than half its gain."""
     shows = ours.loss > reference.loss / 2 and not has_collapsed(ours, reference) and ours.gain < reference.gain / 2
     return shows, f"{_collapse_numbers(ours, reference)}, {_gain(ours, reference)}"
 

@@ -97,7 +97,7 @@ def _svg(figure: Figure, title: str) -> str:
     """Renders the figure as an `<svg>` element. Text is kept as text, not drawn as shapes."""
     figure.patch.set_alpha(0.0)
     text = io.StringIO()
-    # Without a salt of its own, a figure's ids of clip paths and markers could clash with another figure's on the page.
+    # The salt makes ids of clip paths and markers differ between the figures of a page.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = text.getvalue()
