@@ -5,7 +5,7 @@ import functools
 import inspect
 from typing import Any, TypeVar
 
-_C = TypeVar("_C", bound=type)
+_T = TypeVar("_T")
 
 
 class UsageError(ValueError):
@@ -33,7 +33,7 @@ def check(condition: bool, rule: str, received: Any) -> None:
         raise UsageError(f"{rule} Received: {received}.")
 
 
-def names_its_options(cls: _C) -> _C:
+def names_its_options(cls: type[_T]) -> type[_T]:
     """Decorates a class so that its constructor answers a keyword that it does not know in one sentence.
 
     Python and Keras answer in words of their own, which name neither the class nor the keyword that was meant.
@@ -50,7 +50,8 @@ def names_its_options(cls: _C) -> _C:
         Traceback (most recent call last):
         simsiam_tf.errors.UsageError: SGD has no option sgd_momentun; did you mean sgd_momentum? Received: 0.9.
     """
-    constructor = cls.__init__
+    decorated: Any = cls
+    constructor = decorated.__init__
 
     @functools.wraps(constructor)
     def checked(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -62,12 +63,12 @@ def names_its_options(cls: _C) -> _C:
                 raise UsageError(f"{cls.__name__} has no option {name}; {hint} Received: {value!r}.")
         constructor(self, *args, **kwargs)
 
-    cls.__init__ = checked
+    decorated.__init__ = checked
     return cls
 
 
 @functools.cache
-def _keywords(cls: type) -> tuple[str, ...]:
+def _keywords(cls: Any) -> tuple[str, ...]:
     """Returns the names of the arguments that a class' own constructor takes by keyword."""
     if "__init__" not in vars(cls) or cls is object:
         return ()

@@ -130,7 +130,7 @@ class KerasMethod(TracksItsVariables, keras.Model):
         super().load_own_variables(values)
         if table is not None and self.targets is not None:
             self.targets.make_table(table.shape)
-            self.targets.table.assign(table[...])
+            self.targets.existing_table.assign(table[...])
 
     def _variables_by_path(self) -> dict[str, Any]:
         variables = [*self.variables, *self.metrics_variables]

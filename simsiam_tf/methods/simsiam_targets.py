@@ -63,14 +63,20 @@ class Targets(tf.Module):
 
     def _read(self, rows: tf.Tensor) -> tf.Tensor:
         with tf.device("/cpu:0"):
-            return tf.gather(self._existing_table(), rows)
+            return tf.gather(self.existing_table, rows)
 
     def _write(self, rows: tf.Tensor, values: tf.Tensor) -> None:
-        table = self._existing_table()
+        table = self.existing_table
         with tf.device("/cpu:0"):
             table.scatter_nd_update(rows[:, tf.newaxis], tf.cast(values, table.dtype))
 
-    def _existing_table(self) -> tf.Variable:
+    @property
+    def existing_table(self) -> tf.Variable:
+        """The table, which must have been made.
+
+        Raises:
+            ValueError: if it was not.
+        """
         if self.table is None:
             raise ValueError("The targets need their table; call model.targets.make_table before the first step.")
         return self.table
@@ -104,7 +110,7 @@ class CachedTargets(Targets):
         return tuple(tf.unstack(self._read(self._rows(batch)), axis=1))  # [B, 2, d]
 
     def _rows(self, batch: dict[str, Any]) -> tf.Tensor:
-        return batch["position"] % self._existing_table().shape[0]
+        return batch["position"] % self.existing_table.shape[0]
 
 
 class MovingAverageTargets(Targets):
