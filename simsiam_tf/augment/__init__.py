@@ -1,1 +1,1 @@
-"""Augmentation: keys to parameters, parameters to pixels."""
+"""Makes random views of images: keys give parameters, and parameters give pixels."""

@@ -1,4 +1,4 @@
-"""Recipes of augmentations, with the papers' figures, and how a batch becomes its views."""
+"""Defines augmentation policies: the ops of a view, with the strengths and probabilities that the papers give."""
 
 import dataclasses
 
@@ -8,25 +8,31 @@ from simsiam_tf.errors import check
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """Strengths and probabilities of one view's augmentation; the ops come in the order of the fields.
+    """Holds the strengths and probabilities of one view's augmentation. The ops are applied in the order of the fields.
 
     Attributes:
-        view_size: side of the view, as a share of the run's image size.
-        crop_min_scale: least share of the image's area in a random crop; 0: the centre instead.
-        crop_max_scale: greatest share.
-        crop_min_aspect: least width by height of a random crop.
-        crop_max_aspect: greatest.
-        centre_resize: for the centre: the shorter side is resized to this many times the view's side first. An
-            image that has the view's size already is taken as it is.
-        flip_p: probability of a horizontal flip.
-        jitter_p: probability of the colour jitter.
-        brightness, contrast, saturation, hue: its strengths, as torchvision's ColorJitter's.
-        gray_p: probability of dropping colour.
-        blur_p: probability of a Gaussian blur.
-        blur_min_sigma: its least standard deviation, pixels.
-        blur_max_sigma: its greatest.
-        solarize_p: probability of inverting the bright levels.
-        solarize_threshold: the level from which they are inverted.
+        view_size: the side of the view, as a fraction of the run's image size.
+        crop_min_scale: the smallest fraction of the image's area in a random crop; 0 takes the centre instead.
+        crop_max_scale: the largest fraction of the image's area in a random crop.
+        crop_min_aspect: the smallest width / height of a random crop.
+        crop_max_aspect: the largest width / height of a random crop.
+        centre_resize: the size that the shorter side is resized to before the centre is taken, in units of the view's
+            side. An image that already has the view's size is not resized. Random crops do not use it.
+        flip_p: the probability of a horizontal flip.
+        jitter_p: the probability of the colour jitter.
+        brightness: the strength of the brightness jitter, as in torchvision's ColorJitter.
+        contrast: the strength of the contrast jitter.
+        saturation: the strength of the saturation jitter.
+        hue: the strength of the hue jitter, in turns of the colour circle.
+        gray_p: the probability of removing the colour.
+        blur_p: the probability of a Gaussian blur.
+        blur_min_sigma: the smallest standard deviation of the blur, in pixels.
+        blur_max_sigma: the largest standard deviation of the blur, in pixels.
+        solarize_p: the probability of inverting the bright levels.
+        solarize_threshold: the lowest level that is inverted, from 0 to 255.
+
+    Raises:
+        UsageError: if a value is out of its range.
     """
 
     view_size: float = 1.0
@@ -60,48 +66,50 @@ class Policy:
             check(least <= greatest, f"--{low} must not exceed --{high}, {greatest:g}.", f"{least:g}")
 
     def side(self, image_size: int) -> int:
-        """Side of the view, pixels."""
+        """Returns the side of the view in pixels, given the run's image size in pixels."""
         return max(1, round(self.view_size * image_size))
 
     @property
     def crops_at_random(self) -> bool:
-        """Whether the view is a random crop, not the centre."""
+        """Returns whether the view is a random crop instead of the centre."""
         return self.crop_min_scale > 0
 
 
-# blur_p: the paper gives no probability; 0.5 is that of the authors' release.
+# The paper gives no probability of the blur. 0.5 is that of the authors' release.
 _SIMSIAM = Policy(crop_min_scale=0.2, flip_p=0.5, jitter_p=0.8, gray_p=0.2, blur_p=0.5)
 _STRONG_JITTER = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2}
 _SIMCLR = dataclasses.replace(_SIMSIAM, crop_min_scale=0.08, **_STRONG_JITTER)
 _BYOL = dataclasses.replace(_SIMSIAM, crop_min_scale=0.08, saturation=0.2)
 
-# A name's policies, one for each view. Simsiam's is MoCo v2's too.
+# The policies of view 1 and view 2, by the value of --augmentation. MoCo v2 has the policies of SimSiam.
 POLICIES: dict[str, tuple[Policy, Policy]] = {
     "simsiam": (_SIMSIAM, _SIMSIAM),  # Sec. 3
     "simsiam_cifar": (dataclasses.replace(_SIMSIAM, blur_p=0.0),) * 2,  # App. D
     "simclr": (_SIMCLR, _SIMCLR),  # SimCLR, App. A
-    "byol": (  # BYOL, Table 6, but for its bicubic resizing: the paper compares methods on the same crops
+    "byol": (  # BYOL, Table 6, but not its bicubic resizing: the paper compares methods on the same crops
         dataclasses.replace(_BYOL, blur_p=1.0),
         dataclasses.replace(_BYOL, blur_p=0.1, solarize_p=0.2),
     ),
-    "swav": (dataclasses.replace(_SIMCLR, crop_min_scale=0.14),) * 2,  # SwAV, its two large views
+    "swav": (dataclasses.replace(_SIMCLR, crop_min_scale=0.14),) * 2,  # the two large views of SwAV
     "linear_train": (Policy(crop_min_scale=0.08, flip_p=0.5),) * 2,  # App. A
-    "linear_eval": (Policy(centre_resize=256 / 224),) * 2,  # 256, then the centre 224
+    "linear_eval": (Policy(centre_resize=256 / 224),) * 2,  # the shorter side to 256, then the central 224
     "none": (Policy(), Policy()),
 }
 
-# What every evaluation sees of an image.
+# The crop that every evaluation uses.
 EVALUATION_CROP = POLICIES["linear_eval"][0]
 
 
 def resolve(config: AugmentConfig) -> tuple[Policy, ...]:
-    """The policies of a run's views: its two, and the small ones if there are any, treated as view 1 and 2 in turn.
+    """Returns the policy of each view of a run: the two large views, then the small ones if there are any.
+
+    Small views take the policies of view 1 and view 2 in turn.
 
     Args:
-        config: the name, and the figures that replace the named policies'.
+        config: the name of the policies, and the numbers that replace theirs.
 
     Raises:
-        UsageError: if a figure is out of its range.
+        UsageError: if a number is out of its range.
     """
     pair = [dataclasses.replace(p, **config.strengths(i)) for i, p in enumerate(POLICIES[config.augmentation])]
     scales = {"crop_min_scale": config.small_crop_min_scale, "crop_max_scale": config.small_crop_max_scale}

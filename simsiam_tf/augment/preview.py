@@ -1,4 +1,4 @@
-"""`python -m simsiam_tf.augment.preview`: runs simsiam_tf/cli/preview.py."""
+"""Runs the command simsiam_tf/cli/preview.py as `python -m simsiam_tf.augment.preview`."""
 
 import runpy
 

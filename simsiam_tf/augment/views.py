@@ -1,4 +1,4 @@
-"""How a batch becomes its views: draws of their parameters, and the ops that use them."""
+"""Makes the views of a batch: draws their parameters, and applies the ops to the pixels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,18 +9,19 @@ from simsiam_tf.augment import ops
 from simsiam_tf.augment.policies import Policy
 from simsiam_tf.augment.threefry import fold_in, uniform, view_keys
 
+# The parameters of the ops of one view, by name, `[B, ...]` each.
 Parameters = dict[str, tf.Tensor]
 
 
 def crop_draws(policy: Policy, keys: tf.Tensor) -> tf.Tensor:
-    """The uniform numbers of each image's crop.
+    """Draws the uniform numbers that decide the crop of each image.
 
     Args:
-        policy: of the view.
+        policy: the policy of the view.
         keys: `[B, 2] uint32`, as from `view_keys`.
 
     Returns:
-        `[B, n] float32`; n is 0 where nothing is random about the crop.
+        `[B, n] float32`; n is 0 if the crop is not random.
     """
     if not policy.crops_at_random:
         return tf.zeros([tf.shape(keys)[0], 0])
@@ -28,17 +29,17 @@ def crop_draws(policy: Policy, keys: tf.Tensor) -> tf.Tensor:
 
 
 def box(policy: Policy, draws: Sequence[float], height: int, width: int, image_size: int) -> ops.Box:
-    """The part of an image that a view shows.
+    """Computes the part of an image that a view shows.
 
     Args:
-        policy: of the view.
-        draws: `[n]` of the image, as from `crop_draws`.
-        height: of the image, pixels.
-        width: likewise.
-        image_size: of the run, pixels.
+        policy: the policy of the view.
+        draws: the uniform numbers of the image, `[n]`, as from `crop_draws`.
+        height: the height of the image in pixels.
+        width: the width of the image in pixels.
+        image_size: the run's image size in pixels.
 
     Returns:
-        Top, left, height, width, pixels.
+        Top, left, height and width of the part, in pixels of the image.
     """
     if policy.crops_at_random:
         scale = policy.crop_min_scale, policy.crop_max_scale
@@ -50,14 +51,14 @@ def box(policy: Policy, draws: Sequence[float], height: int, width: int, image_s
 
 
 def sample(policy: Policy, keys: tf.Tensor) -> Parameters:
-    """What the policy does to each image besides the crop.
+    """Draws the parameters of all ops of a policy except the crop.
 
     Args:
-        policy: of the view.
+        policy: the policy of the view.
         keys: `[B, 2] uint32`, as from `view_keys`.
 
     Returns:
-        Parameters of the ops that the policy has, `[B, ...]` each.
+        The parameters, `[B, ...]` each. Ops that have probability 0 in the policy have none.
     """
     parameters = {}
     if policy.flip_p > 0:
@@ -79,16 +80,16 @@ def apply(policy: Policy, images: tf.Tensor, parameters: Parameters, size: int) 
     """Makes one view of each image.
 
     Args:
-        policy: of the view.
-        images: `[B, H, W, 3] uint8`; where `parameters` have no `box`, crops of the right size already.
-        parameters: as from `sample`, and `box` as from `box`.
-        size: side of the view, pixels.
+        policy: the policy of the view.
+        images: `[B, H, W, 3] uint8`. If `parameters` holds no `box`, they are crops of the view's size already.
+        parameters: the result of `sample`, and optionally `box`, `[B, 4]`, the result of `box` for each image.
+        size: the side of the view in pixels.
 
     Returns:
         `[B, size, size, 3] float32`, normalised.
     """
     x, flip = images, parameters.get("flip")
-    # Torchvision flips last; every op in between is the same on a mirrored image.
+    # Torchvision flips last. A flip right after the crop gives the same view, as the ops in between commute with it.
     if "box" in parameters:
         x = ops.apply_crop(x, parameters["box"], size, flip, bounded=policy.crops_at_random)
     elif flip is not None:
@@ -105,22 +106,32 @@ def apply(policy: Policy, images: tf.Tensor, parameters: Parameters, size: int) 
 
 
 def sample_views(views: tuple[Policy, ...], seed: int, epoch: tf.Tensor, index: tf.Tensor) -> tuple[Parameters, ...]:
-    """`sample` for each view of the images at `index` `[B]`."""
+    """Draws the parameters of each view of a batch, except those of the crop.
+
+    Args:
+        views: a policy for each view.
+        seed: the seed of the run.
+        epoch: the epoch, a scalar, counted from 0.
+        index: the positions of the images in the data set, `[B]`.
+
+    Returns:
+        The result of `sample` for each view.
+    """
     return tuple(sample(policy, view_keys(seed, epoch, index, i)) for i, policy in enumerate(views))
 
 
 def make_views(views: tuple[Policy, ...], image_size: int, batch: Mapping[str, Any]) -> dict[str, Any]:
-    """All views of a batch at once, as an accelerator likes it.
+    """Makes all views of a batch, for the whole batch at once. This is the fast way on an accelerator.
 
     Args:
         views: a policy for each view.
-        image_size: of the run, pixels.
-        batch: `images`, a tuple: of one `[B, H, W, 3] uint8` where the views share the image, of one
-            `[B, side, side, 3]` for each view where each has its crop already; `parameters`, for each view; and
-            whatever else it holds.
+        image_size: the run's image size in pixels.
+        batch: a mapping with `images` and `parameters`, which may hold more. `images` is a tuple: either one
+            `[B, H, W, 3] uint8` that all views share, or one `[B, side, side, 3] uint8` of finished crops for each
+            view. `parameters` holds the parameters of each view, as `apply` takes them.
 
     Returns:
-        The batch with `views` instead of these two: `[B, side, side, 3] float32` each.
+        The batch with `views` in place of `images` and `parameters`: `[B, side, side, 3] float32` for each view.
     """
     images, parameters = batch["images"], batch["parameters"]
     rest = {name: value for name, value in batch.items() if name not in ("images", "parameters")}
@@ -130,7 +141,11 @@ def make_views(views: tuple[Policy, ...], image_size: int, batch: Mapping[str, A
 
 
 def make_views_one_by_one(views: tuple[Policy, ...], image_size: int, batch: Mapping[str, Any]) -> dict[str, Any]:
-    """`make_views` image by image, as a CPU likes it: each stays in the cache, and what it does not need is skipped."""
+    """Makes all views of a batch, image by image. This is the fast way on a CPU.
+
+    Each image stays in the cache, and skips the ops that it does not need. Arguments and result are those of
+    `make_views`.
+    """
     images, parameters = batch["images"], batch["parameters"]
     rest = {name: value for name, value in batch.items() if name not in ("images", "parameters")}
 

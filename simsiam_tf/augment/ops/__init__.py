@@ -1,10 +1,12 @@
-"""Augmentations with torchvision's arithmetic, batched and pure.
+"""Applies single augmentations to batches of images, with torchvision's arithmetic.
 
-Each has its sampling (`sample_*`: keys to parameters) apart from its application (`apply_*`: parameters to
-pixels). Images are `[B, H, W, 3]`, uint8 or float levels from 0 to 255; results are float32 levels, but for a
-flip's, which are of its images' type. Every shape is static, as XLA wants. A batch of one takes branches instead
-of doing everything and choosing: one image after another is what a CPU is fast at, all of them at once what an
-accelerator is fast at.
+Each augmentation has two pure functions: `sample_*` draws parameters from keys, and `apply_*` applies them to pixels.
+
+Images are `[B, H, W, 3]`, uint8 or float, with levels from 0 to 255. The results of `apply_*` are float32 levels; only
+`apply_flip` keeps the type of its images. Under XLA all shapes must be static.
+
+A batch of one image takes branches, so it skips the ops that it does not need. Larger batches compute every op and then
+choose the results. The first is fast on a CPU, the second on an accelerator.
 """
 
 from simsiam_tf.augment.ops.blur import apply_blur, sample_blur

@@ -1,7 +1,7 @@
-"""Colour jitter, grayscale, solarize, normalize.
+"""Changes the colours of images: colour jitter, grayscale, solarize, normalize.
 
-Inside, red, green and blue are apart, `[B, H, W]` each: a channel's values in a row are what a CPU is fast at,
-and XLA removes the unstacking and stacking between one op and the next.
+Inside the ops, red, green and blue are separate planes, `[B, H, W]` each. A CPU is fast if the values of a channel are
+contiguous, and XLA removes the unstacking and stacking between one op and the next.
 """
 
 import itertools
@@ -13,9 +13,11 @@ from simsiam_tf.augment.threefry import between, uniform
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+# The weights of red, green and blue in PIL's conversion to grey.
 _GRAY = (0.299, 0.587, 0.114)
 # Red, green and blue, `[B, H, W]` each.
 Planes = Sequence[tf.Tensor]
+# The 24 orders of the four ops of the colour jitter.
 _ORDERS = tuple(itertools.permutations(range(4)))
 
 
@@ -33,12 +35,12 @@ def _luma(planes: Planes) -> tf.Tensor:
 
 
 def _each(value: tf.Tensor) -> tf.Tensor:
-    """Reshapes `[B]` to what multiplies `[B, H, W]`."""
+    """Reshapes `[B]` to `[B, 1, 1]`, so that it broadcasts against `[B, H, W]`."""
     return value[:, None, None]
 
 
 def _blend(planes: Planes, target: tf.Tensor | float, factor: tf.Tensor) -> Planes:
-    """Blends every channel with `target` by `factor` `[B]`, as PIL does."""
+    """Blends every channel with `target`, as PIL does: `factor` `[B]` is the weight of the channel itself."""
     offset = target * (1.0 - _each(factor))
     return [tf.clip_by_value(x * _each(factor) + offset, 0.0, 255.0) for x in planes]
 
@@ -60,12 +62,13 @@ def _saturation(planes: Planes, factor: tf.Tensor) -> Planes:
 
 
 def _hue(planes: Planes, shift: tf.Tensor) -> Planes:
-    """Shifts the hue and keeps HSV value and saturation, without leaving red, green and blue."""
+    """Shifts the hue by `shift` `[B]` turns, keeping HSV value and saturation, without a conversion to HSV."""
     r, g, b = planes
     value = tf.maximum(tf.maximum(r, g), b)
     chroma = value - tf.minimum(tf.minimum(r, g), b)
-    inverse = 1.0 / tf.maximum(chroma, 1e-6)  # where it matters, red, green and blue are equal
-    # Compared with each other: asked which one equals `value`, TensorFlow 2.20's XLA was wrong in a few pixels.
+    inverse = 1.0 / tf.maximum(chroma, 1e-6)  # the bound matters for grey pixels only, which have no hue
+    # The channels are compared with each other, not with `value`: XLA of TensorFlow 2.20 computed whether a channel
+    # equals `value` wrongly in a few pixels.
     sextant = tf.where(
         (r >= g) & (r >= b),
         (g - b) * inverse,
@@ -85,41 +88,41 @@ _HUE = _JITTER.index(_hue)
 
 
 def apply_brightness(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Blends with black by `factor` `[B]`, as PIL does."""
+    """Blends each image `[B, H, W, 3]` with black, as PIL does: `factor` `[B]` is the weight of the image itself."""
     return _images(_brightness(_planes(images), factor))
 
 
 def apply_contrast(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Blends with the mean of the grey image by `factor` `[B]`, as PIL does."""
+    """Blends each image with the mean of its grey version, as PIL does: `factor` `[B]` is the weight of the image."""
     return _images(_contrast(_planes(images), factor))
 
 
 def apply_saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Blends with the grey image by `factor` `[B]`, as PIL does."""
+    """Blends each image with its grey version, as PIL does: `factor` `[B]` is the weight of the image."""
     return _images(_saturation(_planes(images), factor))
 
 
 def apply_hue(images: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
-    """Shifts the hue by `shift` `[B]` turns, keeping HSV value and saturation."""
+    """Shifts the hue of each image by `shift` `[B]` turns of the colour circle, keeping HSV value and saturation."""
     return _images(_hue(_planes(images), shift))
 
 
 def sample_jitter(
     keys: tf.Tensor, p: float, brightness: float, contrast: float, saturation: float, hue: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Factors and order of torchvision's ColorJitter, applied with probability `p`.
+    """Draws the factors and the order of torchvision's ColorJitter for each image.
 
     Args:
         keys: `[B, 2] uint32`.
-        p: probability; the other images get the factors that change nothing.
-        brightness: b draws the factor from [max(0, 1 - b), 1 + b].
-        contrast: likewise.
-        saturation: likewise.
-        hue: h draws the shift from [-h, h], in turns of the colour circle.
+        p: the probability of the jitter. The other images get factors that change nothing.
+        brightness: the strength b of the brightness jitter, whose factor is drawn from [max(0, 1 - b), 1 + b].
+        contrast: the strength of the contrast jitter, with the same range of factors.
+        saturation: the strength of the saturation jitter, with the same range of factors.
+        hue: the strength h of the hue jitter, whose shift is drawn from [-h, h], in turns of the colour circle.
 
     Returns:
-        Factors `[B, 4] float32` (brightness, contrast, saturation, hue shift), and the order in which
-        these four are applied, `[B, 4] int32`, uniform over the 24.
+        The factors (brightness, contrast, saturation, hue shift), `[B, 4] float32`, and the order in which these four
+        are applied, `[B, 4] int32`, uniform over the 24 orders.
     """
     draws = uniform(keys, 6)
     low = [max(0.0, 1.0 - s) for s in (brightness, contrast, saturation)] + [-hue]
@@ -131,7 +134,7 @@ def sample_jitter(
 
 
 def _blend_by_place(planes: Planes, op: tf.Tensor, factor: tf.Tensor) -> Planes:
-    """Blends each image once: brightness (0), contrast (1) or saturation (2); any other `op` `[B]` does nothing."""
+    """Applies one op to each image: brightness (0), contrast (1) or saturation (2); any other `op` `[B]` does nothing."""
     gray = _luma(planes)  # [B, H, W]
     factor = tf.where((op >= 0) & (op < _HUE), factor, 1.0)
     of_mean, of_gray = (tf.where(op == i, 1.0 - factor, 0.0) for i in (1, 2))
@@ -141,10 +144,11 @@ def _blend_by_place(planes: Planes, op: tf.Tensor, factor: tf.Tensor) -> Planes:
 
 
 def _jitter_all(planes: Planes, factors: tf.Tensor, order: tf.Tensor) -> Planes:
-    """Jitters many images at once.
+    """Jitters many images at once, each in its own order.
 
-    Brightness, contrast and saturation are all blends. Those that stand before the hue in an image's order, the
-    hue, and those after it take seven passes; a pass for each op in each of the four places would take sixteen.
+    Brightness, contrast and saturation are all blends, so one pass can apply a different one to each image. Three
+    passes before the hue, the hue, and three passes after it are enough for any order. One pass for each op in each of
+    the four places would take sixteen.
     """
     hue_place = tf.argmax(tf.cast(order == _HUE, tf.int32), axis=1, output_type=tf.int32)  # [B]
 
@@ -161,24 +165,24 @@ def _jitter_all(planes: Planes, factors: tf.Tensor, order: tf.Tensor) -> Planes:
 
 
 def _jitter_one(planes: Planes, factors: tf.Tensor, order: tf.Tensor) -> Planes:
-    """Jitters one image: its ops in its order."""
+    """Jitters one image, with its ops in its own order."""
 
     def step(place: tf.Tensor, *planes: tf.Tensor) -> tuple[tf.Tensor, ...]:
         branches = [lambda op=op, i=i: op(planes, factors[:, i]) for i, op in enumerate(_JITTER)]
         return place + 1, *tf.switch_case(order[0, place], branches)
 
-    # A loop, since XLA takes a hundred times as long to compile four switches in a row.
+    # This is a loop because XLA takes much longer to compile four switches in a row (docs/results/input.md).
     _, *planes = tf.while_loop(lambda place, *_: place < len(_JITTER), step, (0, *planes))
     return planes
 
 
 def apply_jitter(images: tf.Tensor, factors: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
-    """Brightness, contrast, saturation and hue, in each image's own order.
+    """Applies brightness, contrast, saturation and hue to each image, in the image's own order.
 
     Args:
         images: `[B, H, W, 3]`.
-        factors: `[B, 4]` as from `sample_jitter`.
-        order: `[B, 4]` likewise.
+        factors: the factors of each image, `[B, 4]`, as from `sample_jitter`.
+        order: the order of the ops for each image, `[B, 4]`, as from `sample_jitter`.
 
     Returns:
         `[B, H, W, 3] float32`.
@@ -188,37 +192,37 @@ def apply_jitter(images: tf.Tensor, factors: tf.Tensor, order: tf.Tensor) -> tf.
 
 
 def sample_grayscale(keys: tf.Tensor, p: float) -> tf.Tensor:
-    """Whether to drop each image's colour: `[B] bool`, true with probability `p`."""
+    """Draws whether each image loses its colour: `[B] bool`, true with probability `p`."""
     return uniform(keys, 1)[:, 0] < p
 
 
 def apply_grayscale(images: tf.Tensor, gray: tf.Tensor) -> tf.Tensor:
-    """Drops the colour of the images for which `gray` `[B]` is true."""
+    """Makes the images `[B, H, W, 3]` grey for which `gray` `[B]` is true."""
     planes = _planes(images)
     luma = _luma(planes)
     return _images([tf.where(_each(gray), luma, plane) for plane in planes])
 
 
 def sample_solarize(keys: tf.Tensor, p: float) -> tf.Tensor:
-    """Whether to solarize each image: `[B] bool`, true with probability `p`."""
+    """Draws whether each image is solarized: `[B] bool`, true with probability `p`."""
     return uniform(keys, 1)[:, 0] < p
 
 
 def apply_solarize(images: tf.Tensor, solarize: tf.Tensor, threshold: float = 128.0) -> tf.Tensor:
-    """Inverts the levels from `threshold` on, in the images for which `solarize` `[B]` is true."""
+    """Inverts the levels from `threshold` on, in the images `[B, H, W, 3]` for which `solarize` `[B]` is true."""
     planes = _planes(images)
-    # Levels are whole numbers in PIL: 127.5 and more would have been 128.
+    # PIL has whole levels: it would have rounded 127.5 and more to 128.
     return _images([tf.where(_each(solarize) & (x >= threshold - 0.5), 255.0 - x, x) for x in planes])
 
 
 def normalize(images: tf.Tensor) -> tf.Tensor:
-    """Levels 0 to 255 to ImageNet's zero mean and unit deviation, channel by channel."""
+    """Normalises levels from 0 to 255 `[B, H, W, 3]` by ImageNet's mean and standard deviation of each channel."""
     moments = zip(_planes(images), IMAGENET_MEAN, IMAGENET_STD, strict=True)
     return _images([x * (1.0 / (255.0 * std)) - mean / std for x, mean, std in moments])
 
 
 def to_levels(images: tf.Tensor) -> tf.Tensor:
-    """The inverse of `normalize`, in whole levels: `[B, H, W, 3] uint8`."""
+    """Inverts `normalize`, and rounds to whole levels: `[B, H, W, 3] uint8`."""
     moments = zip(_planes(images), IMAGENET_MEAN, IMAGENET_STD, strict=True)
     levels = _images([(x * std + mean) * 255.0 for x, mean, std in moments])
     return tf.cast(tf.clip_by_value(tf.round(levels), 0.0, 255.0), tf.uint8)

@@ -1,4 +1,4 @@
-"""Crop, resize and flip."""
+"""Crops, resizes and flips images."""
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from simsiam_tf.augment.threefry import uniform
 
-# Top, left, height, width in pixels.
+# Top, left, height and width of a part of an image, in pixels.
 Box = tuple[float, float, float, float]
 
 _CROP_TRIES = 10
-# Uniform numbers that one random crop consumes: an area and an aspect for each try, and a position.
+# The number of uniform numbers that a random crop uses: an area and an aspect for each try, and two for the position.
 CROP_DRAWS = 2 * _CROP_TRIES + 2
 
 
@@ -24,20 +24,20 @@ def crop_box(
     scale: tuple[float, float],
     aspect: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> Box:
-    """The box of torchvision's RandomResizedCrop: ten tries, then the centre.
+    """Computes the box of torchvision's RandomResizedCrop: ten tries, then the centre.
 
-    In plain Python, on the host always: a box hangs on a rounding, and the exponential's last bit differs from one
-    compiler to the next.
+    It is plain Python and always runs on the host. A box depends on a rounding, and the last bit of an exponential
+    differs between compilers.
 
     Args:
         draws: `CROP_DRAWS` uniform numbers.
-        height: of the image, pixels.
-        width: likewise.
-        scale: least and greatest share of the image's area.
-        aspect: least and greatest width by height.
+        height: the height of the image in pixels.
+        width: the width of the image in pixels.
+        scale: the smallest and the largest fraction of the image's area.
+        aspect: the smallest and the largest width / height of the box.
 
     Returns:
-        Top, left, height, width in whole pixels.
+        Top, left, height and width, in whole pixels.
     """
     low, high = math.log(aspect[0]), math.log(aspect[1])
     for area_draw, aspect_draw in zip(draws[:_CROP_TRIES], draws[_CROP_TRIES:-2], strict=True):
@@ -57,17 +57,19 @@ def sample_crop(
     scale: tuple[float, float],
     aspect: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> tf.Tensor:
-    """`crop_box` of each image. Eager or in tf.data; not under XLA.
+    """Draws the box of a random crop for each image, as `crop_box` computes it.
+
+    It works in eager mode and in tf.data, but not under XLA, because it calls Python.
 
     Args:
         keys: `[B, 2] uint32`.
-        height: of the images, pixels, a scalar.
-        width: likewise.
-        scale: least and greatest share of the image's area.
-        aspect: least and greatest width by height.
+        height: the height of all images in pixels, a scalar.
+        width: the width of all images in pixels, a scalar.
+        scale: the smallest and the largest fraction of the image's area.
+        aspect: the smallest and the largest width / height of the box.
 
     Returns:
-        `[B, 4] float32`: top, left, height, width in whole pixels.
+        `[B, 4] float32`: top, left, height and width, in whole pixels.
     """
 
     def boxes(draws: np.ndarray, height: np.ndarray, width: np.ndarray) -> np.ndarray:
@@ -81,20 +83,20 @@ def centre_box(height: Any, width: Any, short: Any, size: int, resize_to: Any) -
     """Computes the part of an image that torchvision's Resize(resize_to) and CenterCrop(size) show.
 
     Args:
-        height: of the image, pixels, an integer or an integer tensor.
-        width: likewise.
-        short: the smaller of the two.
-        size: side of the result.
-        resize_to: what the shorter side is resized to.
+        height: the height of the image in pixels, an integer or an integer tensor.
+        width: the width of the image in pixels, an integer or an integer tensor.
+        short: the smaller of height and width.
+        size: the side of the result in pixels.
+        resize_to: the length in pixels that the shorter side is resized to.
 
     Returns:
-        Top, left, height, width in the image's own pixels; no whole numbers.
+        Top, left, height and width, in pixels of the image. They need not be whole numbers.
     """
     box = []
     for side in (height, width):
         resized = side * resize_to // short
         slack = resized - size
-        start = slack // 2 + slack % 2 * (slack // 2 % 2)  # torchvision rounds halves to even
+        start = slack // 2 + slack % 2 * (slack // 2 % 2)  # torchvision rounds half a pixel to the even number
         box.append((start * side / resized, size * side / resized))
     (top, h), (left, w) = box
     return top, left, h, w
@@ -103,10 +105,11 @@ def centre_box(height: Any, width: Any, short: Any, size: int, resize_to: Any) -
 def _resize_weights(start: tf.Tensor, length: tf.Tensor, source: tf.Tensor, target: int, bounded: bool) -> tf.Tensor:
     """Computes the matrix `[B, target, source]` of PIL's antialiased bilinear resize of `[start, start + length)`.
 
-    `bounded` is what comes of cutting the part out first; else the filter sees the pixels around it.
+    If `bounded`, the filter sees only the pixels of the part, as if it were cut out first. Otherwise it also sees the
+    pixels around it.
     """
     scale = (length / target)[:, None, None]
-    support = tf.maximum(scale, 1.0)  # PIL always filters when it shrinks
+    support = tf.maximum(scale, 1.0)  # PIL always antialiases when it shrinks
     centre = (tf.range(target, dtype=tf.float32) + 0.5)[None, :, None] * scale
     pixel = tf.range(source, dtype=tf.float32)[None, None, :] - start[:, None, None]
     weight = tf.maximum(0.0, 1.0 - tf.abs(pixel + 0.5 - centre) / support)
@@ -118,14 +121,14 @@ def _resize_weights(start: tf.Tensor, length: tf.Tensor, source: tf.Tensor, targ
 def apply_crop(
     images: tf.Tensor, box: tf.Tensor, size: int, flip: tf.Tensor | None = None, bounded: bool = True
 ) -> tf.Tensor:
-    """Crops and resizes with PIL's antialiased bilinear filter, as two products with a matrix.
+    """Crops and resizes images with PIL's antialiased bilinear filter, as two matrix products.
 
     Args:
         images: `[B, H, W, 3]`.
-        box: `[B, 4]` top, left, height, width, pixels.
-        size: side of the result, pixels.
-        flip: `[B] bool`, images to mirror on the way: mirroring the matrix costs less than mirroring pixels.
-        bounded: whether the filter stops at the box's edge, as after PIL's crop.
+        box: the part of each image to show, `[B, 4]`: top, left, height and width in pixels.
+        size: the side of the result in pixels.
+        flip: whether each image is also mirrored, `[B] bool`. Mirroring the matrix costs less than mirroring pixels.
+        bounded: whether the filter stops at the edge of the box, as after PIL's crop.
 
     Returns:
         `[B, size, size, 3] float32`.
@@ -143,12 +146,12 @@ def apply_crop(
 
 
 def sample_flip(keys: tf.Tensor, p: float) -> tf.Tensor:
-    """Whether to mirror each image: `[B] bool`, true with probability `p`."""
+    """Draws whether each image is mirrored: `[B] bool`, true with probability `p`."""
     return uniform(keys, 1)[:, 0] < p
 
 
 def apply_flip(images: tf.Tensor, flip: tf.Tensor) -> tf.Tensor:
-    """Mirrors the images for which `flip` `[B]` is true."""
+    """Mirrors the images `[B, H, W, 3]` for which `flip` `[B]` is true, and keeps their type."""
     if images.shape[0] == 1:
         return tf.cond(flip[0], lambda: tf.reverse(images, axis=[2]), lambda: images)
     return tf.where(flip[:, None, None, None], tf.reverse(images, axis=[2]), images)
