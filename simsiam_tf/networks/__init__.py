@@ -1,4 +1,4 @@
-"""Networks: backbones from images to features, heads, batch norm, the momentum encoder."""
+"""Defines the networks: backbones from images to features, heads, batch norm, the momentum encoder."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import keras
 
 from simsiam_tf.networks.resnet import ResNet, resnet18, resnet34, resnet50, resnet101, resnet152
 
-# The values of --arch.
+# The constructor of each backbone, by the value of --arch.
 BACKBONES: dict[str, Callable[..., ResNet]] = {
     "resnet18": resnet18,
     "resnet34": resnet34,
@@ -28,16 +28,16 @@ __all__ = [
 
 
 def feature_dim(backbone: keras.Model) -> int:
-    """Finds D, the number of features that any backbone gives for an image.
+    """Finds D, the number of features that a backbone computes for an image.
 
     Args:
-        backbone: a `keras.Model` with an attribute `feature_dim`, or a built one from images to features `[B, D]`.
+        backbone: any `keras.Model` that has an attribute `feature_dim`, or that is built and maps images to `[B, D]`.
 
     Returns:
-        Its `feature_dim` if it has one, else the length of the last axis of its output.
+        The attribute `feature_dim` if there is one, otherwise the length of the last axis of the output.
 
     Raises:
-        ValueError: if the backbone is not built or does not give `[B, D]`.
+        ValueError: if the backbone has no `feature_dim`, and is not built or does not give `[B, D]`.
     """
     if hasattr(backbone, "feature_dim"):
         return int(backbone.feature_dim)

@@ -1,4 +1,4 @@
-"""Fingerprints of weights: whether two networks are the same to the bit."""
+"""Computes fingerprints of weights, which tell whether two networks are equal to the bit."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,7 +8,14 @@ import numpy as np
 
 
 def variables_sha256(variables: Iterable[keras.Variable]) -> str:
-    """Computes a fingerprint of variables: the SHA-256 of their paths and values, in the order of their paths."""
+    """Computes the SHA-256 of the paths and values of variables, sorted by path.
+
+    Args:
+        variables: the variables, in any order.
+
+    Returns:
+        64 hexadecimal digits. They are equal for equal paths and values, to the bit.
+    """
     digest = hashlib.sha256()
     for variable in sorted(variables, key=lambda v: v.path):
         digest.update(variable.path.encode())

@@ -1,4 +1,4 @@
-"""The momentum encoder of MoCo and BYOL: a copy of the encoder whose weights follow the encoder's slowly."""
+"""Defines the momentum encoder of MoCo and BYOL: a copy of the encoder whose weights slowly follow the encoder's."""
 
 import math
 from collections.abc import Sequence
@@ -13,13 +13,17 @@ from simsiam_tf.networks.normalization import each_view
 
 
 class MomentumEncoder(keras.Model):
-    """Encodes views with weights xi <- m xi + (1 - m) theta (MoCo Eq. 2, BYOL Sec. 3.1), never trained by gradient.
+    """Encodes views with a moving average of the encoder's weights: xi <- m xi + (1 - m) theta.
 
-    theta are the weights that the encoder trains. Batch-norm moving statistics are not averaged: each copy keeps its
-    own. In training mode it normalises by the batch, as the encoder does.
+    This is Eq. 2 of MoCo and Sec. 3.1 of BYOL. theta are the trainable weights of the encoder, and xi are those of the
+    copy. No gradient reaches xi.
+
+    Batch-norm moving statistics are not averaged: the copy computes its own. In training mode it normalises by the
+    batch, as the encoder does.
 
     Args:
-        networks: the networks that the encoder applies to a view one after another: the backbone, the projector.
+        networks: the networks that the encoder applies to a view, in order: the backbone, the projector.
+        **kwargs: further arguments of `keras.Model`.
     """
 
     def __init__(self, networks: Sequence[keras.Model], **kwargs: Any) -> None:
@@ -28,16 +32,21 @@ class MomentumEncoder(keras.Model):
         self.built = True
 
     def call(self, views: Sequence[tf.Tensor], training: bool = False) -> tuple[tf.Tensor, ...]:
-        """Computes z of each view, `[B, H, W, 3]` to `[B, d]` each, as a constant."""
+        """Computes z of each view, `[B, d]`, as a constant.
+
+        Args:
+            views: the views, `[B, H, W, 3]` each.
+            training: whether to normalise by the batch and update the moving statistics.
+        """
         for network in self.networks:
             views = each_view(network, views, training)
         return tuple(tf.stop_gradient(z) for z in views)
 
     def follow(self, networks: Sequence[keras.Model], momentum: tf.Tensor | float) -> None:
-        """Moves the weights towards the encoder's.
+        """Moves the weights towards those of the encoder.
 
         Args:
-            networks: the networks of the encoder, in the constructor's order.
+            networks: the networks of the encoder, in the order of the constructor.
             momentum: m, the weight of the old values.
         """
         theta = [v for network in networks for v in network.variables]
@@ -52,10 +61,12 @@ class MomentumEncoder(keras.Model):
 
 
 def momentum_at(step: tf.Tensor | int, first: float, total_steps: int, schedule: EMASchedule = "constant") -> tf.Tensor:
-    """Computes m of a step: constant, or 1 - (1 - first) (cos(pi k / K) + 1) / 2, which ends at 1 (BYOL, Sec. 3.3).
+    """Computes the momentum m of a step.
+
+    It is constant, or 1 - (1 - first) (cos(pi k / K) + 1) / 2, which rises to 1 (BYOL, Sec. 3.3).
 
     Args:
-        step: k, counted from 0.
+        step: k, the number of the step, counted from 0.
         first: m of the first step.
         total_steps: K, the number of steps of the run; not used if m is constant.
         schedule: `constant` or `cosine`.
@@ -72,12 +83,12 @@ def momentum_at(step: tf.Tensor | int, first: float, total_steps: int, schedule:
 
 
 def _copy(network: keras.Model) -> keras.Model:
-    """Copies a network with its weights, which become variables of the copy."""
-    with keras.name_scope("momentum_encoder"):  # so that their paths differ, whatever the layers are called
+    """Copies a network and its weights."""
+    with keras.name_scope("momentum_encoder"):  # so that the copy's variables have paths of their own
         copy = type(network).from_config(network.get_config())
         if not copy.built:
             copy.build(network.input_shape)
     for variable, value in zip(copy.variables, network.variables, strict=True):
         variable.assign(value)
-        variable.trainable = False  # not the layers: Keras' own batch norm would take that for inference mode
+        variable.trainable = False  # not the layers: Keras' own batch norm would switch to inference mode
     return copy

@@ -1,7 +1,7 @@
-"""The one batch-norm layer: PyTorch's arithmetic, synchronised over replicas, fused where that is possible.
+"""Defines the batch norm of all networks: PyTorch's arithmetic, synchronised over replicas, with a fast kernel on one.
 
 Keras' own layer differs from the reference in three ways that change the numbers: momentum 0.99, epsilon 1e-3, and a
-biased moving variance. It also costs time: no fused kernel, and three all-reduces for each call.
+biased moving variance. It is also slower: it has no fused kernel, and needs three all-reduces for each call.
 """
 
 import contextlib
@@ -18,16 +18,16 @@ from simsiam_tf.distribute import collectives
 BN_MOMENTUM = 0.9
 BN_EPSILON = 1e-5
 
-# The number of views that lie one after another in the batch that the networks are being applied to. Each replica is
-# traced in a thread, and so has a value of its own.
+# The number of views in the batch that a network is being applied to; they follow each other along the first axis. Each
+# replica is traced in its own thread, so each has its own value.
 _VIEWS = contextvars.ContextVar("views", default=1)
-# Whether moving statistics move in training mode.
+# Whether the moving statistics are updated in training mode.
 _MOVING = contextvars.ContextVar("moving", default=True)
 
 
 @contextlib.contextmanager
 def keeping_moving_statistics() -> Iterator[None]:
-    """Has networks in training mode leave their moving statistics as they are."""
+    """Stops networks in training mode from updating their moving statistics, inside a `with` block."""
     token = _MOVING.set(False)
     try:
         yield
@@ -36,11 +36,11 @@ def keeping_moving_statistics() -> Iterator[None]:
 
 
 def each_view(network: keras.Model, views: Sequence[tf.Tensor], training: bool) -> tuple[tf.Tensor, ...]:
-    """Applies a network to each view. In training, batch norm takes its statistics from each view alone.
+    """Applies a network to each view. In training mode, batch norm computes the statistics of each view separately.
 
-    On one replica that is a pass for each view, as in the reference. On several replicas consecutive views of one shape
-    share a pass, so that each batch norm sends the statistics of all of them in one all-reduce; the numbers are the
-    same.
+    On one replica there is one pass for each view, as in the reference. On several replicas, consecutive views of one
+    shape share a pass, so that each batch norm sends the statistics of all views in one all-reduce. The numbers are the
+    same either way.
 
     Args:
         network: a model from `[B, ...]` to `[B, ...]`.
@@ -63,10 +63,10 @@ def each_view(network: keras.Model, views: Sequence[tf.Tensor], training: bool) 
 
 
 def _knows_views(network: keras.Model) -> bool:
-    """Returns whether nothing in a network mixes the images of a batch, except our batch norm.
+    """Returns whether our batch norm is the only layer of a network that mixes the images of a batch.
 
-    A layer from outside of Keras and this package might. Functions of `keras.ops` in a functional model are not looked
-    at; they are taken to keep images apart.
+    Layers from outside Keras and this package might mix them, so the answer is false if there is one. Functions of
+    `keras.ops` in a functional model are not checked; they are assumed not to mix images.
     """
     layers = list(network._flatten_layers())
     known = all(type(layer).__module__.startswith(("keras.", "simsiam_tf.")) for layer in layers)
@@ -76,16 +76,21 @@ def _knows_views(network: keras.Model) -> bool:
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
 class BatchNormalization(keras.layers.Layer):
-    """Normalises over all axes but the last, with statistics of the whole global batch (paper Sec. 4.1).
+    """Normalises over all axes but the last, with the statistics of the whole global batch (paper Sec. 3).
 
-    A call is given one view or, inside `each_view`, all of them. Each view is normalised by its own statistics, and
-    the moving statistics are updated by view 1, then by view 2, as in the reference (Sec. 4.4).
+    A call gets one view or, inside `each_view`, several. Each view is normalised by its own statistics. The moving
+    statistics are updated by view 1 and then by view 2, as in the reference.
 
     Args:
-        affine: whether there are a trainable scale (gamma) and offset (beta).
-        zero_gamma: whether the scale starts at 0, for the last layer of a residual block.
+        affine: whether the layer has a trainable scale (gamma) and offset (beta).
+        zero_gamma: whether the scale starts at 0, as in the last layer of a residual block (paper App. A).
         bn_momentum: the weight of the old moving statistics in each update.
-        epsilon: a number added to the variance.
+        epsilon: the number that is added to the variance.
+        **kwargs: further arguments of `keras.layers.Layer`.
+
+    Example:
+        norm = BatchNormalization()
+        y = norm(x, training=True)  # [B, H, W, C] to [B, H, W, C]
     """
 
     def __init__(
@@ -103,6 +108,8 @@ class BatchNormalization(keras.layers.Layer):
         self.epsilon = epsilon
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes gamma and beta, if the layer is affine, and the moving statistics, `[C]` each."""
+
         def weight(name: str, initializer: str, trainable: bool) -> keras.Variable:
             # autocast=False: statistics and affine parameters stay in float32 under mixed precision.
             return self.add_weight(
@@ -124,19 +131,21 @@ class BatchNormalization(keras.layers.Layer):
 
         Args:
             x: the input, `[B, ..., C]`.
-            training: whether to normalise by the batch, and update the moving statistics, or by the moving statistics.
+            training: whether to normalise by the statistics of the batch and update the moving statistics. Otherwise
+                the layer normalises by the moving statistics.
 
         Returns:
             `[B, ..., C]` in the layer's compute dtype.
         """
         if not training:
             return self._normalize(x, self.moving_mean, self.moving_variance)
-        # The fused kernel has no float64 and cannot see the other replicas.
+        # The fused kernel has no float64, and no statistics of other replicas.
         if collectives.num_replicas() == 1 and x.dtype != tf.float64:
             return self._fused(x)
         return self._synchronized(x, _VIEWS.get())
 
     def _fused(self, x: tf.Tensor) -> tf.Tensor:
+        """Normalises one view on one replica, by TensorFlow's fused kernel."""
         channels = x.shape[-1]
         x4 = x if x.shape.rank == 4 else tf.reshape(x, [-1, 1, 1, channels])
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -152,13 +161,14 @@ class BatchNormalization(keras.layers.Layer):
         return y if x.shape.rank == 4 else tf.reshape(y, tf.shape(x))
 
     def _synchronized(self, x: tf.Tensor, views: int) -> tf.Tensor:
+        """Normalises each of some views by its statistics over all replicas."""
         wide = tf.reshape(tf.cast(x, self.variable_dtype), [views, -1, x.shape[-1]])  # [V, n, C]
         mean, variance = tf.nn.moments(wide, [1])  # [V, C]
         count = tf.cast(tf.shape(wide)[1] * collectives.num_replicas(), self.variable_dtype)
         if collectives.num_replicas() > 1:
-            # One packed all-reduce: the global variance is the mean of the local variances plus the variance of the
-            # local means. Means are measured from the moving mean, which all replicas share: a large mean costs no
-            # digits.
+            # There is one packed all-reduce: the global variance is the mean of the local variances plus the variance
+            # of the local means. The moving mean, which is the same on all replicas, is subtracted from the means
+            # first, so that a large mean costs no precision.
             origin = tf.stop_gradient(tf.convert_to_tensor(self.moving_mean))
             packed = collectives.all_reduce_mean(tf.stack([mean - origin, variance + tf.square(mean - origin)]))
             mean, variance = packed[0] + origin, tf.maximum(packed[1] - tf.square(packed[0]), 0.0)
@@ -188,8 +198,10 @@ class BatchNormalization(keras.layers.Layer):
         return tf.cast(tf.cast(x, self.variable_dtype) * scale + offset, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Returns the shape of the output, which is that of the input."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor, for serialisation."""
         own = {name: getattr(self, name) for name in ("affine", "zero_gamma", "bn_momentum", "epsilon")}
         return {**super().get_config(), **own}

@@ -1,4 +1,8 @@
-"""ResNet v1.5 with torchvision's arithmetic: symmetric padding, stride in the 3x3, last scale at zero."""
+"""Defines the ResNet v1.5 backbones, with torchvision's arithmetic.
+
+Padding is symmetric, the stride is in the 3x3 convolution of a block, and the last batch-norm scale of a block starts
+at zero.
+"""
 
 from typing import Any, Literal
 
@@ -21,15 +25,18 @@ _DEPTHS: dict[str, tuple[BlockKind, tuple[int, ...]]] = {
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
 class ResidualBlock(keras.layers.Layer):
-    """Adds a stack of convolutions to its shortcut: 3x3, 3x3 (basic), or 1x1, 3x3, 1x1 (bottleneck).
+    """Adds the result of two or three convolutions to the input: 3x3, 3x3 (basic), or 1x1, 3x3, 1x1 (bottleneck).
+
+    If the shapes differ, the input first goes through a 1x1 convolution and a batch norm.
 
     Args:
         kind: `basic` or `bottleneck`.
-        width: the number of channels of the 3x3 convolutions. A bottleneck gives out four times as many.
-        strides: the stride of the first 3x3 convolution (v1.5).
+        width: the number of channels of the 3x3 convolutions. A bottleneck outputs four times as many.
+        strides: the stride of the first 3x3 convolution.
+        **kwargs: further arguments of `keras.layers.Layer`.
 
     Attributes:
-        output_dim: the number of channels that the block gives out.
+        output_dim: the number of output channels.
     """
 
     def __init__(self, kind: BlockKind, width: int, strides: int = 1, **kwargs: Any) -> None:
@@ -48,6 +55,7 @@ class ResidualBlock(keras.layers.Layer):
         self.shortcut_norm: BatchNormalization | None = None
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes all variables, given the shape of the input, `[B, H, W, C]`."""
         channels = input_shape[-1]
         if self.strides != 1 or channels != self.output_dim:
             self.shortcut_conv = _conv(self.output_dim, 1, self.strides, name="shortcut_conv")
@@ -71,24 +79,26 @@ class ResidualBlock(keras.layers.Layer):
         return tf.nn.relu(x + shortcut)
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor, for serialisation."""
         return {**super().get_config(), "kind": self.kind, "width": self.width, "strides": self.strides}
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
 class ResNet(keras.Model):
-    """Computes features by ResNet v1.5, up to its global average pooling.
+    """Computes the features of images by ResNet v1.5, up to the global average pooling.
 
-    It is built on construction, for images of any size.
+    The constructor builds it, for images of any size.
 
     Args:
         arch: `resnet18`, `resnet34`, `resnet50`, `resnet101` or `resnet152`.
-        cifar_stem: whether the first layer is a 3x3 convolution of stride 1 without max-pool, for 32x32 images (paper
-            App. D). Otherwise it is 7x7 of stride 2, with a max-pool.
-        width: a multiplier of the number of channels of every layer.
+        cifar_stem: whether the network begins with a 3x3 convolution of stride 1 and without max-pool, for 32x32 images
+            (paper App. D). Otherwise it begins with a 7x7 convolution of stride 2 and a max-pool.
+        width: the multiplier of the number of channels of every layer.
+        **kwargs: further arguments of `keras.Model`.
 
     Attributes:
         feature_dim: D, the number of features of an image.
-        blocks: the residual blocks in their order.
+        blocks: the residual blocks, in order.
 
     Raises:
         ValueError: if there is no such `arch`.
@@ -120,12 +130,13 @@ class ResNet(keras.Model):
 
     @property
     def stages(self) -> list[list[ResidualBlock]]:
-        """The residual blocks of each of the four stages."""
+        """Returns the residual blocks of each of the four stages."""
         blocks = iter(self.blocks)
         return [[next(blocks) for _ in range(depth)] for depth in _DEPTHS[self.arch][1]]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        if self.stem_conv.built:  # a .keras file builds again what the constructor built
+        """Makes all variables, given the shape of the images, `[B, H, W, 3]`."""
+        if self.stem_conv.built:  # Keras calls build again when it loads a .keras file
             return
         self.stem_conv.build(input_shape)
         channels = self.stem_conv.filters
@@ -148,44 +159,46 @@ class ResNet(keras.Model):
         return tf.reduce_mean(x, axis=[1, 2])  # [B, D]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, int]:
+        """Returns the shape of the features, `[B, D]`."""
         return (input_shape[0], self.feature_dim)
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor, for serialisation."""
         return {**super().get_config(), "arch": self.arch, "cifar_stem": self.cifar_stem, "width": self.width}
 
 
 def resnet18(**kwargs: Any) -> ResNet:
-    """Makes a ResNet-18, D = 512 x width. Keyword arguments as for `ResNet`."""
+    """Makes a ResNet-18, with D = 512 x width features. The keyword arguments are those of `ResNet`."""
     return ResNet("resnet18", **kwargs)
 
 
 def resnet34(**kwargs: Any) -> ResNet:
-    """Makes a ResNet-34, D = 512 x width. Keyword arguments as for `ResNet`."""
+    """Makes a ResNet-34, with D = 512 x width features. The keyword arguments are those of `ResNet`."""
     return ResNet("resnet34", **kwargs)
 
 
 def resnet50(**kwargs: Any) -> ResNet:
-    """Makes a ResNet-50, D = 2048 x width. Keyword arguments as for `ResNet`."""
+    """Makes a ResNet-50, with D = 2048 x width features. The keyword arguments are those of `ResNet`."""
     return ResNet("resnet50", **kwargs)
 
 
 def resnet101(**kwargs: Any) -> ResNet:
-    """Makes a ResNet-101, D = 2048 x width. Keyword arguments as for `ResNet`."""
+    """Makes a ResNet-101, with D = 2048 x width features. The keyword arguments are those of `ResNet`."""
     return ResNet("resnet101", **kwargs)
 
 
 def resnet152(**kwargs: Any) -> ResNet:
-    """Makes a ResNet-152, D = 2048 x width. Keyword arguments as for `ResNet`."""
+    """Makes a ResNet-152, with D = 2048 x width features. The keyword arguments are those of `ResNet`."""
     return ResNet("resnet152", **kwargs)
 
 
 def _conv(filters: int, kernel_size: int, strides: int, name: str) -> keras.layers.Conv2D:
-    """Makes a convolution without bias, initialised as torchvision's: normal, std sqrt(2 / (k k out))."""
+    """Makes a convolution without bias, with torchvision's initial weights: normal, std sqrt(2 / (k k out))."""
     return keras.layers.Conv2D(
         filters,
         kernel_size,
         strides=strides,
-        # 'same' pads a stride-2 convolution on one side only; PyTorch pads k // 2 on both.
+        # With stride 2, 'same' pads more on one side. PyTorch pads k // 2 on both sides, and `_pad` does the same.
         padding="same" if strides == 1 else "valid",
         use_bias=False,
         kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
@@ -194,6 +207,6 @@ def _conv(filters: int, kernel_size: int, strides: int, name: str) -> keras.laye
 
 
 def _pad(x: tf.Tensor, conv: keras.layers.Conv2D) -> tf.Tensor:
-    """Pads k // 2 zeros on both sides if the convolution itself does not."""
+    """Pads k // 2 zeros on both sides, unless the convolution itself pads."""
     p = conv.kernel_size[0] // 2 if conv.padding == "valid" else 0
     return keras.ops.pad(x, [[0, 0], [p, p], [p, p], [0, 0]]) if p else x

@@ -134,7 +134,7 @@ def sample_jitter(
 
 
 def _blend_by_place(planes: Planes, op: tf.Tensor, factor: tf.Tensor) -> Planes:
-    """Applies one op to each image: brightness (0), contrast (1) or saturation (2); any other `op` `[B]` does nothing."""
+    """Applies brightness (0), contrast (1) or saturation (2) to each image; any other `op` `[B]` does nothing."""
     gray = _luma(planes)  # [B, H, W]
     factor = tf.where((op >= 0) & (op < _HUE), factor, 1.0)
     of_mean, of_gray = (tf.where(op == i, 1.0 - factor, 0.0) for i in (1, 2))
