@@ -1,1 +1,1 @@
-"""Images: their sources, and the pipeline from them to views."""
+"""Reads images from data sets, and makes batches of views from them."""

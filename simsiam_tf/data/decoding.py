@@ -1,4 +1,8 @@
-"""From a file's bytes to the parts of the image that its views show. Pillow, as in torchvision: the same pixels."""
+"""Decodes image files, and cuts out the part that each view shows.
+
+Pillow decodes and resizes, as in torchvision, so the pixels are the same. Only large JPEG files that are shrunk a lot
+may differ a little (see `_leave_out_detail`).
+"""
 
 import concurrent.futures
 import functools
@@ -12,19 +16,20 @@ from PIL import Image, UnidentifiedImageError
 from simsiam_tf.augment.ops import Box
 from simsiam_tf.host import usable_cores
 
-# Pillow's JPEG decoder can leave out detail that a much smaller crop would not show. This many times the size of
-# the crop it must keep for the result to be within a level of the whole image's.
+# A large JPEG file is decoded at a reduced size only if every crop then still has at least this many times the side of
+# its view. The view then differs by at most about one level of 255.
 _DETAIL = 2
 
 
 def open_image(data: bytes) -> Image.Image:
-    """An image of which only the header is read yet.
+    """Opens an encoded image, and reads only its header.
 
     Args:
-        data: a file's content.
+        data: the content of the image file.
 
     Raises:
-        Exception: whatever Pillow raises at bytes that are no image.
+        OSError: if Pillow does not recognise the content as an image.
+        Exception: any other error of Pillow, for a broken image.
     """
     try:
         return Image.open(io.BytesIO(data))
@@ -35,20 +40,20 @@ def open_image(data: bytes) -> Image.Image:
 def crop_views(
     image: Image.Image, boxes: Sequence[Box], sides: Sequence[int], bounded: Sequence[bool]
 ) -> list[Image.Image]:
-    """Decodes an image and resizes parts of it with Pillow's antialiased bilinear filter.
+    """Decodes an image, and resizes a part of it for each view, with Pillow's antialiased bilinear filter.
 
     Args:
-        image: as from `open_image`.
-        boxes: V of them: top, left, height, width, pixels.
-        sides: of the results, pixels.
-        bounded: for each box, whether the filter stops at its edge, as when torchvision crops and then resizes;
-            such a box is of whole pixels.
+        image: an image from `open_image`, not decoded yet.
+        boxes: V boxes: top, left, height, width, in pixels.
+        sides: the side of each view, in pixels.
+        bounded: for each box, whether the filter uses only pixels inside the box, as when torchvision crops and then
+            resizes. The edges of such a box must be whole pixels.
 
     Returns:
-        V square images, RGB.
+        V square RGB images.
 
     Raises:
-        Exception: whatever Pillow raises at a truncated or broken file.
+        Exception: any error of Pillow, for a truncated or broken image.
     """
     full_size = image.size
     _leave_out_detail(image, min(min(box[2:]) / side for box, side in zip(boxes, sides, strict=True)))
@@ -57,7 +62,7 @@ def crop_views(
     if image.size != full_size:
         x, y = (now / full for now, full in zip(image.size, full_size, strict=True))
         boxes = [(top * y, left * x, height * y, width * x) for top, left, height, width in boxes]
-        bounded = [False] * len(boxes)  # they are no whole pixels any more
+        bounded = [False] * len(boxes)  # scaled boxes no longer have whole pixels
     views = []
     for (top, left, height, width), side, cut_first in zip(boxes, sides, bounded, strict=True):
         corners = (left, top, left + width, top + height)
@@ -67,31 +72,40 @@ def crop_views(
 
 
 def _leave_out_detail(image: Image.Image, shrinkage: float) -> None:
-    """Has a large JPEG decoded at a half, a quarter or an eighth, where all its views shrink it by much more."""
+    """Tells Pillow to decode a large JPEG at 1/2, 1/4 or 1/8 of its size, if every view shrinks it by much more."""
     ratio = shrinkage / _DETAIL
     if ratio >= 2:
         image.draft(None, (int(image.width / ratio), int(image.height / ratio)))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Converts any kind of image to RGB: grey, palette, CMYK, 16 bits; transparency is dropped, as torchvision does."""
+    """Converts an image of any kind (grey, palette, CMYK, 16 bits) to RGB.
+
+    Transparency is dropped, as in torchvision.
+    """
     if image.mode.startswith(("I", "F")):
         levels = np.asarray(image)
         if levels.dtype.kind != "u" and levels.max(initial=0) < 256:
             image = Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
-        else:  # Pillow itself would clip 16 bits to white
+        else:  # Pillow would clip 16-bit levels to white
             image = Image.fromarray((np.clip(levels, 0, 65535) / 257).round().astype(np.uint8))
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 @functools.cache
 def threads() -> concurrent.futures.Executor:
-    """Pillow lets go of Python's lock while it decodes and resizes."""
+    """Returns the pool of decoding threads, one for each usable core.
+
+    Threads run in parallel here, because Pillow releases Python's lock while it decodes and resizes.
+    """
     return concurrent.futures.ThreadPoolExecutor(usable_cores(), "decode")
 
 
 def empty_images(shape: tuple[int, ...]) -> np.ndarray:
-    """A uint8 array that TensorFlow takes over as it is: it copies those that do not start at a multiple of 64."""
+    """Allocates an uninitialised uint8 array that TensorFlow can use without copying it.
+
+    TensorFlow copies arrays whose memory does not start at a multiple of 64 bytes.
+    """
     size = math.prod(shape)
     held = np.empty(size + 64, np.uint8)
     start = -held.ctypes.data % 64

@@ -1,4 +1,4 @@
-"""Images that are read one by one, each from its own encoded bytes."""
+"""Defines sets of images that are read one by one, each from its own encoded bytes."""
 
 import abc
 import typing
@@ -10,11 +10,11 @@ from simsiam_tf.data.unreadable import UnreadableImages
 
 
 class EncodedImages(abc.ABC):
-    """Encoded images by position: the files of a folder, the records of a data set, or some of either.
+    """Reads encoded images by position: the files of a folder, the records of a data set, or a subset of either.
 
     Args:
-        num_examples: N.
-        unreadable: the unreadable images of the data set, shared by all its parts.
+        num_examples: N, the number of images; positions go from 0 to N - 1.
+        unreadable: the record of the data set's unreadable images, shared by all its subsets.
     """
 
     def __init__(self, num_examples: int, unreadable: UnreadableImages):
@@ -24,30 +24,33 @@ class EncodedImages(abc.ABC):
 
     @abc.abstractmethod
     def load(self, position: int) -> bytes:
-        """Reads an encoded image."""
+        """Reads the encoded bytes of the image at a position."""
 
     @abc.abstractmethod
     def locate(self, position: int) -> str:
-        """Says in messages and lists where an image is."""
+        """Returns the place of an image, for messages and for the list of skipped images."""
 
     @abc.abstractmethod
     def name(self, position: int) -> str:
-        """Names an image within its data set, as published lists of images do."""
+        """Returns the name of an image within its data set, as published lists of images use it."""
 
     @abc.abstractmethod
     def fingerprint(self) -> str:
-        """Tells these images from others; the first few of a data set have the fingerprint of all."""
+        """Returns a string that tells these images from others.
+
+        The first n images of a data set have the same fingerprint as all of them; `Source.fingerprint` adds n.
+        """
 
     @property
     def num_skipped(self) -> int:
-        """Number of images that turned out to be unreadable so far."""
+        """Counts the images that were found to be unreadable so far."""
         return len(self._skipped.reasons)
 
     def skip(self, position: int, error: Exception) -> None:
-        """Notes that an image could not be read.
+        """Records that an image could not be read.
 
         Args:
-            position: the image's position.
+            position: the position of the image.
             error: the exception that reading it raised.
 
         Raises:
@@ -58,11 +61,13 @@ class EncodedImages(abc.ABC):
 
 @typing.final
 class SubsetImages(EncodedImages):
-    """Some of other encoded images. Unreadable ones are counted by themselves.
+    """Selects some of other encoded images.
+
+    The unreadable images of a subset are counted and limited separately.
 
     Args:
-        images: the other images.
-        positions: positions in `images`: `[n]`, or `range(n)` for the first n.
+        images: the images to select from.
+        positions: the positions to select in `images`: an array `[n]`, or `range(n)` for the first n.
     """
 
     def __init__(self, images: EncodedImages, positions: np.ndarray | range):
@@ -71,16 +76,20 @@ class SubsetImages(EncodedImages):
         self._positions = positions
 
     def load(self, position: int) -> bytes:
+        """Reads the encoded bytes of the image at a position of the subset."""
         return self._images.load(int(self._positions[position]))
 
     def locate(self, position: int) -> str:
+        """Returns the place of an image, for messages and for the list of skipped images."""
         return self._images.locate(int(self._positions[position]))
 
     def name(self, position: int) -> str:
+        """Returns the name of an image within its data set."""
         return self._images.name(int(self._positions[position]))
 
     def fingerprint(self) -> str:
+        """Returns the fingerprint of all images, with a checksum of the positions unless these are the first n."""
         whole = self._images.fingerprint()
-        if isinstance(self._positions, range):  # `Source.fingerprint` adds how many they are
+        if isinstance(self._positions, range):  # the first n images; `Source.fingerprint` adds n
             return whole
         return f"{whole}:{zlib.crc32(np.asarray(self._positions, np.int64).tobytes())}"

@@ -1,4 +1,4 @@
-"""A folder of images, of which the sub-folders may be classes."""
+"""Reads a folder of image files, whose sub-folders may be classes."""
 
 import hashlib
 import os
@@ -19,12 +19,12 @@ IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", "
 
 @typing.final
 class FolderImages(EncodedImages):
-    """Image files below a folder.
+    """Reads the image files below a folder.
 
     Args:
-        folder: the folder that names are relative to.
-        files: the images' paths, in their order.
-        unreadable: the unreadable images of the data set.
+        folder: the folder that the names of images are relative to.
+        files: the path of each image, by position.
+        unreadable: the record of the data set's unreadable images.
     """
 
     def __init__(self, folder: pathlib.Path, files: Sequence[pathlib.Path], unreadable: UnreadableImages):
@@ -33,38 +33,43 @@ class FolderImages(EncodedImages):
         self._files = files
 
     def load(self, position: int) -> bytes:
+        """Reads the content of the file at a position."""
         return self._files[position].read_bytes()
 
     def locate(self, position: int) -> str:
+        """Returns the path of a file."""
         return str(self._files[position])
 
     def name(self, position: int) -> str:
+        """Returns the path of a file relative to the folder."""
         return self._files[position].relative_to(self.folder).as_posix()
 
     def fingerprint(self) -> str:
+        """Returns a hash of the paths, sizes and modification times of all files."""
         digest = hashlib.sha256()
         for path in self._files:
             try:
                 stat = path.stat()
                 state = f"{stat.st_size}\0{stat.st_mtime_ns}"
-            except OSError:  # a link to nowhere; reading it will be tried, and said
+            except OSError:  # a broken link; it is reported when it is loaded
                 state = "missing"
             digest.update(f"{path}\0{state}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()[:16]
 
 
 def open_folder(config: DataConfig, split: str) -> tuple[FolderImages, np.ndarray | None, int]:
-    """Opens a split of a folder.
+    """Opens one split of a folder of images.
 
     Args:
-        config: the data set.
-        split: name of a sub-folder, or `train` for a folder that has none of that name.
+        config: the settings of the data set.
+        split: the name of a sub-folder. If there is no sub-folder `train`, `train` means the whole folder.
 
     Returns:
-        The images; their labels `[N] int64`, or `None` where the sub-folders are no classes; the number of classes K.
+        The images; their labels `[N] int64`, or `None` if the sub-folders are not classes; the number of classes K, or
+        0 without labels.
 
     Raises:
-        UsageError: if there is no such folder or no image in it.
+        UsageError: if there is no such folder, if it holds no image, or if it has a class that the training set lacks.
     """
     root = pathlib.Path(expand(config.data_dir))
     if not root.is_dir():
@@ -73,7 +78,7 @@ def open_folder(config: DataConfig, split: str) -> tuple[FolderImages, np.ndarra
     if not folder.is_dir():
         if split != "train":
             raise UsageError(f"There is no folder {split} in --data_dir. Received: {root}.")
-        folder = root  # a folder without train/ and val/ is a training set as it stands
+        folder = root  # without a sub-folder train, the whole folder is the training set
     files = _image_files(folder)
     if not files:
         raise UsageError(
@@ -85,7 +90,10 @@ def open_folder(config: DataConfig, split: str) -> tuple[FolderImages, np.ndarra
 
 
 def _image_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Finds all images below a folder, in one fixed random order, so that the first few are of all classes."""
+    """Finds all images below a folder, in a random order that is always the same.
+
+    The order is random so that the first few images come from all classes.
+    """
     files = sorted(
         pathlib.Path(parent, name)
         for parent, _, names in os.walk(folder, followlinks=True)
@@ -98,11 +106,14 @@ def _image_files(folder: pathlib.Path) -> list[pathlib.Path]:
 def _labels_from_folders(
     root: pathlib.Path, folder: pathlib.Path, files: Sequence[pathlib.Path]
 ) -> tuple[np.ndarray | None, int]:
-    """Numbers the class folders, if every image lies in one and there are at least two."""
+    """Labels each image by its class folder, and counts the classes.
+
+    Returns `None` and 0 unless every image lies in a sub-folder and there are at least two of them.
+    """
     relative = [path.relative_to(folder).parts for path in files]
     if any(len(parts) < 2 for parts in relative):
         return None, 0
-    # Every split is numbered by the training set's classes.
+    # The classes of the training set get the numbers, so that these are the same in every split.
     training = root / "train" if (root / "train").is_dir() else folder
     classes = sorted({path.relative_to(training).parts[0] for path in _image_files(training)})
     unknown = sorted({parts[0] for parts in relative} - set(classes))

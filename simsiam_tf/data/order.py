@@ -1,4 +1,4 @@
-"""The order of training examples: a function of the seed and the step, stored nowhere."""
+"""Computes the order of training examples from the seed and the step; nothing is stored."""
 
 import dataclasses
 
@@ -10,12 +10,18 @@ from simsiam_tf.errors import UsageError
 
 @dataclasses.dataclass(frozen=True)
 class ShuffledOrder:
-    """Orders training examples: a fresh permutation in each epoch, computed from the seed; nothing is stored.
+    """Orders the training examples by a fresh permutation in each epoch, computed from the seed.
+
+    Nothing is stored, so a run can resume at any step. A position counts the examples of the whole run: step s takes
+    the positions from s * global_batch_size on.
 
     Attributes:
-        num_examples: N, the images trained on.
-        global_batch_size: images of one step over all replicas.
-        seed: the run's seed.
+        num_examples: N, the number of training images.
+        global_batch_size: the number of images in a step, over all replicas.
+        seed: the seed of the run.
+
+    Raises:
+        UsageError: if the images do not fill one batch.
     """
 
     num_examples: int
@@ -31,11 +37,23 @@ class ShuffledOrder:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in an epoch. The rest of the permutation is left out; another epoch leaves out others."""
+        """Counts the whole batches in an epoch.
+
+        Images that do not fill a batch are left out. They are different ones in each epoch.
+        """
         return self.num_examples // self.global_batch_size
 
     def steps(self, share: Share, start_step: int, stop_step: int | None) -> tf.data.Dataset:
-        """Makes the positions `[B] int64` of a host's batches: step by step, part by part, replica by replica."""
+        """Makes a data set of the positions that a host trains on.
+
+        Args:
+            share: the part of each global batch that the host reads.
+            start_step: the first step.
+            stop_step: the step after the last; `None` never stops.
+
+        Returns:
+            Positions `[B] int64` of one replica's batch at a time: step by step, part by part, replica by replica.
+        """
         of_step = share.replicas * share.parts
 
         def positions(number: tf.Tensor) -> tf.Tensor:
@@ -46,14 +64,22 @@ class ShuffledOrder:
             return start + tf.range(share.batch_size, dtype=tf.int64)
 
         if stop_step is None:
-            # Said to be infinite, or several workers would ask each other at each step whether there is more.
+            # `repeat` tells TensorFlow that the data set is infinite. Otherwise several workers would ask each other at
+            # each step whether there is more data.
             numbers = tf.data.Dataset.range(start_step * of_step, tf.int64.max).repeat()
         else:
             numbers = tf.data.Dataset.range(start_step * of_step, stop_step * of_step)
         return numbers.map(positions)
 
     def examples(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Computes the epoch (scalar) and the examples `[B] int64` at positions `[B]` of one and the same step."""
+        """Computes which examples stand at some positions.
+
+        Args:
+            positions: positions from `steps`, `[B] int64`, all in the same epoch.
+
+        Returns:
+            The epoch, a scalar counted from 0, and the examples' places in the data set, `[B] int64`.
+        """
         per_epoch = self.steps_per_epoch * self.global_batch_size
         epoch = positions[0] // per_epoch
         seed = tf.cast(tf.stack([tf.constant(self.seed, tf.int64), epoch]), tf.uint32)

@@ -1,7 +1,9 @@
-"""From positions in a data set to batches, as a pure function of the seed and the step.
+"""Makes batches of the images at given positions, as a pure function of the seed and the step.
 
-A batch is images and the parameters of their views, both small; `make_views` makes views of it, here on the
-host or on the accelerator. Parameters are drawn here always, so they cannot differ."""
+A batch holds uint8 images and the random parameters of their views, both small. `make_views` makes the views from them,
+either on the host, called from here, or on the accelerator. The parameters are always drawn here, so both places use the
+same ones.
+"""
 
 import dataclasses
 import functools
@@ -21,7 +23,7 @@ from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute.input import Share
 from simsiam_tf.distribute.xla import compiled_on_host, host_compiles
 
-# AutoGraph would read the functions that make batches anew for each data set, and find nothing to rewrite.
+# Without this, AutoGraph would analyse the functions that make batches for each data set, and find nothing to convert.
 _as_it_is = tf.autograph.experimental.do_not_convert
 
 
@@ -35,23 +37,24 @@ def pretraining_dataset(
     stop_step: int | None = None,
     labelled: bool = False,
 ) -> tf.data.Dataset:
-    """Makes the batches of a run, from any step on, of which views are made later.
+    """Makes the batches of a run, from any step on. `make_views` makes their views later.
 
-    Consecutive elements belong to consecutive replicas: each takes its own part of the global batch. An unreadable
-    image is replaced by the next.
+    Consecutive elements belong to consecutive replicas, each with its own part of the global batch. An unreadable image
+    is replaced by the next one of the source.
 
     Args:
-        source: the images.
-        order: which comes when.
+        source: the training images.
+        order: the order of the images.
         views: a policy for each view.
-        image_size: side of the views, pixels.
-        share: this host's.
-        start_step: first global step; what came before does not matter.
-        stop_step: one after the last; by default never.
-        labelled: whether the batches shall hold the images' labels, which the source must have.
+        image_size: the image size of the run, in pixels.
+        share: the part of each global batch that this host reads.
+        start_step: the first step. A batch does not depend on the steps before it.
+        stop_step: the step after the last; `None` never stops.
+        labelled: whether batches hold the labels of their images; the source must then have labels.
 
     Returns:
-        `{"images", "parameters"}` as `make_views` takes them, `index`, and if asked for `labels`, `[B] int64`.
+        Dictionaries with `images` and `parameters` as for `make_views`; `index`, the positions of the images in the
+        source, `[B] int64`; and, if `labelled`, `labels`, `[B] int64`.
     """
     chosen = order.steps(share, start_step, stop_step).map(order.examples, tf.data.AUTOTUNE, deterministic=True)
     return _Reader(source, views, image_size, order.seed, labelled).batches(chosen, replace=True)
@@ -60,18 +63,18 @@ def pretraining_dataset(
 def views_of(
     source: Source, views: tuple[Policy, ...], image_size: int, seed: int, epoch: int, index: Sequence[int]
 ) -> tuple[tf.Tensor, ...]:
-    """Makes the views that a run sees of given examples in an epoch.
+    """Makes the views that a run sees of some images in one epoch.
 
     Args:
-        source: the images.
+        source: the training images of the run.
         views: a policy for each view.
-        image_size: side of the views, pixels.
-        seed: the run's.
-        epoch: counted from 0.
-        index: positions in the source, n of them.
+        image_size: the image size of the run, in pixels.
+        seed: the seed of the run.
+        epoch: the epoch, counted from 0.
+        index: the positions of n images in the source.
 
     Returns:
-        `[n, image_size, image_size, 3] float32` for each view, normalised.
+        Normalised images of each view, `[n, side, side, 3] float32`.
     """
     chosen = tf.data.Dataset.from_tensors((tf.constant(epoch, tf.int64), tf.constant(index, tf.int64)))
     batches = _Reader(source, views, image_size, seed).batches(chosen, replace=True)
@@ -82,30 +85,32 @@ def with_views(dataset: tf.data.Dataset, views: tuple[Policy, ...], image_size: 
     """Makes the views of each batch on the host.
 
     Args:
-        dataset: batches as `make_views` takes them.
+        dataset: batches as for `make_views`.
         views: a policy for each view.
-        image_size: side of the views, pixels.
+        image_size: the image size of the run, in pixels.
 
     Returns:
-        `{"views", "index"}` as `make_views` returns them.
+        The batches with `views`, `[B, side, side, 3] float32` each, in place of `images` and `parameters`.
     """
     return dataset.map(_maker(views, image_size), tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-@functools.cache  # compiled once, however many data sets are made
+@functools.cache  # compiled once, not for each data set
 def _maker(views: tuple[Policy, ...], size: int) -> Callable[..., Any]:
+    """Returns the function that makes the views of a batch on the host."""
     make = augment_views.make_views_one_by_one if host_compiles() else augment_views.make_views
     return compiled_on_host(functools.partial(make, views, size))
 
 
 @functools.cache
 def _sampler(views: tuple[Policy, ...], seed: int) -> Callable[..., Any]:
+    """Returns the function that draws the parameters of each view, all but the crop's."""
     return compiled_on_host(functools.partial(augment_views.sample_views, views, seed))
 
 
 @functools.cache
 def _drawer(views: tuple[Policy, ...], seed: int) -> Callable[..., Any]:
-    """Makes the function that draws the uniform numbers of each view's crops, `[B, n]`."""
+    """Returns the function that draws the uniform numbers of each view's crops, `[B, n]`."""
 
     def draw(epoch: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
         keys = (view_keys(seed, epoch, index, i) for i in range(len(views)))
@@ -123,19 +128,20 @@ def evaluation_dataset(
     epoch: int = 0,
     start: int = 0,
 ) -> tf.data.Dataset:
-    """Makes batches of every image that can be read, once each; the last batch is as short as it comes.
+    """Makes batches of all readable images, once each. The last batch may be smaller.
 
     Args:
         source: the images.
-        image_size: side of the result, pixels.
-        batch_size: images at a time.
-        policy: by default the deterministic evaluation crop.
-        shuffle_seed: seed of the order and of a random policy; `None`: in order.
-        epoch: another number gives another order and other crops.
-        start: position to begin at.
+        image_size: the side of the results, in pixels.
+        batch_size: the number of images in a batch.
+        policy: the augmentation; by default the centre crop that every evaluation uses.
+        shuffle_seed: the seed of the order and of a random policy. `None` keeps the order of the source.
+        epoch: the epoch; each one has another order and other crops.
+        start: the number of images to leave out at the beginning.
 
     Returns:
-        Normalised images `[B, image_size, image_size, 3] float32` and their positions `[B] int64`.
+        Pairs of normalised images, `[B, image_size, image_size, 3] float32`, and their positions in the source,
+        `[B] int64`.
     """
     count = source.num_examples
     seed, epoch_number = shuffle_seed or 0, tf.constant(epoch, tf.int64)
@@ -150,13 +156,13 @@ def evaluation_dataset(
 
 @dataclasses.dataclass(frozen=True)
 class _Reader:
-    """Turns chosen examples into images and parameters.
+    """Makes batches of chosen examples: their images, and the parameters of their views.
 
     Attributes:
         source: the images.
         views: a policy for each view.
-        size: the run's image size, pixels.
-        seed: the run's.
+        size: the image size of the run, in pixels.
+        seed: the seed of the run.
         labelled: whether batches hold the labels of the images that they show.
     """
 
@@ -168,15 +174,22 @@ class _Reader:
 
     @property
     def sides(self) -> list[int]:
+        """Returns the side of each view, in pixels."""
         return [policy.side(self.size) for policy in self.views]
 
     def batches(self, chosen: tf.data.Dataset, replace: bool) -> tf.data.Dataset:
-        """Reads batches of (epoch, examples `[B]`). An unreadable image is replaced by the next one, or left out."""
+        """Makes the batches of chosen examples.
+
+        Args:
+            chosen: the epoch of each batch, and the positions of its examples in the source, `[B] int64`.
+            replace: whether an unreadable image is replaced by the next one; otherwise it is left out.
+        """
         if self.source.files is None:
             read = _as_it_is(functools.partial(self._from_memory, self.source.images))
             dataset = chosen.map(read, tf.data.AUTOTUNE, deterministic=True)
         else:
-            # Two at a time, so that no core waits for a batch's last image; the threads are within.
+            # Two batches at a time, so that no core is idle during the last image of a batch. The threads that read
+            # the images of a batch are in `_load_batch`.
             read = _as_it_is(functools.partial(self._from_files, replace))
             dataset = chosen.map(read, num_parallel_calls=2, deterministic=True)
             if not replace:
@@ -184,6 +197,7 @@ class _Reader:
         return dataset.prefetch(tf.data.AUTOTUNE)
 
     def _from_memory(self, images: tf.Tensor, epoch: tf.Tensor, index: tf.Tensor) -> dict[str, Any]:
+        """Makes a batch of whole images, with the box of each view's crop among the parameters."""
         height, width = images.shape[1:3]
         parameters = _sampler(self.views, self.seed)(epoch, index)
         of_crops = _drawer(self.views, self.seed)(epoch, index)
@@ -196,13 +210,14 @@ class _Reader:
 
             box = tf.numpy_function(boxes, [draws], tf.float32, stateful=False)
             values["box"] = tf.ensure_shape(box, [index.shape[0], 4])
-        shared = (tf.gather(images, index),)  # one for all views
+        shared = (tf.gather(images, index),)  # all views share one image
         return {"images": shared, "parameters": parameters, "index": index, **self._labels(index)}
 
     def _labels(self, shown: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"labels": tf.gather(self.source.known_labels, shown)} if self.labelled else {}
 
     def _from_files(self, replace: bool, epoch: tf.Tensor, index: tf.Tensor) -> dict[str, Any]:
+        """Makes a batch of crops, one for each view, which Pillow reads from the encoded images."""
         load = functools.partial(self._load_batch, replace)
         draws = _drawer(self.views, self.seed)(epoch, index)
         types = [tf.uint8] * len(self.views) + [tf.int64] * 2
@@ -214,9 +229,11 @@ class _Reader:
         return {"images": images, "parameters": parameters, "index": index, **self._labels(shown)}
 
     def _load_batch(self, replace: bool, index: np.ndarray, *draws: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Reads crops of each view, `[B, side, side, 3] uint8`.
+        """Reads the images of a batch, and crops and resizes each view.
 
-        Behind them it returns the examples `[B]` asked for, and those that the crops show.
+        Returns:
+            The crops of each view, `[B, side, side, 3] uint8`; the examples that were asked for, `[B]`; the examples
+            that the crops show, `[B]`. Images that were neither read nor replaced are left out.
         """
         images = [decoding.empty_images((len(index), side, side, 3)) for side in self.sides]
 
@@ -229,7 +246,7 @@ class _Reader:
         return everything if all(readable) else tuple(part[readable] for part in everything)
 
     def _load(self, crops: list[np.ndarray], index: int, draws: list[np.ndarray], replace: bool) -> int:
-        """Fills in the crops of one image, `[side, side, 3]` of each view; returns the example they show, or -1."""
+        """Fills in each view's crop of an image, `[side, side, 3]`; returns the example that the crops show, or -1."""
         files, count = self.source.files, self.source.num_examples
         assert files is not None
         for i in range(index, index + (count if replace else 1)):
@@ -242,6 +259,6 @@ class _Reader:
                 for crop, view in zip(crops, decoding.crop_views(image, boxes, self.sides, bounded), strict=True):
                     crop[:] = np.asarray(view)
                 return i % count
-            except Exception as error:  # whatever a broken file makes Pillow raise
+            except Exception as error:  # Pillow raises errors of many types for broken files
                 files.skip(i % count, error)
         return -1

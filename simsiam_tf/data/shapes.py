@@ -1,8 +1,8 @@
-"""The built-in data set: ten classes of small shapes that differ in what SimSiam keeps.
+"""Generates the built-in data set: small images of ten classes of shapes.
 
-Every image is covered by copies of one shape. Their size, place and tilt, the colours, and clouds and noise
-over all of it are drawn anew for each image: the nuisance that random crops, flips and colour jitter change,
-so that the shape alone is common to two views. Raw pixels, and so an untrained network, follow the colours.
+Every image is covered by copies of one shape. Their size, place, tilt and colours are drawn anew for each image, and
+so are the clouds and the noise on top. Random crops, flips and colour jitter change all of these, so the shape is the
+only thing that two views have in common. Raw pixels, and therefore an untrained network, show the colours instead.
 """
 
 import functools
@@ -18,7 +18,10 @@ _NOISE = 0.06
 
 
 def _pattern(kind: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Distance to the edge of the shapes, positive inside; u to the right, v down, one shape for each unit."""
+    """Computes the distance to the edge of the shapes, positive inside.
+
+    u grows to the right and v downwards; there is one shape in each unit of both.
+    """
 
     def cell(a: np.ndarray) -> np.ndarray:
         return np.mod(a, 1.0) - 0.5
@@ -44,22 +47,22 @@ def _pattern(kind: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def _colour(hue: np.ndarray, value: float = 0.75, saturation: float = 0.6) -> np.ndarray:
-    """HSV to RGB: hues `[...]` in turns to `[..., 3]`."""
+    """Converts hues `[...]`, in turns of the colour circle, to RGB `[..., 3]`."""
     k = np.mod(np.array([5.0, 3.0, 1.0]) + 6.0 * hue[..., None], 6.0)
     return value * (1 - saturation * np.clip(np.minimum(k, 4 - k), 0, 1))
 
 
 def _smooth(values: np.ndarray, size: int) -> np.ndarray:
-    """Bilinear interpolation of a grid of colours `[N, G, G, 3]` to `[N, size, size, 3]`."""
+    """Interpolates a grid of colours `[N, G, G, 3]` bilinearly to `[N, size, size, 3]`."""
     grid = values.shape[1]
     where = np.linspace(0, grid - 1, size)
     weights = np.maximum(0.0, 1.0 - np.abs(where[:, None] - np.arange(grid)[None]))  # [size, G]
-    rows = np.einsum("yg,nghc->nyhc", weights, values)  # one axis after the other: a quarter of the time of both
+    rows = np.einsum("yg,nghc->nyhc", weights, values)  # one axis at a time takes a quarter of the time
     return np.einsum("xh,nyhc->nyxc", weights, rows)
 
 
 def _draw(rng: np.random.RandomState, labels: np.ndarray) -> np.ndarray:
-    """Images `[N, 32, 32, 3] float` in 0 to 1."""
+    """Draws an image for each label: `[N, 32, 32, 3] float`; levels are 0 to 1, and noise may exceed them."""
     n, size = len(labels), IMAGE_SIZE
 
     def draw(low: float, high: float, *shape: int) -> np.ndarray:
@@ -74,8 +77,8 @@ def _draw(rng: np.random.RandomState, labels: np.ndarray) -> np.ndarray:
         edge[labels == kind] = _pattern(kind, u[labels == kind], v[labels == kind])
     alpha = np.clip(edge * period + 0.5, 0.0, 1.0)[..., None]
     hue = draw(0, 1, 1, 1)
-    # Opposite hues of one brightness: a random turn of the colour circle leaves no trace of either, nor of which
-    # is the shape's. With brighter and darker colours SimSiam learned those, and not the shapes (kNN 27 %).
+    # Shape and background have opposite hues of the same brightness, so a random shift of the hue hides both colours,
+    # and which of them is the shape's. With brighter and darker colours SimSiam learned those instead (kNN 27 %).
     front, back = _colour(hue), _colour(hue + 0.5)
     images = back + (front - back) * alpha + _smooth(draw(-_CLOUDS, _CLOUDS, 5, 5, 3), size)
     return images + rng.normal(0.0, _NOISE, images.shape)
@@ -83,13 +86,14 @@ def _draw(rng: np.random.RandomState, labels: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def make_shapes(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Generates a split; the same images on every machine and at every call.
+    """Generates a split. Its images are the same on every machine and in every call.
 
     Args:
-        split: `train` or `test`.
+        split: the name of the split, `train` or `test`.
 
     Returns:
-        Images `[N, 32, 32, 3] uint8` and labels `[N] int64`, classes in turn; read-only, since all callers share them.
+        Images `[N, 32, 32, 3] uint8` and labels `[N] int64`, which are 0 to 9 in turn. Both are read-only, because all
+        callers share them.
     """
     count = SPLIT_SIZES[split]
     labels = np.arange(count, dtype=np.int64) % len(CLASS_NAMES)
@@ -98,5 +102,5 @@ def make_shapes(split: str) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.RandomState([start, *split.encode()])
         chunk = slice(start, start + _CHUNK)
         images[chunk] = np.clip(np.rint(_draw(rng, labels[chunk]) * 255), 0, 255)
-    images.flags.writeable = labels.flags.writeable = False  # one for all callers
+    images.flags.writeable = labels.flags.writeable = False  # all callers share them
     return images, labels

@@ -1,5 +1,8 @@
-"""Where images come from. Every source gives any example by its position, which is what makes a
-shuffle over the whole set, exact resume and sharding the same simple arithmetic everywhere."""
+"""Opens data sets as sources, which give images and labels by position.
+
+Any example can be read by its position. Therefore shuffling a whole set, resuming exactly and sharing examples between
+hosts are simple arithmetic on positions.
+"""
 
 import contextlib
 import dataclasses
@@ -19,21 +22,22 @@ from simsiam_tf.data.unreadable import SkippedList, UnreadableImages
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import expand
 
-# Sets of images of one size are held in memory, as uint8, up to this size.
+# A set of images of one size is held in memory, as uint8, if it has at most this many bytes.
 _MEMORY_LIMIT = 4 << 30
+# The names that --eval_split=auto looks for, in this order.
 _EVAL_NAMES = ("validation", "val", "test")
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Images by position, and their labels where there are any.
+    """Holds the images of a split, and their labels if there are any.
 
     Attributes:
-        name: the data set and split, for messages and records, as `cifar10/train`.
-        num_examples: N.
-        labels: `[N] int64`, or `None`.
-        num_classes: K; 0 without labels.
-        images: a tensor `[N, H, W, 3] uint8` for few images of one size, held in memory once; or encoded images.
+        name: the name of the data set and split, for messages and records, such as `cifar10/train`.
+        num_examples: N, the number of images.
+        labels: the labels, `[N] int64`, or `None`.
+        num_classes: K, the number of classes; 0 without labels.
+        images: encoded images; or, for small sets of images of one size, a tensor `[at least N, H, W, 3] uint8`.
     """
 
     name: str
@@ -44,48 +48,48 @@ class Source:
 
     @property
     def files(self) -> EncodedImages | None:
-        """The encoded images; `None` for images in memory."""
+        """Returns the encoded images; `None` if the images are in memory."""
         return self.images if isinstance(self.images, EncodedImages) else None
 
     @property
     def num_readable(self) -> int:
-        """N, less the images that turned out to be unreadable so far."""
+        """Counts the images, without those that were found to be unreadable so far."""
         return self.num_examples - (self.files.num_skipped if self.files else 0)
 
     @property
     def known_labels(self) -> np.ndarray:
-        """`labels`, where there must be some.
+        """Returns the labels of a source that must have them.
 
         Raises:
-            ValueError: if there are none.
+            ValueError: if the source has no labels.
         """
         if self.labels is None:
             raise ValueError(f"Only labelled images can be judged by. Received: {self.name}.")
         return self.labels
 
     def name_of(self, position: int) -> str:
-        """Names an example as lists of images do: by its file's name, or by its position if it has none."""
+        """Returns the name of an example in lists of images: its file name, or its position if it has none."""
         return self.files.name(position) if self.files else str(position)
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The same for the same images in the same order."""
+        """Returns a string that identifies the images and their order."""
         images = (
             self.images.fingerprint() if isinstance(self.images, EncodedImages) else zlib.crc32(self.images.numpy())
         )
         return f"{self.name}:{self.num_examples}:{images}"
 
     def first(self, count: int) -> "Source":
-        """Takes the first `count` examples; all of them for 0 or for more than there are."""
+        """Returns a source of the first `count` examples; of all examples if `count` is 0 or exceeds their number."""
         if not 0 < count < self.num_examples:
             return self
         labels = None if self.labels is None else self.labels[:count]
-        # A tensor stays whole: it is held once, and only its first images are asked for.
+        # The tensor is not cut, so that it is held in memory only once. Nothing reads beyond its first images.
         images = SubsetImages(self.files, range(count)) if self.files else self.images
         return dataclasses.replace(self, num_examples=count, labels=labels, images=images)
 
     def subset(self, positions: np.ndarray) -> "Source":
-        """Takes the examples at certain positions `[n]`, in that order."""
+        """Returns a source of the examples at some positions `[n]`, in this order."""
         if len(positions) == self.num_examples and np.array_equal(positions, np.arange(self.num_examples)):
             return self
         labels = None if self.labels is None else self.labels[positions]
@@ -99,11 +103,13 @@ class Source:
 
 @contextlib.contextmanager
 def listing_bad_images(sources: Iterable[Source], file: pathlib.Path | None) -> Iterator[None]:
-    """Lists unreadable images in a file, and has too many of them end the `with` block in one sentence.
+    """Lists the images that are found to be unreadable inside a `with` block in a file.
+
+    If there are too many of them, tf.data fails with an error of its own. A UsageError then takes its place.
 
     Args:
-        sources: the sources that are read; parts of them are included.
-        file: the file to which a line is added for each unreadable image; `None`: none.
+        sources: the sources that are read; their subsets are included.
+        file: the file that gets a line for each unreadable image; `None` writes no file.
 
     Raises:
         UsageError: if more than the allowed share of a source is unreadable.
@@ -115,38 +121,39 @@ def listing_bad_images(sources: Iterable[Source], file: pathlib.Path | None) -> 
             unreadable.list_in(skipped)
     try:
         yield
-    except tf.errors.OpError:  # tf.data raises it in place of the UsageError of one of its threads
+    except tf.errors.OpError:  # tf.data raises this in place of the UsageError of one of its threads
         for unreadable in every:
             unreadable.check()
         raise
 
 
 def memory_source(name: str, images: np.ndarray, labels: np.ndarray | None, num_classes: int = 0) -> Source:
-    """Makes a source of images `[N, H, W, 3] uint8` in memory, which holds them once.
+    """Makes a source of images that are held in memory.
 
     Args:
-        name: the data set and split.
-        images: `[N, H, W, 3] uint8`.
-        labels: `[N] int64`, or `None`.
-        num_classes: K; 0 without labels.
+        name: the name of the data set and split.
+        images: the images, `[N, H, W, 3] uint8`.
+        labels: the labels, `[N] int64`, or `None`.
+        num_classes: K, the number of classes; 0 without labels.
     """
     with tf.device("/cpu:0"):
-        held = tf.constant(images)  # captured by tf.data, not copied into its graph
+        held = tf.constant(images)  # tf.data captures a tensor; it would copy an array into its graph
     return Source(name, len(images), labels, num_classes, held)
 
 
 def open_source(config: DataConfig, split: str) -> Source:
-    """Opens one split.
+    """Opens one split of a data set.
 
     Args:
-        config: the data set.
-        split: name of the split; for a folder, a sub-folder or `train` for the folder itself.
+        config: the settings of the data set.
+        split: the name of the split. For a folder of images it is a sub-folder; if there is no sub-folder `train`,
+            `train` means the whole folder.
 
     Returns:
         The source.
 
     Raises:
-        UsageError: if there is no such data set or split.
+        UsageError: if there is no such data set or split, or the data set cannot be used.
     """
     if config.dataset == "shapes":
         if split not in shapes.SPLIT_SIZES:
@@ -161,7 +168,11 @@ def open_source(config: DataConfig, split: str) -> Source:
 
 
 def open_eval_source(config: DataConfig) -> Source | None:
-    """Opens the split to evaluate on; `None` where `--eval_split=auto` finds none."""
+    """Opens the evaluation split; returns `None` if `--eval_split=auto` finds none.
+
+    Raises:
+        UsageError: if there is no such data set or split, or the data set cannot be used.
+    """
     if config.eval_split != "auto":
         return open_source(config, config.eval_split)
     if config.dataset == "shapes":
@@ -175,6 +186,7 @@ def open_eval_source(config: DataConfig) -> Source | None:
 
 
 def _tfds_source(config: DataConfig, split: str) -> Source:
+    """Opens a split of TFDS: in memory if its images have one size and fit, otherwise record by record."""
     builder = tfds.open_builder(config)
     name = f"{config.dataset}/{split}"
     try:

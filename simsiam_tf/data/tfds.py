@@ -1,4 +1,4 @@
-"""TensorFlow Datasets: small sets into memory, large ones record by record, in any order."""
+"""Reads data sets of TensorFlow Datasets (TFDS): small ones into memory, large ones record by record."""
 
 import pathlib
 import struct
@@ -15,28 +15,28 @@ from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import expand
 
-# A TFRecord is: length (8 bytes), checksum of it (4), data, checksum of that (4).
+# A record of a TFRecord file is: the data's length (8 bytes), the length's checksum (4), the data, its checksum (4).
 _HEADER, _FOOTER = 12, 4
-# A TFDS builder; annotating it would take the slow import.
+# A TFDS builder. Its real type would need the slow import of TFDS.
 Builder = Any
 
 
 @typing.final
 class RecordImages(EncodedImages):
-    """Images in the TFRecord files of a TFDS split, read in any order.
+    """Reads the images in the TFRecord files of a TFDS split, in any order.
 
     Args:
-        builder: the TFDS builder, which has prepared the data set.
-        split: name of the split, or a slice as `train[10%:]`.
-        names: the images' file names; `None`: they have none, and are named by their positions.
-        unreadable: the unreadable images of the split.
+        builder: the TFDS builder of a data set that is prepared.
+        split: the name of the split, or a slice such as `train[10%:]`.
+        names: the file name of each image; `None` names images by their positions.
+        unreadable: the record of the split's unreadable images.
 
     Raises:
         UsageError: if the data set is not stored as TFRecord files.
     """
 
     def __init__(self, builder: Builder, split: str, names: Sequence[str] | None, unreadable: UnreadableImages):
-        # A split like train[10%:] takes a part of some files: skip and take are in examples.
+        # A slice such as train[10%:] uses only a part of some files; `skip` and `take` count examples.
         parts = builder.info.splits[split].file_instructions
         self._paths = [str(part.filename) for part in parts]
         if not all("tfrecord" in pathlib.Path(path).name for path in self._paths):
@@ -54,6 +54,7 @@ class RecordImages(EncodedImages):
         self._full_name = builder.info.full_name
 
     def load(self, position: int) -> bytes:
+        """Reads the encoded bytes of the image at a position."""
         number, offset, length = self._where[position]
         with open(self._paths[number], "rb") as file:
             file.seek(offset)
@@ -61,20 +62,27 @@ class RecordImages(EncodedImages):
         return example.features.feature["image"].bytes_list.value[0]
 
     def locate(self, position: int) -> str:
+        """Returns the split and position of an image."""
         return f"{self.unreadable.source}, example {position}"
 
     def name(self, position: int) -> str:
+        """Returns the file name of an image, or its position if the data set has no file names."""
         return str(position) if self._names is None else self._names[position]
 
     def fingerprint(self) -> str:
+        """Returns the full name of the data set, which includes its version."""
         return self._full_name
 
 
 def open_builder(config: DataConfig) -> Builder:
-    """Opens the TFDS builder of a data set, and prepares the data set if that is asked for.
+    """Opens the TFDS builder of a data set, and prepares the data set first if `--download` allows it.
+
+    Args:
+        config: the settings of the data set.
 
     Raises:
-        UsageError: if the name is unknown, or the data set is not there and may not be fetched.
+        UsageError: if TFDS does not know the data set, if it is missing and may not be downloaded, if preparing it
+            fails, or if it has no images.
     """
     import tensorflow_datasets as tfds  # a slow import that only TFDS users should wait for
 
@@ -96,7 +104,7 @@ def open_builder(config: DataConfig) -> Builder:
             )
         try:
             builder.download_and_prepare()
-        except Exception as error:  # whatever a download or a manual set's preparation raises
+        except Exception as error:  # a download or a preparation may raise anything
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UsageError(f"The data set {config.dataset} could not be prepared: {reason}") from error
     if "image" not in builder.info.features:
@@ -107,18 +115,27 @@ def open_builder(config: DataConfig) -> Builder:
 
 
 def num_classes(builder: Builder) -> int:
-    """Counts the classes: K, or 0 if the examples carry no label."""
+    """Returns K, the number of classes; 0 if the examples have no label."""
     features = builder.info.features
     return getattr(features["label"], "num_classes", None) or 0 if "label" in features else 0
 
 
 def _to_rgb(image: tf.Tensor) -> tf.Tensor:
+    """Converts an image to RGB: repeats a single grey channel, and drops channels after the third."""
     image = tf.cast(image, tf.uint8)
     return tf.image.grayscale_to_rgb(image) if image.shape[-1] == 1 else image[..., :3]
 
 
 def read_all(builder: Builder, split: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Reads all images `[N, H, W, 3] uint8` and labels `[N] int64` of a split of images of one size."""
+    """Reads a split of images of one size into memory.
+
+    Args:
+        builder: the TFDS builder of a data set that is prepared.
+        split: the name of the split, or a slice such as `train[10%:]`.
+
+    Returns:
+        The images, `[N, H, W, 3] uint8`, and their labels, `[N] int64` or `None`.
+    """
     labelled = num_classes(builder) > 0
     dataset = builder.as_dataset(split=split, shuffle_files=False)
     dataset = dataset.map(
@@ -131,12 +148,12 @@ def read_all(builder: Builder, split: str) -> tuple[np.ndarray, np.ndarray | Non
 
 
 def _real_labels(labels: np.ndarray) -> np.ndarray | None:
-    """Returns labels `[N] int64`; `None` if TFDS marks the split as unlabelled by negative ones."""
+    """Returns labels `[N] int64`; `None` if some are negative, by which TFDS marks a split without labels."""
     return labels.astype(np.int64) if len(labels) and labels.min() >= 0 else None
 
 
 def record_positions(path: str) -> list[tuple[int, int]]:
-    """Finds the offset and the length of each record's data in a TFRecord file, by reading the headers alone."""
+    """Finds the offset and length, in bytes, of each record's data in a TFRecord file; reads only the headers."""
     positions, offset = [], 0
     with open(path, "rb") as file:
         while len(header := file.read(_HEADER)) == _HEADER:
@@ -148,15 +165,15 @@ def record_positions(path: str) -> list[tuple[int, int]]:
 
 
 def open_records(builder: Builder, split: str, unreadable: UnreadableImages) -> tuple[RecordImages, np.ndarray | None]:
-    """Opens a split that is too large, or of too many sizes, for memory.
+    """Opens a split that is too large for memory, or whose images differ in size.
 
     Args:
-        builder: the TFDS builder, which has prepared the data set.
-        split: name of the split, or a slice as `train[10%:]`.
-        unreadable: the unreadable images of the split.
+        builder: the TFDS builder of a data set that is prepared.
+        split: the name of the split, or a slice such as `train[10%:]`.
+        unreadable: the record of the split's unreadable images.
 
     Returns:
-        The images, and their labels `[N] int64` or `None`.
+        The images, and their labels, `[N] int64` or `None`.
 
     Raises:
         UsageError: if the data set is not stored as TFRecord files.
@@ -166,7 +183,10 @@ def open_records(builder: Builder, split: str, unreadable: UnreadableImages) -> 
 
 
 def _labels_and_names(builder: Builder, split: str) -> tuple[np.ndarray | None, list[str] | None]:
-    """Reads the labels `[N] int64` and the file names, `None` where the data set has none, without decoding images."""
+    """Reads the labels `[N] int64` and the file names of a split without decoding its images.
+
+    Each of the two is `None` if the data set lacks it.
+    """
     import tensorflow_datasets as tfds
 
     named = "file_name" in builder.info.features

@@ -1,4 +1,4 @@
-"""Skips images that cannot be read, lists them in a file, and stops a run that has too many of them."""
+"""Records images that cannot be read, lists them in a file, and stops a run that has too many of them."""
 
 import dataclasses
 import pathlib
@@ -7,15 +7,15 @@ import threading
 
 from simsiam_tf.errors import UsageError
 
-# File names need not be UTF-8.
+# A path may hold bytes that are not UTF-8.
 _ENCODING: dict = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
 class UnreadableImages:
     """Counts and lists the unreadable images of a data set, and stops the run when there are too many.
 
-    One object serves a data set and all parts of it. Each part has a count and a limit of its own: the limit is a
-    share of the images in use. Threads of tf.data may add images at the same time.
+    One object serves a data set and all its parts. Each part has its own count and its own limit, which is a fraction
+    of the images in that part. Several threads may add images at the same time.
 
     Example:
         unreadable = UnreadableImages("cats/train", max_fraction=0.01)
@@ -23,8 +23,8 @@ class UnreadableImages:
         unreadable.add(whole, "cats/train/7.jpg", OSError("image file is truncated"))
 
     Args:
-        source: name of the data set, for messages.
-        max_fraction: greatest share of a part's images that may be unreadable.
+        source: the name of the data set, for messages.
+        max_fraction: the largest fraction of a part's images that may be unreadable.
     """
 
     def __init__(self, source: str, max_fraction: float):
@@ -35,21 +35,21 @@ class UnreadableImages:
         self._lock = threading.Lock()
 
     def part(self, num_examples: int) -> "Part":
-        """Starts the count of a part of the data set, or of all of it."""
+        """Starts a count for a part of the data set, or for all of it."""
         part = Part(num_examples)
         self._parts.append(part)
         return part
 
     def list_in(self, skipped: "SkippedList") -> None:
-        """Lists the images that are added from now on; several data sets may share the list."""
+        """Writes the images that are added from now on to a list, which several data sets may share."""
         self._listed_in = skipped
 
     def add(self, part: "Part", path: str, error: Exception) -> None:
-        """Notes that an image could not be read.
+        """Records that an image could not be read, and prints a warning the first time.
 
         Args:
             part: the part of the data set that the image was read from.
-            path: the image's location.
+            path: the place of the image, from `EncodedImages.locate`.
             error: the exception that reading it raised.
 
         Raises:
@@ -65,7 +65,7 @@ class UnreadableImages:
         self._check(part)
 
     def check(self) -> None:
-        """Checks every part.
+        """Checks the number of unreadable images in every part.
 
         Raises:
             UsageError: if a part has too many unreadable images.
@@ -87,11 +87,11 @@ class UnreadableImages:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Part:
-    """The unreadable images of a part of a data set.
+    """Holds the unreadable images of a part of a data set.
 
     Attributes:
-        num_examples: number of images, readable or not.
-        reasons: for the path of each unreadable image, what reading it raised; in the order in which they were met.
+        num_examples: the number of images in the part, readable or not.
+        reasons: the error message for the path of each unreadable image, in the order in which they were found.
     """
 
     num_examples: int
@@ -99,10 +99,12 @@ class Part:
 
 
 class SkippedList:
-    """A file with the path of each skipped image, once, even if several data sets or runs of a command meet it.
+    """Lists the path of each skipped image in a file.
+
+    A path is listed once, even if several data sets or several runs of a command skip the same image.
 
     Args:
-        file: the file, to which lines are added.
+        file: the file, which keeps the lines that it has.
     """
 
     def __init__(self, file: pathlib.Path):
@@ -111,7 +113,7 @@ class SkippedList:
         self._listed = set(file.read_text(**_ENCODING).splitlines()) if file.exists() else set()
 
     def add(self, path: str) -> None:
-        """Adds a path, unless the file holds it."""
+        """Adds a path to the file, unless it is listed already."""
         with self._lock:
             if path not in self._listed:
                 self._listed.add(path)
