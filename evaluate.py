@@ -1,4 +1,4 @@
-"""Judges a run of train.py, or exports its backbone: the command of simsiam_tf/cli/evaluate.py."""
+"""Evaluates a run of train.py, or exports its backbone, by the command in simsiam_tf/cli/evaluate.py."""
 
 from simsiam_tf.cli.evaluate import main
 

@@ -1,4 +1,4 @@
-"""Pre-trains a backbone without labels: the command of simsiam_tf/cli/train.py."""
+"""Pre-trains a backbone without labels, by the command in simsiam_tf/cli/train.py."""
 
 from simsiam_tf.cli.train import main
 

@@ -1,10 +1,10 @@
-"""Times the input pipeline on images it makes: from encoded files or uint8 arrays to two augmented views.
+"""Times the input pipeline on generated images: from encoded files or uint8 arrays to two augmented views.
 
 python benchmarks/input_pipeline.py --kind=imagenet --cores=1 --json=FILE
 
-kind imagenet: 500x375 JPEG files, two 224 views, the policy simsiam. kind cifar: 32x32 arrays in memory, two 32x32
-views, the policy simsiam_cifar. Rates are of source images:
-  host_images_per_second    what the host must do when the device does the rest (decode, crop, resize, parameters)
+--kind=imagenet has 500x375 JPEG files, two 224x224 views, and the policy simsiam. --kind=cifar has 32x32 arrays in
+memory, two 32x32 views, and the policy simsiam_cifar. Rates count source images:
+  host_images_per_second    only the host's part, if the device does the rest (decode, crop, resize, parameters)
   all_images_per_second     everything on the host
   decode_images_per_second  JPEG decoding alone (imagenet)
 """
@@ -25,6 +25,7 @@ BATCH = {"imagenet": 32, "cifar": 256}
 
 
 def parse_arguments() -> argparse.Namespace:
+    """Parses the command line, and restricts the process to the number of cores that it asks for."""
     parser = harness.make_parser(__doc__)
     parser.add_argument("--kind", choices=sorted(VIEW_SIZE), default="imagenet")
     parser.add_argument("--cores", type=int, default=1, help="CPU cores that the process may use")
@@ -34,12 +35,12 @@ def parse_arguments() -> argparse.Namespace:
     available = sorted(os.sched_getaffinity(0))
     if not 1 <= options.cores <= len(available):
         parser.error(f"--cores must be from 1 to {len(available)}, the cores of this process. Got {options.cores}.")
-    os.sched_setaffinity(0, available[: options.cores])  # before TensorFlow counts them
+    os.sched_setaffinity(0, available[: options.cores])  # before TensorFlow counts the cores
     return options
 
 
 def make_photographs(folder: pathlib.Path, count: int = 64) -> None:
-    """Writes 500x375 JPEG files with smooth areas, edges and grain: about 75 kB each, as many in ImageNet."""
+    """Writes 500x375 JPEG files with smooth areas, edges and grain, of about 75 kB each, like many in ImageNet."""
     import numpy as np
     from PIL import Image
 
@@ -52,9 +53,9 @@ def make_photographs(folder: pathlib.Path, count: int = 64) -> None:
 
 
 def best_rate(dataset, batch: int, options: argparse.Namespace) -> tuple[float, float]:
-    """The best and the median round's images per second."""
+    """Measures the images per second of the best and of the median round."""
     iterator = iter(dataset)
-    for _ in range(3):  # traces, compiles, and fills the buffers
+    for _ in range(3):  # the first batches trace, compile and fill the buffers
         next(iterator)
     rates = []
     for _ in range(options.rounds):
@@ -67,6 +68,7 @@ def best_rate(dataset, batch: int, options: argparse.Namespace) -> tuple[float, 
 
 
 def open_images(kind: str, folder: pathlib.Path):
+    """Makes the images, in memory or as files in a folder, and opens them as a source."""
     import numpy as np
 
     from simsiam_tf.config.data import DataConfig
@@ -80,6 +82,7 @@ def open_images(kind: str, folder: pathlib.Path):
 
 
 def decoding_alone(source):
+    """Makes a data set that decodes the JPEG files of a source and does nothing else."""
     import tensorflow as tf
 
     from simsiam_tf.data import decoding
@@ -95,6 +98,7 @@ def decoding_alone(source):
 
 
 def main() -> None:
+    """Runs the benchmark."""
     options = parse_arguments()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")

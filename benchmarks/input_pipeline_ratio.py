@@ -1,4 +1,6 @@
-"""Our input pipeline and torchvision's in turn on one core of this machine, as ratios of the medians.
+"""Compares our input pipeline with torchvision's on one core of this machine, by the ratio of the medians.
+
+The two run in turn, each time in a fresh process.
 
 python benchmarks/input_pipeline_ratio.py --torch_python=PATH/bin/python [--rounds=3] [--json=FILE]
 """
@@ -13,7 +15,7 @@ import harness
 
 
 def measure(python: str, script: str, kind: str) -> dict[str, float]:
-    """The rates of one run in a fresh process."""
+    """Measures the rates of one run in a fresh process."""
     command = [python, str(harness.HERE / script), f"--kind={kind}", "--cores=1", "--rounds=3", "--seconds=3"]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     values = harness.measure_apart(command, env=environment, stderr=subprocess.PIPE)
@@ -21,6 +23,7 @@ def measure(python: str, script: str, kind: str) -> dict[str, float]:
 
 
 def main() -> None:
+    """Runs the benchmark."""
     parser = harness.make_parser(__doc__)
     parser.add_argument("--torch_python", required=True, help="Python of an environment with torch and torchvision")
     parser.add_argument("--rounds", type=int, default=3, help="alternations")
@@ -35,7 +38,7 @@ def main() -> None:
             mine, other = (statistics.median(run[name] for run in runs) for runs in (ours, theirs))
             result |= {f"{kind}_{name}": mine, f"{kind}_torchvision_{name}": other}
             result[f"{kind}_{name.split('_')[0]}_ratio"] = mine / other
-        # Against all of torchvision's work, which it has no device to share with.
+        # The host's part alone, against all of torchvision's work: torchvision leaves none of it to the device.
         host = statistics.median(run["host_images_per_second"] for run in ours)
         result[f"{kind}_host_to_torchvision_all_ratio"] = host / result[f"{kind}_torchvision_all_images_per_second"]
     print(json.dumps(result))

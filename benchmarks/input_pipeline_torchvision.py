@@ -1,9 +1,9 @@
-"""Times torchvision's PIL path on the images of input_pipeline.py: what most people would run instead.
+"""Times torchvision's transforms of PIL images, which most people would use instead, on input_pipeline.py's images.
 
 python benchmarks/input_pipeline_torchvision.py --kind=imagenet --cores=1 --json=FILE
 
-Needs torch and torchvision, and no TensorFlow. The rates are those of input_pipeline.py; `host` is decoding and two
-random resized crops. One worker per core, in this process: with --cores=1 a DataLoader would only add to it.
+It needs torch and torchvision, but no TensorFlow. The rates have the same meaning as in input_pipeline.py; `host` is
+decoding and two random resized crops. Everything runs in this process: with one core, a DataLoader would only add work.
 """
 
 import argparse
@@ -24,13 +24,15 @@ from torchvision import transforms
 
 
 class Blur:
-    """PIL's Gaussian blur with a random sigma, as MoCo v2 and SimSiam have it."""
+    """Blurs a PIL image by a Gaussian with a random sigma, as MoCo v2 and SimSiam do."""
 
     def __call__(self, image):
+        """Returns the blurred image."""
         return image.filter(ImageFilter.GaussianBlur(random.uniform(0.1, 2.0)))
 
 
 def two_views(kind: str):
+    """Makes the random crop alone, and the whole augmentation of a view."""
     crop = transforms.RandomResizedCrop(VIEW_SIZE[kind], scale=(0.2, 1.0))
     blur = [transforms.RandomApply([Blur()], p=0.5)] if kind == "imagenet" else []
     colours = transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8)
@@ -40,7 +42,14 @@ def two_views(kind: str):
 
 
 def best_rate(function, batch: int, collate: bool, options: argparse.Namespace) -> float:
-    """The best round's images per second; views are put together into batches, as a training step needs them."""
+    """Measures the images per second of the best round.
+
+    Args:
+        function: a function of the number of an image, whose work is timed.
+        batch: the number of images in a batch.
+        collate: whether to stack the views into batches, as a training step needs them.
+        options: the flags.
+    """
     rates, number = [], 0
     for _ in range(options.rounds):
         start, images = time.perf_counter(), 0
@@ -55,6 +64,7 @@ def best_rate(function, batch: int, collate: bool, options: argparse.Namespace) 
 
 
 def main() -> None:
+    """Runs the benchmark."""
     parser = harness.make_parser(__doc__)
     parser.add_argument("--kind", choices=sorted(VIEW_SIZE), default="imagenet")
     parser.add_argument("--cores", type=int, choices=[1], default=1)

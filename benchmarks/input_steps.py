@@ -1,9 +1,10 @@
-"""What each step of a 224 view costs on one core, in milliseconds: files that it makes, ops under XLA image by image.
+"""Times each step of making a 224x224 view on one core, in milliseconds.
 
 python benchmarks/input_steps.py [--json=FILE]
 
-An op's figure is that of a loop over 32 images with the op alone, less that of the loop itself, the op applied to
-every image; `whole view` is a view as the policy simsiam makes it, where each image takes only the ops it needs.
+Files are generated. The time of an op is the time of a compiled loop over 32 images that applies only this op to each
+image, minus the time of the loop itself. `whole view` is a view by the policy simsiam, where each image takes only the
+ops that it needs.
 """
 
 import os
@@ -17,7 +18,7 @@ SIZE, BATCH, ROUNDS = 224, 32, 20
 
 
 def best_ms(function, arguments: list) -> float:
-    """The fastest of several rounds over the arguments, milliseconds per argument."""
+    """Measures the fastest of several rounds over the arguments, in milliseconds per argument."""
     rounds = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
@@ -28,7 +29,7 @@ def best_ms(function, arguments: list) -> float:
 
 
 def file_steps(folder: pathlib.Path) -> dict[str, float]:
-    """Decoding, and cropping one view out of the decoded image."""
+    """Times decoding a file, and cropping one view out of the decoded image."""
     import numpy as np
     from input_pipeline import make_photographs
 
@@ -52,7 +53,7 @@ def file_steps(folder: pathlib.Path) -> dict[str, float]:
 
 
 def op_steps() -> dict[str, float]:
-    """Each op, and all of them."""
+    """Times each op alone, and all ops together."""
     import numpy as np
     import tensorflow as tf
 
@@ -103,6 +104,7 @@ def op_steps() -> dict[str, float]:
 
 
 def main() -> None:
+    """Runs the benchmark."""
     parser = harness.make_parser(__doc__)
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])

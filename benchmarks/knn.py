@@ -1,9 +1,10 @@
-"""Our nearest-neighbour search beside faiss-cpu's IndexFlatIP on the same cores, top-k included on both sides.
+"""Compares our nearest-neighbour search with faiss-cpu's IndexFlatIP on the same cores. Both times include top-k.
 
 python benchmarks/knn.py --faiss_python=PATH/bin/python [--rounds=3] [--json=FILE]
 
-Alternates fresh processes and prints the ratio of the medians (above 1: ours is faster), the share of neighbours that
-both find, and our peak memory above that of the features. faiss-cpu is needed in the other environment alone.
+The two run in turn, each time in a fresh process. The result has the ratio of the medians (above 1, ours is faster),
+the fraction of neighbours that both find, and our peak memory above that of the features. Only the other environment
+needs faiss-cpu.
 """
 
 import json
@@ -21,13 +22,13 @@ import numpy as np
 
 
 def draw(rng, count, dim):
-    """Unit vectors `[count, dim]`."""
+    """Draws random unit vectors, `[count, dim] float32`."""
     x = rng.standard_normal((count, dim), dtype=np.float32)
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
 def on_disk(options, rng):
-    """The bank in files of 8192 rows, as a FeatureStore has it; parts that are read when they are asked for."""
+    """Writes the bank in files of 8192 rows, as a FeatureStore does, and maps them into memory."""
     folder = pathlib.Path(options.bank_folder)
     folder.mkdir()
     for number, first in enumerate(range(0, options.bank, 8192)):
@@ -37,13 +38,19 @@ def on_disk(options, rng):
 
 
 class PeakMemory(threading.Thread):
-    """The most memory that this process held of its own, GiB; pages of files that are mapped are not its own."""
+    """Watches the peak memory of this process, in GiB, without the pages of mapped files.
+
+    Attributes:
+        start_value: the memory when the object was made.
+        peak: the greatest memory so far.
+    """
 
     def __init__(self):
         super().__init__(daemon=True)
         self.start_value = self.peak = self._now()
 
     def run(self):
+        """Updates the peak every 10 ms."""
         while True:
             self.peak = max(self.peak, self._now())
             time.sleep(0.01)
@@ -54,7 +61,7 @@ class PeakMemory(threading.Thread):
 
 
 def search_ours(bank, queries, k):
-    """Seconds, similarities and rows."""
+    """Searches with our package: returns the seconds, the similarities and the rows found."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from simsiam_tf.features.embed import Features
     from simsiam_tf.features.nearest import nearest
@@ -65,7 +72,7 @@ def search_ours(bank, queries, k):
 
 
 def search_faiss(bank, queries, k):
-    """Likewise."""
+    """Searches with faiss: returns the seconds, the similarities and the rows found."""
     import faiss
 
     faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
@@ -82,7 +89,7 @@ def _timed(search):
 
 
 def run_one(options):
-    """Prints one engine's figures as JSON."""
+    """Times one engine in this process, and prints the result as JSON."""
     rng = np.random.default_rng(0)
     bank = on_disk(options, rng) if options.bank_folder else (draw(rng, options.bank, options.dim),)
     queries = draw(rng, options.queries, options.dim)
@@ -90,14 +97,15 @@ def run_one(options):
     memory.start()
     seconds, similarity, rows = {"ours": search_ours, "faiss": search_faiss}[options.engine](bank, queries, options.k)
     if options.rows:
-        np.save(options.rows, np.sort(rows, axis=1))  # the same neighbours, whatever the order of equals
+        # Sorted, because the order of equally similar neighbours may differ.
+        np.save(options.rows, np.sort(rows, axis=1))
     peak = memory.peak - memory.start_value
     print(json.dumps({"seconds": seconds, "gib_above_features": peak, "worst": float(similarity.min())}))
 
 
 def alternate(options):
-    """Both engines in turn, and their ratio."""
-    # For OpenBLAS' own choice of kernel: a slower one may be set for older libraries' sake.
+    """Times both engines in turn, and prints their ratio as JSON."""
+    # Without these variables OpenBLAS chooses its kernel itself. They may name a slower one that old libraries need.
     environment = {n: v for n, v in os.environ.items() if n not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
     environments = {"ours": environment | {"OPENBLAS_THREAD_TIMEOUT": "4"}, "faiss": environment}  # as in evaluate.py
     found = {"ours": [], "faiss": []}
@@ -125,6 +133,7 @@ def alternate(options):
 
 
 def main() -> None:
+    """Runs the benchmark."""
     parser = harness.make_parser(__doc__)
     parser.add_argument("--faiss_python", help="Python of an environment with faiss-cpu")
     parser.add_argument("--engine", choices=("ours", "faiss"), help="time one of them, in this process")

@@ -1,8 +1,9 @@
-"""What the online probe adds to a training step: steps with it and without in turn, in one process.
+"""Measures what the online probe adds to the time of a training step.
 
 python benchmarks/online_probe.py [--rounds=15] [--json=FILE]
 
-The size is that of flags/recipes/cifar10_small.flags: ResNet-18 of a quarter of its width, batch 128, float32.
+Steps with and without the probe run in turn, in one process. The size is that of flags/recipes/cifar10_small.flags:
+ResNet-18 at a quarter of its width, batch 128, float32.
 """
 
 import json
@@ -18,7 +19,7 @@ _BATCH, _CLASSES = 128, 10
 
 
 def make_step(classes):
-    """A compiled training step."""
+    """Makes a training step; with 0 classes it has no online probe."""
     backbone = resnet18(cifar_stem=True, width=0.25)
     model = SimSiam(backbone, 512, projector_layers=2, predictor_dim=128, online_probe_classes=classes)
     model.compile(SGD(0.1))
@@ -27,6 +28,7 @@ def make_step(classes):
 
 
 def main() -> None:
+    """Runs the benchmark."""
     parser = harness.make_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
@@ -35,7 +37,7 @@ def main() -> None:
     steps = {"without": make_step(0), "with": make_step(_CLASSES)}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(options.rounds + 2):
-        # The one that comes first takes turns.
+        # The two take turns to be the first.
         for name in sorted(steps, reverse=bool(number % 2)):
             start = time.perf_counter()
             steps[name](batch)["loss"].numpy()

@@ -1,6 +1,6 @@
-"""StableHLO programs through JAX's runtime: compiled for the device at hand, or for a TPU that is not.
+"""Compiles and runs StableHLO programs by JAX's runtime, for a device of this machine or for a TPU that is not there.
 
-JAX's private names are used here and nowhere else; requirements-tpu-check.txt pins the version that has them.
+Only this module uses private names of JAX; requirements-tpu-check.txt pins the version that has them.
 """
 
 import os
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def use_tpu_compiler() -> None:
-    """Has libtpu compile without a TPU. Call it before JAX is imported."""
+    """Makes libtpu compile without a TPU. It must be called before JAX is imported."""
     os.environ.update(
         JAX_PLATFORMS="cpu",
         TPU_SKIP_MDS_QUERY="1",
@@ -23,14 +23,26 @@ def use_tpu_compiler() -> None:
 
 
 def tpu_topology(name: str) -> Sequence[Any]:
-    """The cores of a TPU that need not be there, as `v5e:2x2`."""
+    """Returns the cores of a TPU, which need not be there.
+
+    Args:
+        name: the kind and shape of the TPU, such as `v5e:2x2`.
+    """
     from jax.experimental import topologies
 
     return topologies.get_topology_desc(platform="tpu", topology_name=name).devices
 
 
 def compile_program(text: str, devices: Sequence[Any]) -> tuple[Any, float]:
-    """Compiles a program for as many replicas as there are devices; the executable and the seconds it took."""
+    """Compiles a program for as many replicas as there are devices.
+
+    Args:
+        text: the program, in StableHLO.
+        devices: the devices, which may be those of `tpu_topology`.
+
+    Returns:
+        The executable, and the seconds that compiling took.
+    """
     import jax
     from jax._src.interpreters import mlir
     from jax._src.lib import xla_client
@@ -54,14 +66,14 @@ def compile_program(text: str, devices: Sequence[Any]) -> tuple[Any, float]:
 
 
 class Step:
-    """A step whose state lives on the device.
+    """Runs a compiled step, and keeps its state on the device.
 
     Args:
-        executable: as from `compile_program`, for one device.
-        device: that one.
-        state: the first values, in the program's order.
-        updated: which of them each result after the function's own replaces.
-        results: number of the function's own.
+        executable: an executable from `compile_program`, for one device.
+        device: the device.
+        state: the initial value of each variable, in the order of the program (`Program.state`).
+        updated: the variable that each result after the step's own results replaces (`Program.updated`).
+        results: the number of the step's own results.
     """
 
     def __init__(self, executable, device, state: Sequence[np.ndarray], updated: Sequence[int], results: int):
@@ -70,13 +82,13 @@ class Step:
         self.state = [self.put(value) for value in state]
 
     def put(self, value: np.ndarray):
-        """An array on the device."""
+        """Copies an array to the device."""
         import jax
 
         return jax.device_put(np.asarray(value), self._device)
 
     def __call__(self, *inputs) -> list[Any]:
-        """Takes one step; the function's own results, still on the device."""
+        """Takes one step; returns the step's own results, which stay on the device."""
         done = self._executable.execute_sharded([*inputs, *self.state])
         arrays = [shards[0] for shards in done.disassemble_into_single_device_arrays()]
         for i, value in zip(self._updated, arrays[self._results :], strict=True):
@@ -85,7 +97,13 @@ class Step:
 
 
 class Clock:
-    """The time of steps that are computed while the next ones are being sent; the first two are left out."""
+    """Times steps while the device computes them and the host already sends the next ones.
+
+    The first two steps are not counted.
+
+    Args:
+        batch_size: the number of images in a step.
+    """
 
     WARM_UP = 2
 
@@ -94,38 +112,46 @@ class Clock:
         self._begun = self._start = time.perf_counter()
 
     def after_step(self, loss, last: bool) -> None:
-        """Waits for the device now and then, and at an epoch's end, which is not counted beyond that."""
+        """Counts a step, and waits for the device every few steps.
+
+        Args:
+            loss: a result of the step, still on the device.
+            last: whether to wait in any case, because something other than a step follows.
+        """
         self._steps += 1
         if self._steps <= self.WARM_UP:
             loss.block_until_ready()
             self._start = time.perf_counter()
             return
         self._counted += 1
-        if last or self._counted % 8 == 0:  # let a few steps queue up, not hundreds
+        if last or self._counted % 8 == 0:  # a few steps may queue up, but not hundreds
             loss.block_until_ready()
             now = time.perf_counter()
             self._seconds += now - self._start
             self._start = now
 
     def resume(self) -> None:
-        """Goes on after what is no step."""
+        """Starts the clock again after something other than a step."""
         self._start = time.perf_counter()
 
     @property
     def wall_seconds(self) -> float:
+        """Returns the seconds since the clock was made."""
         return time.perf_counter() - self._begun
 
     @property
     def step_seconds(self) -> float | None:
+        """Returns the mean seconds of the counted steps; `None` if there are none."""
         return self._seconds / self._counted if self._counted else None
 
     @property
     def images_per_second(self) -> float | None:
+        """Returns the images per second in the counted steps; `None` if there are none."""
         return self._batch_size / self.step_seconds if self._counted else None
 
 
 def matrix_rate(dtype: str, device) -> float:
-    """The fastest product of two square matrices on the device, in operations a second."""
+    """Measures the fastest product of two large square matrices on the device, in operations per second."""
     import jax
     import jax.numpy as jnp
 

@@ -1,13 +1,13 @@
-"""Runs the TensorFlow training step, augmentation included, through JAX's runtime: on devices without TensorFlow.
+"""Trains by JAX's runtime on devices without TensorFlow, with the TensorFlow training step and its augmentation.
 
 python benchmarks/pjrt_run.py export --workdir=W --flagfile=... [--steps=N] [--check_steps=20]     # with TensorFlow
 python benchmarks/pjrt_run.py run    --workdir=W [--steps=N] [--json=FILE]                         # with JAX
 python benchmarks/pjrt_run.py load   --workdir=W                                                   # with TensorFlow
 
-`export` takes train.py's flags and writes W/pjrt: the compiled step as StableHLO, the variables, the images (of a data
-set that is held in memory), and which example and which crop comes when, exactly as train.py would have it. `run`
-trains on the first device that JAX finds, saves the state after each epoch, and goes on from there when called again.
-`load` puts the state into W as a checkpoint, for evaluate.py.
+`export` takes the flags of train.py and writes the folder W/pjrt: the compiled step as StableHLO, the variables, the
+images (only of a data set that is held in memory), and the examples and crops of each step, exactly as in train.py.
+`run` trains on the first device that JAX finds. It saves the state after each epoch, and continues from there when it
+is called again. `load` saves the state in W as a checkpoint, for evaluate.py.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import numpy as np
 
 
 def export(options: argparse.Namespace, arguments: list[str]) -> None:
-    """Writes everything that `run` needs."""
+    """Writes all files that `run` needs."""
     import stablehlo
     import tensorflow as tf
 
@@ -39,7 +39,7 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
         sys.exit(f"error: a run has begun in {folder}; move that folder away, or give another --workdir.")
     Workdir.open_for_training(config)
     folder.mkdir(exist_ok=True)
-    for name in ("expected.npz", "metrics.jsonl"):  # of an earlier export
+    for name in ("expected.npz", "metrics.jsonl"):  # left by an earlier export
         (folder / name).unlink(missing_ok=True)
     views, size = policies.resolve(config.augment), config.data.image_size
     order = ShuffledOrder(source.num_examples, config.data.global_batch_size, config.run.seed)
@@ -72,7 +72,7 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
 
 
 def refuse_what_cannot_be_exported(config, source):
-    """Exits with a sentence unless the images are in memory and a batch is one part."""
+    """Exits with an error message unless the images are in memory and a batch is taken in one part."""
     if source.files is not None:
         sys.exit(f"error: the data set must be one that is held in memory. Received: {source.name}, in files.")
     if config.devices.accumulate_steps > 1:
@@ -80,7 +80,10 @@ def refuse_what_cannot_be_exported(config, source):
 
 
 def make_step(model, views, size, seed):
-    """One update from images that are all on the device: what each shows is drawn there, but for its crop."""
+    """Makes the function of one update, given all images on the device.
+
+    It draws the parameters of the views itself, all but the crops.
+    """
     import tensorflow as tf
 
     from simsiam_tf.augment import views as augment_views
@@ -96,7 +99,7 @@ def make_step(model, views, size, seed):
 
 
 def take_steps(step, model, steps_per_epoch, images, index, boxes) -> list[float]:
-    """The first steps by TensorFlow itself, to compare with: their losses."""
+    """Takes the first steps in TensorFlow, to compare with; returns their losses."""
     import tensorflow as tf
 
     compiled, held, losses = tf.function(step, jit_compile=True, autograph=False), tf.constant(images), []
@@ -109,7 +112,11 @@ def take_steps(step, model, steps_per_epoch, images, index, boxes) -> list[float
 
 
 def write_plan(folder, source, order, views, size, steps):
-    """Which examples and which crops each step takes, `[steps, B]` and `[steps, B, V, 4]`, as train.py has them."""
+    """Writes the examples and crops that train.py would take in each step.
+
+    Returns:
+        The examples, `[steps, B]`, and the boxes of the crops of each view, `[steps, B, V, 4]`.
+    """
     from simsiam_tf.data.pipeline import pretraining_dataset
     from simsiam_tf.distribute.input import Share
 
@@ -120,14 +127,14 @@ def write_plan(folder, source, order, views, size, steps):
         index[i] = batch["index"]
         boxes[i] = np.stack([p["box"] for p in batch["parameters"]], axis=1)
     if np.array_equal(boxes, boxes.astype(np.uint8)):
-        boxes = boxes.astype(np.uint8)  # whole pixels of small images
+        boxes = boxes.astype(np.uint8)  # the boxes of small images are whole pixels, which fit into a byte
     np.save(folder / "index.npy", index)
     np.save(folder / "boxes.npy", boxes)
     return index, boxes
 
 
 def run(options: argparse.Namespace) -> None:
-    """Trains; needs JAX and NumPy alone."""
+    """Trains from the files of `export`. It needs only JAX and NumPy."""
     import jax
     import pjrt
 
@@ -175,7 +182,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def measure(meta, executable, device, clock, pjrt) -> dict:
-    """Speed and memory."""
+    """Measures the speed and the memory of the step."""
     dtype = {"bfloat16": "bfloat16", "float16": "float16", "float64": "float64"}.get(meta["precision"], "float32")
     rate, memory = pjrt.matrix_rate(dtype, device), executable.get_compiled_memory_stats()
     seconds = clock.step_seconds
@@ -193,7 +200,7 @@ def measure(meta, executable, device, clock, pjrt) -> dict:
 
 
 def compare(folder, names, state, losses) -> dict:
-    """How far losses and state are from TensorFlow's, where `export` took these steps too."""
+    """Compares losses and state with TensorFlow's, if `export` took the same steps; else returns an empty dict."""
     if not (folder / "expected.npz").exists():
         return {}
     expected = np.load(folder / "expected.npz")
@@ -208,7 +215,7 @@ def compare(folder, names, state, losses) -> dict:
 
 
 def load_state(folder):
-    """Names and values of the state, and the step it is of."""
+    """Reads the names and values of the latest state, and its step."""
     path = folder / "state.npz" if (folder / "state.npz").exists() else folder / "initial.npz"
     with np.load(path) as file:
         keys = sorted(name for name in file.files if ":" in name)
@@ -217,7 +224,7 @@ def load_state(folder):
 
 
 def save_state(folder, names, state, epoch) -> None:
-    """Writes the whole state or nothing of it, and the epoch's line."""
+    """Writes the state, all of it or nothing, and adds the epoch's line to metrics.jsonl."""
     draft = folder / "draft.npz"
     values = {f"{i:05d}:{name}": np.asarray(v) for i, (name, v) in enumerate(zip(names, state, strict=True))}
     np.savez(draft, step=epoch["step"], **values)
@@ -227,7 +234,7 @@ def save_state(folder, names, state, epoch) -> None:
 
 
 def load(options: argparse.Namespace) -> None:
-    """Puts the state into the run's folder as one of its checkpoints."""
+    """Saves the latest state as a checkpoint of the run, and adds the whole epochs to its metrics."""
     import stablehlo
     import tensorflow as tf
 
@@ -245,12 +252,14 @@ def load(options: argparse.Namespace) -> None:
     Checkpoints(model, tf.distribute.get_strategy(), workdir.checkpoints, config.run.keep_checkpoints).save()
     recorded = max((line["step"] for line in workdir.metrics()), default=0)
     for line in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines()):
-        if line["step"] > recorded and line["step"] % meta["steps_per_epoch"] == 0:  # of whole epochs
+        # As in train.py, only whole epochs have a line.
+        if line["step"] > recorded and line["step"] % meta["steps_per_epoch"] == 0:
             workdir.append_metrics(line)
     print(f"Done: step {step} is a checkpoint in {workdir.checkpoints}, for evaluate.py --workdir={workdir.root}.")
 
 
 def main() -> None:
+    """Runs the part that the command line names."""
     parser = harness.make_parser(__doc__, "run: write the result to this file")
     parser.add_argument("do", choices=("export", "run", "load"))
     parser.add_argument("--workdir", required=True, help="folder of the run")

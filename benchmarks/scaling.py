@@ -1,11 +1,11 @@
-"""What more replicas cost: step time, all-reduces, and bytes exchanged against the least possible, at 1, 2, 4 replicas.
+"""Measures what dividing a step among replicas costs: its time, all-reduces, and bytes exchanged.
 
 python benchmarks/scaling.py [--arch=resnet18 --image_size=32 --global_batch_size=64] [--replicas=1,2,4] [--json=FILE]
 
-Replicas are logical devices of one CPU, which share its cores: at the same global batch the work is the same, so that
-more time is what dividing it costs. All-reduces and bytes are those of the step as lowered for a TPU. The least
-possible is one number for each trainable weight, and for each batch-norm channel and view two statistics forward and
-two gradients backward.
+Replicas are logical devices of one CPU and share its cores. The global batch, and so the work, is the same for any
+number of replicas. Any additional time is the cost of dividing the step. All-reduces and bytes are those of the step as
+lowered for a TPU. The bytes are compared with the least possible: one number for each trainable weight, and, for each
+batch-norm channel and view, two statistics forward and two gradients backward.
 """
 
 import argparse
@@ -22,13 +22,14 @@ STEPS = 9
 
 
 def make_flags(options, replicas: int) -> list[str]:
+    """Makes the flags of train.py for a run with the given number of replicas."""
     flags = [f"--{name}={getattr(options, name)}" for name in ("arch", "image_size", "global_batch_size", "precision")]
     layers = 2 if options.image_size <= 64 else 3
     return [*flags, f"--projector_layers={layers}", f"--cpu_devices={replicas}", "--workdir=unused"]
 
 
 def measure(options, replicas: int) -> dict:
-    """Step time and exchange at one number of replicas; in a process of its own."""
+    """Measures the step time and what is exchanged, for one number of replicas. It needs a fresh process."""
     import stablehlo
     import tensorflow as tf
 
@@ -58,13 +59,13 @@ def measure(options, replicas: int) -> dict:
         alone, variables = stablehlo.make_trainer(config, 1000)
     inputs = [tuple(tf.TensorSpec(shape) for _ in "12")]
     text = stablehlo.lower(alone.train_step, inputs, variables, replicas).text
-    # Each is an operation with a region: its type stands behind that.
+    # An all-reduce is an operation with a region; its type comes after the region.
     found = re.findall(r'"stablehlo\.all_reduce".*?\}\) : \(tensor<([^>]*)>', text, re.DOTALL)
     bits = {"f32": 32, "f64": 64, "bf16": 16, "f16": 16}
     sizes = [math.prod(int(n) for n in kind.split("x")[:-1]) * bits[kind.split("x")[-1]] // 8 for kind in found]
     norms = [layer for layer in alone._flatten_layers() if isinstance(layer, BatchNormalization)]
     channels = sum(layer.moving_mean.shape[0] for layer in norms)
-    size = model.trainable_variables[0].dtype  # mixed precision keeps both in float32
+    size = model.trainable_variables[0].dtype  # gradients and statistics have this type too, even in mixed precision
     least = (8 if size == "float64" else 4) * (
         sum(math.prod(v.shape) for v in alone.trainable_variables) + 2 * 2 * 2 * channels
     )
@@ -79,13 +80,14 @@ def measure(options, replicas: int) -> dict:
 
 
 def main() -> None:
+    """Runs the benchmark."""
     parser = harness.make_parser(__doc__, "write the results to this file")
     parser.add_argument("--arch", default="resnet18")
     parser.add_argument("--image_size", type=int, default=32)
     parser.add_argument("--global_batch_size", type=int, default=64)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--replicas", default="1,2,4")
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # in the process of one measurement
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # set in the process of one measurement
     options = parser.parse_args()
     if options.one:
         print(json.dumps(measure(options, int(options.replicas))))

@@ -1,6 +1,6 @@
-"""The training step as a StableHLO program: what XLA would compile, for devices that have no TensorFlow.
+"""Lowers the training step to StableHLO, the program that XLA would compile, for devices that have no TensorFlow.
 
-Used by tpu_compile.py, pjrt_run.py and scaling.py.
+It is used by tpu_compile.py, pjrt_run.py and scaling.py.
 """
 
 import contextlib
@@ -23,13 +23,15 @@ from simsiam_tf.training import factory
 
 
 class _Replica:
-    """What our code and Keras use of a replica of a TPUStrategy."""
+    """Stands in for the replica context of a TPUStrategy, with what our code and Keras use of it."""
 
     def __init__(self, count: int):
         self.num_replicas_in_sync = count
         self._everyone = [list(range(count))]
 
     def all_reduce(self, _, value):
+        """Sums a value over all replicas."""
+
         @tf.custom_gradient
         def summed(x):
             def once(t):
@@ -42,7 +44,11 @@ class _Replica:
 
 @contextlib.contextmanager
 def as_one_of(replicas: int) -> Iterator[None]:
-    """Has what is traced inside believe that it runs on one of so many TPU cores."""
+    """Traces code inside a `with` block as if it ran on one of several TPU cores.
+
+    Args:
+        replicas: the number of TPU cores.
+    """
     replica = _Replica(replicas)
     with (
         mock.patch.object(tf.distribute, "get_replica_context", lambda: replica),
@@ -53,14 +59,14 @@ def as_one_of(replicas: int) -> Iterator[None]:
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A compiled step without its variables: they go in and come out.
+    """Holds a lowered step as a pure function: variables are among its arguments and results.
 
     Attributes:
-        text: StableHLO. Arguments are the inputs and then the state; results are the function's own, in the order of
-            their names, and then the new values of what the step assigns.
-        state: name and value of each argument after the inputs.
-        updated: for each result after the function's own, which state it is the new value of.
-        results: number of the function's own.
+        text: the program in StableHLO. Its arguments are the inputs and then the state. Its results are the step's own,
+            in the order of their names, and then the new values of the variables that the step assigns.
+        state: the name and value of each argument after the inputs.
+        updated: for each result after the step's own, the place in `state` that it is the new value of.
+        results: the number of the step's own results.
     """
 
     text: str
@@ -70,13 +76,19 @@ class Program:
 
 
 def lower(function: Callable, inputs: Sequence[Any], variables: dict[str, tf.Variable], replicas: int = 1) -> Program:
-    """Lowers a function of tensors that uses variables.
+    """Lowers a function of tensors, which may use variables, to a StableHLO program.
 
     Args:
-        function: returns a dictionary of tensors.
-        inputs: `tf.TensorSpec`s, nested as the function takes them.
-        variables: by name.
-        replicas: that take part.
+        function: a function that returns a dictionary of tensors.
+        inputs: a `tf.TensorSpec` for each tensor, nested as the function takes them.
+        variables: the variables, by name.
+        replicas: the number of replicas that take part.
+
+    Returns:
+        The program.
+
+    Raises:
+        RuntimeError: if the program's results are not those that are expected.
     """
     flat = tf.nest.flatten(list(inputs))
 
@@ -96,14 +108,14 @@ def lower(function: Callable, inputs: Sequence[Any], variables: dict[str, tf.Var
         if variable is not None:
             assigned.append(i)
         state.append((names.get(id(captured), f"constant{i}"), value))
-    # What is only read does not come out.
+    # Variables that are only read are not among the results.
     only_read = acd_utils.get_read_only_resource_input_indices_graph(concrete.graph)
     updated = [i for i in range(len(state)) if len(flat) + i not in only_read and i in assigned]
     results = len(tf.nest.flatten(concrete.structured_outputs))
-    # jaxlib does not know this one operation of TensorFlow's, which changes nothing.
     found = len(re.findall("tensor<", _signature(text).partition("->")[2]))
     if found != results + len(updated):
         raise RuntimeError(f"The program has {found} results, {results} of its own, and assigns {len(updated)} states.")
+    # jaxlib does not know TensorFlow's mhlo.copy. A reshape to the same shape does the same.
     text = re.sub(r"mhlo\.copy (%\S+) : (tensor<[^>]*>)", r"stablehlo.reshape \1 : (\2) -> \2", text)
     return Program(text, state, updated, results)
 
@@ -113,16 +125,16 @@ def _signature(text):
 
 
 def step_inputs(views: tuple[Policy, ...], batch_size: int, size: int, in_memory: bool) -> dict[str, Any]:
-    """What a replica gets of a batch before its views are made.
+    """Describes the batch that a replica gets before its views are made.
 
     Args:
         views: a policy for each view.
-        batch_size: images of one replica.
-        size: side of the views, pixels.
-        in_memory: whether whole images of that size arrive, not one crop for each view.
+        batch_size: the number of images of one replica.
+        size: the side of the views, in pixels.
+        in_memory: whether the batch has whole images of this size; otherwise it has a crop for each view.
 
     Returns:
-        Nested `tf.TensorSpec`s.
+        The batch, with a `tf.TensorSpec` in place of each tensor.
     """
     sample = tf.function(lambda epoch, index: augment_views.sample_views(views, 0, epoch, index))
     index = tf.TensorSpec([batch_size], tf.int64)
@@ -136,7 +148,15 @@ def step_inputs(views: tuple[Policy, ...], batch_size: int, size: int, in_memory
 
 
 def make_trainer(config: Config, steps_per_epoch: int):
-    """The run's model with its optimizer, and all its variables by name."""
+    """Makes the model of a run with its optimizer.
+
+    Args:
+        config: the settings of the run.
+        steps_per_epoch: the number of steps in an epoch.
+
+    Returns:
+        The model, and all its variables by name.
+    """
     factory.set_precision(config.devices.precision)
     tf.keras.utils.set_random_seed(config.run.seed)
     model = factory.make_compiled_model(config, steps_per_epoch)
@@ -145,7 +165,10 @@ def make_trainer(config: Config, steps_per_epoch: int):
 
 
 def forward_operations(model, size) -> int:
-    """Operations of convolutions and dense layers for one view of one image, forward; backward takes twice as many."""
+    """Counts the operations of convolutions and dense layers in the forward pass of one view of one image.
+
+    The backward pass takes twice as many.
+    """
 
     def forward(x):
         return [model.predictor(z) for z in model.encode((x,))]

@@ -1,11 +1,11 @@
-"""Compiles a recipe's training step ahead of time for a TPU that is not there: does it compile, and does it fit?
+"""Compiles a recipe's training step for a TPU that is not there, and tells whether it fits into the TPU's memory.
 
 python benchmarks/tpu_compile.py --flagfile=flags/recipes/imagenet.flags --topology=v5e:2x2 [--replicas=4]
     [--precision=bfloat16] [--global_batch_size=256] [--json=FILE]
 
-Flags besides --topology, --replicas and --json are train.py's. Needs the environment of requirements-tpu-check.txt
-(`make test-tpu` makes it). What is compiled is the whole step of one core among so many: the views of uint8 images,
-both passes, the all-reduces, the update. TPUStrategy itself is not in it.
+All flags other than --topology, --replicas and --json are those of train.py. It needs the environment of
+requirements-tpu-check.txt, which `make test-tpu` makes. The program is the whole step of one core among several: the
+views of uint8 images, both passes, the all-reduces and the update. TPUStrategy itself takes no part.
 """
 
 import argparse
@@ -23,7 +23,15 @@ IN_MEMORY_SIDE = 64
 
 
 def lower(arguments: list[str], replicas: int):
-    """The step of one replica among several, as StableHLO, from train.py's flags."""
+    """Lowers the step of one replica among several.
+
+    Args:
+        arguments: flags of train.py.
+        replicas: the number of replicas.
+
+    Returns:
+        The configuration of the run, the number of images of one replica at a time, and the program.
+    """
     import stablehlo
 
     from simsiam_tf.augment import policies
@@ -48,7 +56,13 @@ def lower(arguments: list[str], replicas: int):
 
 
 def compile_file(path: str, topology: str, replicas: int) -> dict:
-    """What the TPU's compiler says of a program; runs without TensorFlow."""
+    """Compiles a program for a TPU, without TensorFlow, and returns what the compiler reports.
+
+    Args:
+        path: the file of the program, in StableHLO.
+        topology: the kind and shape of the TPU, such as `v5e:2x2`.
+        replicas: the number of cores that take part.
+    """
     import pjrt
 
     pjrt.use_tpu_compiler()
@@ -57,7 +71,7 @@ def compile_file(path: str, topology: str, replicas: int) -> dict:
         return {"fits": False, "problem": f"{topology} has {len(devices)} cores, fewer than {replicas}."}
     try:
         executable, seconds = pjrt.compile_program(pathlib.Path(path).read_text(), devices)
-    except Exception as error:  # the compiler's own class is private
+    except Exception as error:  # the class of the compiler's errors is private
         reason = re.sub(r"\s+", " ", str(error))
         if "RESOURCE_EXHAUSTED" not in reason:
             raise
@@ -78,10 +92,11 @@ def compile_file(path: str, topology: str, replicas: int) -> dict:
 
 
 def main() -> None:
+    """Runs the benchmark."""
     parser = harness.make_parser(__doc__)
     parser.add_argument("--topology", default="v5e:2x2", help="kind and shape, as v5e:2x2, v4:2x2x1, v6e:2x2")
     parser.add_argument("--replicas", type=int, default=4, help="cores that take part")
-    parser.add_argument("--program", help=argparse.SUPPRESS)  # the second process, which has JAX and no TensorFlow
+    parser.add_argument("--program", help=argparse.SUPPRESS)  # for the second process, with JAX and no TensorFlow
     options, rest = parser.parse_known_args()
     if options.program:
         print(json.dumps(compile_file(options.program, options.topology, options.replicas)))

@@ -1,4 +1,4 @@
-"""Times the training step: both views forward and backward, and the update, on images it makes.
+"""Times the training step on random images: both views forward and backward, and the update.
 
 python benchmarks/train_step.py --arch=resnet18 --image_size=32 --batch_size=64 --dtype=float32 --json=FILE
 """
@@ -13,6 +13,7 @@ import harness
 
 
 def parse_arguments() -> argparse.Namespace:
+    """Parses the command line."""
     parser = harness.make_parser(__doc__)
     parser.add_argument("--arch", default="resnet18")
     parser.add_argument("--image_size", type=int, default=32)
@@ -24,6 +25,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def time_steps(options: argparse.Namespace) -> list[float]:
+    """Measures the seconds of each step, without the first two."""
     import keras
     import tensorflow as tf
 
@@ -48,6 +50,7 @@ def time_steps(options: argparse.Namespace) -> list[float]:
 
 
 def main() -> None:
+    """Runs the benchmark."""
     options = parse_arguments()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     seconds = time_steps(options)

@@ -1,4 +1,6 @@
-"""Our training step and PyTorch's in turn on this machine, as a ratio of the medians.
+"""Compares our training step with PyTorch's on this machine, by the ratio of the medians.
+
+The two run in turn, each time in a fresh process.
 
 python benchmarks/train_step_ratio.py --torch_python=PATH/bin/python [--dtype=bfloat16] [--rounds=3] [--json=FILE]
 """
@@ -13,13 +15,14 @@ import harness
 
 
 def measure(python: str, script: str, dtype: str, *flags: str) -> float:
-    """Images per second of one run in a fresh process."""
+    """Measures the images per second of one run in a fresh process."""
     command = [python, str(harness.HERE / script), f"--dtype={dtype}", *flags]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     return harness.measure_apart(command, env=environment, stderr=subprocess.PIPE)["images_per_second"]
 
 
 def main() -> None:
+    """Runs the benchmark."""
     parser = harness.make_parser(__doc__)
     parser.add_argument("--torch_python", required=True, help="Python of an environment with torch")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")

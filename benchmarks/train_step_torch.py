@@ -1,4 +1,4 @@
-"""The same training step in plain PyTorch: what a user would run instead. Needs torch, nothing else.
+"""Times the same training step in plain PyTorch, which a user would run instead. It needs only torch.
 
 python benchmarks/train_step_torch.py --batch_size=64 --dtype=float32 --json=FILE
 """
@@ -13,7 +13,7 @@ from torch import nn
 
 
 class Block(nn.Module):
-    """A basic residual block."""
+    """Applies a basic residual block."""
 
     def __init__(self, before, width, stride):
         super().__init__()
@@ -25,12 +25,13 @@ class Block(nn.Module):
             self.shortcut = nn.Sequential(nn.Conv2d(before, width, 1, stride, bias=False), nn.BatchNorm2d(width))
 
     def forward(self, x):
+        """Maps `[B, before, H, W]` to `[B, width, H / stride, W / stride]`."""
         y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
         return torch.relu(y + self.shortcut(x))
 
 
 def make_encoder():
-    """ResNet-18 with the CIFAR stem, then the 2-layer projector to d = 2048."""
+    """Makes a ResNet-18 with the CIFAR stem, followed by the 2-layer projector to d = 2048."""
     layers = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
     before = 64
     for width, stride in ((64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1)):
@@ -42,6 +43,7 @@ def make_encoder():
 
 
 def main():
+    """Runs the benchmark."""
     parser = harness.make_parser(__doc__)
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")

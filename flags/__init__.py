@@ -1,0 +1,1 @@
+"""Lists the flags of every command, and holds the recipes."""

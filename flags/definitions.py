@@ -1,7 +1,7 @@
-"""Which flags there are: the table of their groups. The settings themselves stand in simsiam_tf/config.
+"""Lists the groups of flags of each command. The settings themselves are declared in simsiam_tf/config.
 
-A flag is a field of one of these dataclasses; to add one, add a field (CONTRIBUTING.md). The preview and the
-reproduction take the flags of train.py too, since they draw or run what train.py would.
+A flag is a field of one of these dataclasses; to add a flag, add a field (CONTRIBUTING.md). The preview and the
+reproduction also take the flags of train.py, because they draw or run what train.py would.
 """
 
 from simsiam_tf.cli.entry_point import run
@@ -31,9 +31,9 @@ from simsiam_tf.config.run import RunConfig
 from simsiam_tf.config.scale import SizeConfig
 from simsiam_tf.reproduce.config import ReproduceConfig
 
-# train.py
+# The flags of train.py.
 TRAINING: dict[str, type[SettingsGroup]] = {
-    "model": ModelConfig,  # with the settings of each method: simsiam_tf/config/methods.py
+    "model": ModelConfig,  # includes the settings of each method, in simsiam_tf/config/methods.py
     "optimizer": OptimizerConfig,
     "data": DataConfig,
     "augment": AugmentConfig,
@@ -41,7 +41,7 @@ TRAINING: dict[str, type[SettingsGroup]] = {
     "run": RunConfig,
     "size": SizeConfig,
 }
-# evaluate.py, besides --workdir and some of "data" and "devices"
+# The flags of evaluate.py, which also has --workdir and some of the flags of "data" and "devices".
 EVALUATION: dict[str, type[SettingsGroup]] = {
     "task": TaskConfig,
     "knn": KNNConfig,
@@ -49,9 +49,9 @@ EVALUATION: dict[str, type[SettingsGroup]] = {
     "finetune": FinetuneConfig,
     "images": ImagesConfig,
 }
-# python -m simsiam_tf.augment.preview, besides those of train.py
+# The flags of python -m simsiam_tf.augment.preview, besides those of train.py.
 PREVIEW: dict[str, type[SettingsGroup]] = {"preview": PreviewConfig}
-# python -m simsiam_tf.reproduce, besides those of train.py
+# The flags of python -m simsiam_tf.reproduce, besides those of train.py.
 REPRODUCTION: dict[str, type[SettingsGroup]] = {"reproduce": ReproduceConfig}
 
 __all__ = [

@@ -1,1 +1,1 @@
-"""Small commands: `python -m simsiam_tf.cli.<name>`."""
+"""Holds the commands, each run as `python -m simsiam_tf.cli.<name>`."""

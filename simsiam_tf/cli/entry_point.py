@@ -1,4 +1,4 @@
-"""How every command starts and ends: from the command line to the exit code."""
+"""Runs any command, from its command line to its exit code."""
 
 import gc
 import sys
@@ -11,23 +11,24 @@ from simsiam_tf.errors import Stopped, UsageError
 
 
 def run(define: Callable[[], None], work: Callable[[], None], description: str | None) -> None:
-    """Parses the command line, calls `work`, and exits.
+    """Parses the command line, does the command's work, and exits unless the work succeeds.
 
-    The exit code is 0 after success. It is 2 for a request that cannot be met, 3 for a run that diverged and 1 for a
-    run that lost a worker; each prints one sentence. After a signal it is 128 and the signal's number.
+    The exit code is 0 after success; 2 if the request cannot be met; 3 if the run diverged; 1 if it lost a worker. In
+    these cases one sentence says why. After a signal it is 128 plus the signal's number. After any other exception it
+    is 1, with a traceback.
 
     Args:
         define: a function that defines the command's flags.
         work: a function that does the command's work once the flags are parsed.
-        description: the text that --help prints above the flags; the docstring of the command's module.
+        description: the text that --help prints above the flags, which is the docstring of the command's module.
     """
     define()
     flags.FLAGS.set_gnu_getopt(True)
     if any(argument.lstrip("-") in ("h", "help", "helpfull") for argument in sys.argv[1:]):
         print(f"{description}\nFlags:{flags.FLAGS.get_help(include_special_flags=False)}")
         sys.exit(0)
-    # Exiting only after the except clause lets go of the error, and with it of tf.data's iterators: left to the
-    # interpreter's end, their threads would wait for Python for ever.
+    # The exit comes after the except clauses, where Python has dropped the error and the tf.data iterators that it
+    # holds. At the end of the interpreter, the threads of those iterators would wait for Python forever.
     code = _exit_code(work)
     if code:
         gc.collect()
@@ -35,7 +36,7 @@ def run(define: Callable[[], None], work: Callable[[], None], description: str |
 
 
 def _exit_code(work: Callable[[], None]) -> int:
-    """Calls `work`, prints what went wrong, and returns the exit code."""
+    """Parses the flags, calls `work`, prints what went wrong, and returns the exit code."""
     try:
         rest = flags.FLAGS(sys.argv)[1:]
         if rest:
@@ -53,7 +54,7 @@ def _exit_code(work: Callable[[], None]) -> int:
         return stopped.exit_code
     except KeyboardInterrupt:
         return _report("Interrupted; give the same command again to go on.", 130)
-    except Exception:  # a mistake of ours
+    except Exception:  # a bug in this package
         traceback.print_exc()
         return 1
 

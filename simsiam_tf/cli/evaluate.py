@@ -1,4 +1,4 @@
-"""Judges a run of train.py, or exports its backbone.
+"""Evaluates a run of train.py, or exports its backbone.
 
 python evaluate.py --protocol=knn|linear|finetune|diagnostics|report|embed|neighbours|export --workdir=runs/cifar10
 """
@@ -6,8 +6,8 @@ python evaluate.py --protocol=knn|linear|finetune|diagnostics|report|embed|neigh
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# For how long NumPy's threads wait for another product of matrices (2^4 cycles): by default about as long as kNN needs
-# to look through one's result, from which they take the cores (docs/results/evaluation.md).
+# After a matrix product, NumPy's threads keep their cores busy for 2^4 cycles, waiting for another product. By default
+# they wait for about as long as kNN needs to search the result, and slow the search down (docs/results/evaluation.md).
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 from simsiam_tf.cli.entry_point import run
@@ -20,11 +20,11 @@ def main() -> None:
 
 
 def judge() -> None:
-    """Carries out the protocol that the flags ask for."""
+    """Runs the protocol that the flags ask for."""
     workdirs, options, data_overrides, devices = evaluation_config()
     if options.task.protocol != "finetune":
-        # TensorFlow leaves oneDNN out where a CPU has no AVX-512. With it features come a third faster; training does
-        # too, but no longer with the same bits each time (docs/results/speed.md).
+        # By default TensorFlow does not use oneDNN on a CPU without AVX-512. It computes features a third faster there.
+        # Fine-tuning does without it, because training would no longer be the same to the bit (docs/results/speed.md).
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     from simsiam_tf.evaluation.evaluate import evaluate
 

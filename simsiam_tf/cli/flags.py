@@ -1,6 +1,6 @@
-"""Makes command-line flags from the dataclasses of simsiam_tf/config, and these from the parsed flags.
+"""Makes command-line flags from the dataclasses of simsiam_tf/config, and the dataclasses from the parsed flags.
 
-flags/definitions.py is the table of which group of flags comes from which dataclass.
+flags/definitions.py lists which dataclass each group of flags comes from.
 """
 
 import dataclasses
@@ -26,11 +26,12 @@ _OLD_RUN = "The run, and the data where it is not the run's own"
 
 
 class _PerViewParser(flags.ArgumentParser):
-    """A number for both views, or two numbers and a comma between them."""
+    """Parses a number for both views, or two numbers with a comma between them."""
 
     syntactic_help = "a number, or one for each view: a,b"
 
     def parse(self, argument: Any) -> Any:
+        """Returns a float for both views, or a tuple of one float for each."""
         try:
             numbers = tuple(float(part) for part in str(argument).split(","))
         except ValueError:
@@ -41,11 +42,11 @@ class _PerViewParser(flags.ArgumentParser):
 
 
 class _ListParser(flags.ArgumentParser):
-    """Values with commas between them.
+    """Parses values with commas between them.
 
     Args:
-        kind: makes a value of its text.
-        what: the values, for messages.
+        kind: a function that converts the text of a value to the value.
+        what: the words for the values in messages.
     """
 
     def __init__(self, kind: Callable[[str], Any], what: str):
@@ -53,6 +54,7 @@ class _ListParser(flags.ArgumentParser):
         self.syntactic_help = f"{what} with commas between them"
 
     def parse(self, argument: Any) -> tuple:
+        """Returns a tuple of the values."""
         parts = argument if isinstance(argument, tuple) else [p for p in str(argument).split(",") if p.strip()]
         try:
             return tuple(self._kind(part) for part in parts)
@@ -61,9 +63,10 @@ class _ListParser(flags.ArgumentParser):
 
 
 class _CommaSerializer(flags.ArgumentSerializer):
-    """Writes values with commas between them, for --help."""
+    """Writes values with commas between them, as on a command line."""
 
     def serialize(self, value: Any) -> str:
+        """Returns the text of one value or of a tuple of values."""
         parts = value if isinstance(value, tuple) else (value,)
         return ",".join(f"{p:g}" if isinstance(p, float) and float(f"{p:g}") == p else str(p) for p in parts)
 
@@ -125,7 +128,7 @@ def define_training_flags() -> None:
 
 
 def training_config() -> Config:
-    """Returns the run that the parsed flags ask for."""
+    """Returns the configuration of the run that the parsed flags ask for."""
     return _config(sys.argv)
 
 
@@ -135,15 +138,15 @@ def _config(arguments: Sequence[str]) -> Config:
 
 
 def training_config_of(arguments: Sequence[str]) -> Config:
-    """Returns the run that a list of train.py's flags asks for, for scripts with flags of another kind besides.
+    """Returns the configuration of the run that a list of flags of train.py asks for.
 
-    It may be called several times: each call starts from the defaults.
+    This is for scripts that have other flags of their own. Each call starts from the defaults.
 
     Args:
         arguments: the flags, as `--name=value`.
 
     Raises:
-        UsageError: if there is no such run.
+        UsageError: if a flag or a value is not possible.
     """
     if "epochs_scale" not in flags.FLAGS:
         define_training_flags()
@@ -157,19 +160,19 @@ def training_config_of(arguments: Sequence[str]) -> Config:
 
 
 def recipe_name(arguments: Sequence[str]) -> str:
-    """Returns the stems of the flagfiles on a command line, joined by '+'; `custom` without any."""
+    """Returns the names of the flagfiles on a command line, without folder and ending, joined by '+'; or `custom`."""
     pairs = zip(arguments, [*arguments[1:], ""], strict=True)
     files = [a.partition("=")[2] or b for a, b in pairs if a.lstrip("-").partition("=")[0] == "flagfile"]
     return "+".join(pathlib.Path(file).stem for file in files) or "custom"
 
 
 def define_workdir_flag() -> None:
-    """Defines the flag of a command that looks at a run."""
+    """Defines the flag of a command that shows a run."""
     flags.DEFINE_string("workdir", "", "Folder of the run that is looked at.", module_name=_OLD_RUN)
 
 
 def workdir_flag() -> str:
-    """Returns the folder of the run that the command looks at."""
+    """Returns the folder of the run that the command shows."""
     return flags.FLAGS.workdir
 
 
@@ -178,7 +181,7 @@ _DEVICES_OF_AN_EVALUATION = ("strategy", "tpu", "cpu_devices")
 
 
 def define_evaluation_flags() -> None:
-    """Defines the flags of evaluate.py. Those of the data are the run's own by default."""
+    """Defines the flags of evaluate.py. By default, the data are those of the run."""
     for group in EVALUATION_GROUPS.values():
         _define(group)
     flags.DEFINE_multi_string(
@@ -197,7 +200,7 @@ def define_evaluation_flags() -> None:
 
 
 def evaluation_config() -> tuple[list[str], EvaluationConfig, dict[str, Any], DeviceConfig]:
-    """Returns the workdirs, the evaluation, the data settings that replace the run's, and the devices."""
+    """Returns the workdirs, the evaluation's settings, the data settings that replace the run's, and the devices."""
     given = {name: flags.FLAGS[name].value for name in _DATA_OF_ANOTHER_SET if flags.FLAGS[name].value is not None}
     chosen: dict[str, Any] = {name: flags.FLAGS[name].value for name in _DEVICES_OF_AN_EVALUATION}
     groups: dict[str, Any] = {name: _parsed(group) for name, group in EVALUATION_GROUPS.items()}
@@ -205,24 +208,24 @@ def evaluation_config() -> tuple[list[str], EvaluationConfig, dict[str, Any], De
 
 
 def define_preview_flags() -> None:
-    """Defines the flags of the preview: those of a run, and those of the picture."""
+    """Defines the flags of the preview: those of train.py, and those of the picture."""
     _define(PreviewConfig)
     define_training_flags()
 
 
 def preview_config() -> tuple[PreviewConfig, DataConfig, AugmentConfig, int]:
-    """Returns the picture, and the settings of a run that it depends on: data, augmentation and seed."""
+    """Returns the settings of the picture, and what it shows of a run: its data, augmentation and seed."""
     return _parsed(PreviewConfig), _parsed(DataConfig), _parsed(AugmentConfig), flags.FLAGS.seed
 
 
 def define_reproduce_flags() -> None:
-    """Defines the flags of the reproduction, and those of its runs."""
+    """Defines the flags of the reproduction: its own, and those of train.py for its runs."""
     _define(ReproduceConfig)
     define_training_flags()
 
 
 def reproduce_config() -> tuple[ReproduceConfig, str, int, list[str]]:
-    """Returns the reproduction, its folder, its first seed, and the flags that are given to every run."""
+    """Returns the settings of the reproduction, its folder, its first seed, and the flags to give to every run."""
     names = [setting.name for setting in _training_settings()]
     given = [flags.FLAGS[name] for name in names if flags.FLAGS[name].present and name not in ("workdir", "seed")]
     workdir, seed = flags.FLAGS.workdir, flags.FLAGS.seed

@@ -1,7 +1,7 @@
-"""Draws what the network sees: `python -m simsiam_tf.augment.preview --flagfile=RECIPE --out=preview.png`.
+"""Draws the views that a run trains on: `python -m simsiam_tf.augment.preview --flagfile=RECIPE --out=preview.png`.
 
-Takes the flags of train.py and draws the views of that very run. Each column is an image: itself first, then its two
-views in each epoch.
+It takes the flags of train.py, and draws exactly the views of that run. Each column shows one image, and below it the
+two views in each epoch.
 """
 
 import os
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def draw() -> None:
-    """Writes the picture that the flags ask for."""
+    """Draws the picture that the flags ask for, and writes it."""
     picture, data, augment, seed = preview_config()
     path = pathlib.Path(expand(picture.out))
     if path.exists():

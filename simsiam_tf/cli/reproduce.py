@@ -1,7 +1,8 @@
-"""The paper's experiments, our numbers beside theirs: `python -m simsiam_tf.reproduce --experiment=fig2 --workdir=W`.
+"""Repeats experiments of the paper: `python -m simsiam_tf.reproduce --experiment=fig2 --workdir=W`.
 
-Runs what is missing, goes on with what was interrupted, skips what is done (by its settings), and writes
-W/<experiment>.md, .json and .png. Any flag of train.py besides is given to every run.
+It starts the runs that are missing, continues those that were interrupted, and skips those that are finished with the
+same settings. Then it writes our numbers beside the paper's to W/<experiment>.md, .json and .png. Other flags of
+train.py are passed on to every run.
 """
 
 import os
@@ -25,7 +26,7 @@ def main() -> None:
 
 
 def reproduce() -> None:
-    """Carries out the experiments one after the other."""
+    """Runs the experiments one after the other, and writes the page of each."""
     config, workdir, seed, extra = reproduce_config()
     if not workdir:
         raise UsageError("--workdir must name a folder for the runs and tables. Received: none.")
@@ -38,7 +39,8 @@ def reproduce() -> None:
     def planned(experiment: Experiment) -> dict[str, list[runs.Run]]:
         return planner.plan(experiment.rows, lambda row: config.seeds_of(experiment, row, seed))
 
-    plans = {name: planned(EXPERIMENTS[name]) for name in config.experiments}  # a mistake shows before the first run
+    # All runs are planned before the first one starts, so that a mistake in the flags shows at once.
+    plans = {name: planned(EXPERIMENTS[name]) for name in config.experiments}
     pages = []
     for name, plan in plans.items():
         print(f"{EXPERIMENTS[name].title}:", flush=True)

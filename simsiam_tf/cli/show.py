@@ -1,4 +1,4 @@
-"""Prints a run's results and where everything of it lies: `python -m simsiam_tf.cli.show --workdir=W`."""
+"""Prints the results of a run and the places of its files: `python -m simsiam_tf.cli.show --workdir=W`."""
 
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_workdir_flag, workdir_flag
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def show() -> None:
-    """Prints the table."""
+    """Prints the results and the files of the run that the flags name."""
     workdir = Workdir.open_existing(workdir_flag())
     print("\nResults")
     for name, record in workdir.summary().items():

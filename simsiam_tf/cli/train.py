@@ -17,9 +17,10 @@ def main() -> None:
 
 
 def train() -> None:
-    """Trains the run that the flags ask for."""
+    """Runs the training that the flags ask for."""
     config = training_config()
-    if config.devices.deterministic:  # oneDNN's bits differ from run to run, op determinism or not
+    if config.devices.deterministic:
+        # oneDNN's results differ in their last bits from run to run, even with op determinism.
         os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     from simsiam_tf.training.pretrain import pretrain
 

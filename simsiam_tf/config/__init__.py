@@ -1,1 +1,1 @@
-"""Every setting, as frozen dataclasses that are checked when they are made. Nothing here imports TensorFlow."""
+"""Declares every setting, in frozen dataclasses that check their values. Nothing here imports TensorFlow."""

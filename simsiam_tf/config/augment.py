@@ -1,4 +1,4 @@
-"""Settings of the random views."""
+"""Declares the settings of the random views."""
 
 import dataclasses
 import typing
@@ -7,7 +7,7 @@ from typing import Literal
 from simsiam_tf.config.fields import SettingsGroup, option
 from simsiam_tf.errors import check
 
-# A figure of the augmentation: one for both views, or one for each. `None` is the policy's.
+# A number of the augmentation for both views, or one for each view. `None` stands for the number of the policy.
 PerView = float | tuple[float, float] | None
 _POLICY_S = "by default the policy's"
 Augmentation = Literal["simsiam", "simsiam_cifar", "simclr", "byol", "swav", "linear_train", "linear_eval", "none"]
@@ -54,12 +54,17 @@ class AugmentConfig(SettingsGroup):
     )
 
     def validate(self) -> None:
+        """Checks the limits of the small views."""
         size = self.small_view_size
         check(0 < size <= 1, "--small_view_size must be above 0 and at most 1.", size)
         check(self.small_crop_min_scale > 0, "--small_crop_min_scale must be positive.", self.small_crop_min_scale)
 
     def strengths(self, view: int) -> dict[str, float]:
-        """The figures that replace the policy's in one view."""
+        """Returns the numbers that replace those of the policy in one view, by name.
+
+        Args:
+            view: the view, 0 or 1.
+        """
         names = [field.name for field in dataclasses.fields(self) if field.default is None]
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         return {name: value[view] if isinstance(value, tuple) else value for name, value in given.items()}

@@ -1,4 +1,4 @@
-"""Which images, of what size, how many at a time."""
+"""Declares the settings of the images: the data set, their size, and the batch size."""
 
 import dataclasses
 
@@ -29,6 +29,7 @@ class DataConfig(SettingsGroup):
     global_batch_size: int = option(512, "Images, not views, per step over all replicas; times --batch_scale.")
 
     def validate(self) -> None:
+        """Checks the limits of the sizes, and that a folder of images is named if one is used."""
         check(self.image_size >= 8, "--image_size must be at least 8.", self.image_size)
         check(self.max_bad_fraction < 1, "--max_bad_fraction must be below 1.", self.max_bad_fraction)
         check(self.global_batch_size >= 2, "--global_batch_size must be at least 2.", self.global_batch_size)

@@ -1,4 +1,4 @@
-"""What a run computes on, and how."""
+"""Declares the settings of the devices, the precision and the compilation."""
 
 import dataclasses
 from typing import Literal
@@ -49,6 +49,7 @@ class DeviceConfig(SettingsGroup):
     )
 
     def validate(self) -> None:
+        """Checks that counts are positive, and that the strategy has the devices that are named."""
         for name in ("cpu_devices", "steps_per_execution", "accumulate_steps"):
             check(getattr(self, name) >= 1, f"--{name} must be at least 1.", getattr(self, name))
         check(

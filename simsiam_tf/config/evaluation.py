@@ -1,4 +1,4 @@
-"""The settings of an evaluation; its flags are made from them like those of a run."""
+"""Declares the settings of an evaluation. The flags of evaluate.py are made from them."""
 
 import dataclasses
 import typing
@@ -40,6 +40,7 @@ class KNNConfig(SettingsGroup):
     knn_max_examples: int = option(0, "Images in the kNN's bank; 0: all.")
 
     def validate(self) -> None:
+        """Checks that there are numbers of neighbours and temperatures, all positive."""
         for name in ("knn_k", "knn_temperature"):
             check(len(getattr(self, name)) > 0, f"--{name} must name at least one number.", "none")
             check(all(x > 0 for x in getattr(self, name)), f"--{name} must be positive.", getattr(self, name))
@@ -72,6 +73,7 @@ class ProbeConfig(SettingsGroup):
     )
 
     def validate(self) -> None:
+        """Checks that each probe is named once, and that the grid of 'cached' is not empty."""
         check(len(self.probe) > 0, "--probe must name at least one protocol.", "none")
         check(len(set(self.probe)) == len(self.probe), "--probe must name each protocol once.", ",".join(self.probe))
         check(0 < self.sweep_holdout < 1, "--sweep_holdout must be between 0 and 1.", self.sweep_holdout)
@@ -105,6 +107,7 @@ class FinetuneConfig(SettingsGroup):
     finetune_weight_decay: float = option(0.0, "Coupled L2 on every parameter.")
 
     def validate(self) -> None:
+        """Checks that the labelled images are chosen in one way."""
         check(0 < self.label_fraction <= 1, "--label_fraction must be above 0 and at most 1.", self.label_fraction)
         check(
             not self.label_file or self.label_fraction == 1,
@@ -134,7 +137,7 @@ EVALUATION_GROUPS: dict[str, type[SettingsGroup]] = {
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
-    """An evaluation: the task, and the settings of each protocol."""
+    """Holds the settings of an evaluation: those of the task, and those of each protocol."""
 
     task: TaskConfig = TaskConfig()
     knn: KNNConfig = KNNConfig()

@@ -1,4 +1,4 @@
-"""What a setting is: a field of a frozen dataclass that says its default, its meaning and its choices."""
+"""Defines settings: fields of frozen dataclasses, each with its default, its explanation and its choices."""
 
 import dataclasses
 import math
@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from simsiam_tf.errors import check
 
-# Settings that hold several values.
+# Types of settings that hold several values.
 Numbers = tuple[float, ...]
 Integers = tuple[int, ...]
 Names = tuple[str, ...]
@@ -28,13 +28,16 @@ def option(
     """Declares a setting as a field of a dataclass.
 
     Args:
-        default: its value where none is given.
+        default: the value if none is given.
         help: the explanation for --help.
-        choices: its possible values, where its type is not a `Literal` that says them.
+        choices: the possible values, unless the type of the field is a `Literal` of them.
         identity: whether another value makes another run, so that a workdir cannot be resumed with it.
-        positive: whether 0 is refused; negative numbers always are.
-        absent: its value in a run whose config.json was written before the setting existed: the one that describes
-            what that run did. Every setting that did not exist in format 1 must say it (tests/config/test_format.py).
+        positive: whether 0 is refused. Negative numbers are always refused.
+        absent: the value in a run whose config.json is older than the setting. It must describe what that run did.
+            Settings that did not exist in format 1 must have it (tests/config/test_format.py).
+
+    Example:
+        epochs: int = option(100, "Passes over the images.", positive=True)
     """
     metadata = {"help": help, "choices": choices, "identity": identity, "positive": positive, "absent": absent}
     return dataclasses.field(default=default, metadata=metadata)
@@ -42,18 +45,18 @@ def option(
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A setting, as flags and config.json need it.
+    """Describes a setting, as flags and config.json need it.
 
     Attributes:
-        name: name of the flag and key of config.json.
-        type: type of its values; `str` where there are choices.
-        default: value where none is given.
-        help: explanation for --help.
-        choices: possible values; empty if any value of the type is possible.
+        name: the name of the flag, and the key in config.json.
+        type: the type of the values; `str`, or `Names` for several, if there are choices.
+        default: the value if none is given.
+        help: the explanation for --help.
+        choices: the possible values; empty if any value of the type is possible.
         identity: whether another value makes another run.
         positive: whether 0 is refused.
-        absent: value in a run that is older than the setting; `default` unless `option` says otherwise.
-        says_absent: whether `option` says otherwise.
+        absent: the value in a run that is older than the setting; `default`, unless `option` was given another one.
+        says_absent: whether `option` was given `absent`.
     """
 
     name: str
@@ -68,7 +71,7 @@ class Setting:
 
     @classmethod
     def from_field(cls, field: dataclasses.Field) -> "Setting":
-        """Reads a field that `option` made."""
+        """Makes the description of a field that `option` declared."""
         metadata = dict(field.metadata)
         kind, choices = _without_literal(field.type)
         metadata["choices"] = metadata["choices"] or choices
@@ -78,7 +81,11 @@ class Setting:
         return cls(field.name, kind, field.default, **metadata)
 
     def check(self, value: Any) -> None:
-        """Raises a UsageError if the setting cannot have this value."""
+        """Checks a value of the setting.
+
+        Raises:
+            UsageError: if the setting cannot have this value.
+        """
         for part in value if isinstance(value, tuple) else (value,):
             if self.choices and part is not None:
                 check(part in self.choices, f"--{self.name} must be one of {', '.join(self.choices)}.", repr(part))
@@ -89,7 +96,7 @@ class Setting:
 
 
 def _without_literal(kind: Any) -> tuple[Any, tuple[str, ...]]:
-    """Replaces a Literal of strings, or a tuple of them, by `str`; returns the type and the strings."""
+    """Replaces a `Literal` of strings by `str`, and a tuple of them by `Names`; returns the type and the strings."""
     if typing.get_origin(kind) is Literal:
         return str, typing.get_args(kind)
     if typing.get_origin(kind) is tuple and typing.get_origin(typing.get_args(kind)[0]) is Literal:
@@ -99,9 +106,12 @@ def _without_literal(kind: Any) -> tuple[Any, tuple[str, ...]]:
 
 @dataclasses.dataclass(frozen=True)
 class SettingsGroup:
-    """Settings that belong together, checked when they are made.
+    """Holds settings that belong together, and checks their values when it is made.
 
-    The first line of a group's docstring is its heading in --help.
+    The first line of a subclass' docstring is the heading of its flags in --help.
+
+    Raises:
+        UsageError: if a value is not possible.
     """
 
     def __post_init__(self) -> None:
@@ -110,7 +120,11 @@ class SettingsGroup:
         self.validate()
 
     def validate(self) -> None:
-        """Checks what types, choices and signs do not say."""
+        """Checks the rules that types, choices and signs do not express.
+
+        Raises:
+            UsageError: if a value is not possible.
+        """
 
     @classmethod
     def _own_settings(cls) -> tuple[Setting, ...]:
@@ -132,7 +146,7 @@ class SettingsGroup:
 
     @classmethod
     def from_file(cls, values: Mapping[str, Any]) -> Self:
-        """Makes the group from what a config.json holds, which may be older than some of the settings.
+        """Makes the group from the values in a config.json, which may be older than some of the settings.
 
         Raises:
             UsageError: if a value is not possible.

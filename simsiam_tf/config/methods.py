@@ -1,7 +1,8 @@
-"""Settings of the methods: one dataclass for each, whose fields the method's class takes by the same names.
+"""Declares the settings of the methods, in one dataclass for each method.
 
-A new setting is a field here. Its flag, its --help and its key in config.json follow. A setting of several methods has
-one explanation, at the top of this file, and a default of its own in each method.
+To add a setting, add a field here, and an argument of the same name and default to the class of the method. The flag,
+its --help and its key in config.json follow from the field. A setting that several methods have is explained once, at
+the top of this file; its default may differ between methods.
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ EMASchedule = Literal["constant", "cosine"]
 PrototypeNorm = Literal["gradient", "outside"]
 
 
-# Explanations of settings that several methods have.
+# Explanations of the settings that several methods have.
 _PROJECTOR_LAYERS = "Dense layers of the projector; 2 on CIFAR-10 (Sec. 3, App. D)."
 _PROJECTOR_DIM = "d, the width of z and p (App. B), times --head_scale."
 _PROJECTOR_HIDDEN_DIM = "Width of the projector's hidden layers, times --head_scale; 0: that of the features."
@@ -43,10 +44,10 @@ _QUEUE_SIZE = "MoCo: keys of earlier batches that are negatives. SwAV: z of them
 
 @dataclasses.dataclass(frozen=True)
 class MethodConfig(SettingsGroup):
-    """The settings of a method; the base of one dataclass for each.
+    """Holds the settings of a method. Each method has a subclass.
 
     Attributes:
-        method: name of the method, the value of --method.
+        method: the name of the method, which is the value of --method.
     """
 
     method: ClassVar[str]
@@ -56,27 +57,28 @@ class MethodConfig(SettingsGroup):
     projector_hidden_dim: int
 
     def validate(self) -> None:
+        """Checks that the projector has a hidden layer."""
         check(self.projector_layers >= 2, "--projector_layers must be at least 2.", self.projector_layers)
 
     @property
     def pairs_of_views(self) -> int:
-        """Pairs of views of each image in a step (Sec. 4.6)."""
+        """Returns the number of pairs of views that a step takes of each image (Sec. 4.6)."""
         return 1
 
     @property
     def remembers_images(self) -> bool:
-        """Whether targets of single images outlive their step."""
+        """Returns whether the method remembers a target of each image for a later step (Sec. 5.2)."""
         return False
 
     @property
     def loss_is_cosine(self) -> bool:
-        """Whether the loss is minus a cosine, which -1 bounds."""
+        """Returns whether the loss is a negative cosine, which is at least -1."""
         return False
 
 
 @dataclasses.dataclass(frozen=True)
 class SimSiamConfig(MethodConfig):
-    """SimSiam (Sec. 3)."""
+    """Holds the settings of SimSiam (Sec. 3)."""
 
     method = "simsiam"
 
@@ -108,6 +110,7 @@ class SimSiamConfig(MethodConfig):
     )
 
     def validate(self) -> None:
+        """Checks that the variants of Sec. 5.2 are possible, and possible together with the other settings."""
         super().validate()
         steps = self.alternation_steps
         wanted = "--alternation_steps must be a whole number from 1, or 'epoch'."
@@ -124,20 +127,26 @@ class SimSiamConfig(MethodConfig):
 
     @property
     def pairs_of_views(self) -> int:
+        """Returns the number of pairs of views that a step takes of each image: 2 for 'asymmetric_2x' (Sec. 4.6)."""
         return 2 if self.symmetry == "asymmetric_2x" else 1
 
     @property
     def remembers_images(self) -> bool:
+        """Returns whether the run is one of the variants of Sec. 5.2, which remember targets."""
         return bool(self.eta_momentum) or self.alternation_steps != "1"
 
     @property
     def loss_is_cosine(self) -> bool:
+        """Returns whether the loss is a negative cosine, which is at least -1."""
         return self.similarity == "cosine"
 
 
 @dataclasses.dataclass(frozen=True)
 class SimCLRConfig(MethodConfig):
-    """SimCLR (its paper's Sec. 2 and App. B), with the three layers of SimSiam's Table 4."""
+    """Holds the settings of SimCLR (its paper's Sec. 2 and App. B).
+
+    The projector has three layers, as in Table 4 of SimSiam's paper.
+    """
 
     method = "simclr"
 
@@ -153,7 +162,10 @@ class SimCLRConfig(MethodConfig):
 
 @dataclasses.dataclass(frozen=True)
 class MoCoV2Config(MethodConfig):
-    """MoCo v2 (MoCo's Sec. 3 and 4, MoCo v2's Sec. 3); batch norm is synchronised, not shuffled."""
+    """Holds the settings of MoCo v2 (MoCo's Sec. 3 and 4, MoCo v2's Sec. 3).
+
+    Batch norm is synchronised over replicas; images are not shuffled over them.
+    """
 
     method = "mocov2"
 
@@ -167,6 +179,7 @@ class MoCoV2Config(MethodConfig):
     queue_size: int = option(65536, _QUEUE_SIZE)
 
     def validate(self) -> None:
+        """Checks the momentum, and that there is a momentum encoder and a queue."""
         super().validate()
         check(self.ema_momentum <= 1, "--ema_momentum must be at most 1.", self.ema_momentum)
         check(self.ema_momentum > 0, "--ema_momentum must be positive with mocov2.", 0)
@@ -175,7 +188,10 @@ class MoCoV2Config(MethodConfig):
 
 @dataclasses.dataclass(frozen=True)
 class BYOLConfig(MethodConfig):
-    """BYOL (its paper's Sec. 3.3), with the momentum of SimSiam's footnote 6."""
+    """Holds the settings of BYOL (its paper's Sec. 3.3).
+
+    The momentum is that of footnote 6 in SimSiam's paper.
+    """
 
     method = "byol"
 
@@ -189,13 +205,17 @@ class BYOLConfig(MethodConfig):
     ema_schedule: EMASchedule = option("cosine", _EMA_SCHEDULE)
 
     def validate(self) -> None:
+        """Checks the momentum."""
         super().validate()
         check(self.ema_momentum <= 1, "--ema_momentum must be at most 1.", self.ema_momentum)
 
 
 @dataclasses.dataclass(frozen=True)
 class SwAVConfig(MethodConfig):
-    """SwAV (its paper's App. A), with the three layers of SimSiam's Table 4 and the prototypes of its Sec. 6.2."""
+    """Holds the settings of SwAV (its paper's App. A).
+
+    The projector has three layers, as in Table 4 of SimSiam's paper, and the prototypes are those of its Sec. 6.2.
+    """
 
     method = "swav"
 
@@ -222,7 +242,7 @@ class SwAVConfig(MethodConfig):
 
 @dataclasses.dataclass(frozen=True)
 class BarlowTwinsConfig(MethodConfig):
-    """Barlow Twins (its paper's Sec. 2.2)."""
+    """Holds the settings of Barlow Twins (its paper's Sec. 2.2)."""
 
     method = "barlow_twins"
 
@@ -232,7 +252,7 @@ class BarlowTwinsConfig(MethodConfig):
     redundancy_weight: float = option(0.005, "lambda, the weight of correlations between channels.")
 
 
-# By the value of --method, in the order of --help.
+# The settings of each method, by the value of --method and in the order of --help.
 METHOD_CONFIGS: dict[str, type[MethodConfig]] = {
     config.method: config
     for config in (SimSiamConfig, SimCLRConfig, MoCoV2Config, BYOLConfig, SwAVConfig, BarlowTwinsConfig)

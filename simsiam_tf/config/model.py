@@ -1,6 +1,6 @@
-"""The method and its backbone.
+"""Declares the settings of the backbone, and joins them with those of the method.
 
-Flags and config.json hold the settings of all methods side by side; a ModelConfig holds those of one.
+Flags and config.json hold the settings of all methods side by side; a `ModelConfig` holds those of one method.
 """
 
 import dataclasses
@@ -19,10 +19,11 @@ Stem = Literal["auto", "cifar", "imagenet"]
 class ModelConfig(SettingsGroup):
     """The method and its networks.
 
-    `ModelConfig.from_values({"method": "swav", "num_prototypes": 10})` chooses the method by its name, as flags do.
-
     Attributes:
-        of_method: settings of the method; their class says which method it is.
+        of_method: the settings of the method. Their class tells which method it is.
+
+    Example:
+        ModelConfig.from_values({"method": "swav", "num_prototypes": 10})  # chooses the method by its name, as flags do
     """
 
     arch: Arch = option("resnet50", "Backbone.")
@@ -41,12 +42,12 @@ class ModelConfig(SettingsGroup):
 
     @property
     def method(self) -> str:
-        """Name of the method."""
+        """Returns the name of the method."""
         return self.of_method.method
 
     @classmethod
     def settings(cls) -> tuple[Setting, ...]:
-        """Returns the settings of every method, and those of the networks."""
+        """Returns the settings of the networks, and those of every method."""
         method = Setting("method", str, SimSiamConfig.method, "Self-supervised method.", tuple(METHOD_CONFIGS))
         *networks, online_probe = cls._own_settings()
         return (method, *networks, *_settings_of_methods(), online_probe)
@@ -56,10 +57,10 @@ class ModelConfig(SettingsGroup):
         """Makes the group from the values of its settings, by name.
 
         Args:
-            values: values by name; `None`, for a setting of a method, is that method's default.
+            values: the values by name. For a setting of a method, `None` stands for the default of that method.
 
         Raises:
-            UsageError: if a value is not possible, or is one of a setting that the method does not have.
+            UsageError: if a value is not possible, or belongs to a setting that the method does not have.
         """
         config = _method_config(values)
         own, others = _names(config), {setting.name for setting in _settings_of_methods()}
@@ -73,7 +74,10 @@ class ModelConfig(SettingsGroup):
 
     @classmethod
     def from_file(cls, values: Mapping[str, Any]) -> Self:
-        """Makes the group from what a config.json holds, which has `null` for what the method did not have then."""
+        """Makes the group from the values in a config.json, which may be older than some of the settings.
+
+        The file holds `null` for each setting that the method did not have when it was written.
+        """
         absent = {setting.name: setting.absent for setting in cls._own_settings()}
         absent |= {setting.name: setting.absent for setting in _method_config(values).settings()}
         return cls.from_values(absent | {name: value for name, value in values.items() if value is not None})
@@ -96,7 +100,10 @@ def _names(config: type[MethodConfig]) -> list[str]:
 
 
 def _settings_of_methods() -> list[Setting]:
-    """Returns each setting that any method has, once; its default is `None`, and its help has those of the methods."""
+    """Returns each setting of any method, once.
+
+    Its default is `None`; the defaults of the methods are in its help.
+    """
     found: dict[str, dict[str, Setting]] = {}
     for method, config in METHOD_CONFIGS.items():
         for setting in config.settings():

@@ -1,4 +1,4 @@
-"""The optimizer and its schedule."""
+"""Declares the settings of the optimizer and its learning rates."""
 
 import dataclasses
 from typing import Literal
@@ -36,5 +36,6 @@ class OptimizerConfig(SettingsGroup):
     predictor_lr_multiplier: float = option(1.0, "Multiplier of the predictor's learning rate.")
 
     def validate(self) -> None:
+        """Checks the limits of the momentum and of the final learning rate."""
         check(self.final_learning_rate <= 1, "--final_learning_rate must be at most 1.", self.final_learning_rate)
         check(self.sgd_momentum < 1, "--sgd_momentum must be below 1.", self.sgd_momentum)

@@ -1,4 +1,4 @@
-"""The settings of the preview of views."""
+"""Declares the settings of the preview of views."""
 
 import dataclasses
 

@@ -1,7 +1,7 @@
-"""Every setting of a run, as frozen dataclasses that are validated on construction.
+"""Joins all settings of a run in one configuration, and declares those of its length and checkpoints.
 
-The command-line flags are made from these fields (simsiam_tf/cli/flags.py), so a setting's name, default,
-choices and explanation stand here and nowhere else.
+The command-line flags are made from the fields of these dataclasses (simsiam_tf/cli/flags.py). The name, default,
+choices and explanation of a setting are therefore written only once, in this folder.
 """
 
 import dataclasses
@@ -17,7 +17,8 @@ from simsiam_tf.config.model import ModelConfig
 from simsiam_tf.config.optimizer import OptimizerConfig
 from simsiam_tf.errors import check
 
-# Of config.json: 1 has no "format"; 2 says it, and a setting added since then says what its absence means.
+# The format of config.json. Files of format 1 have no "format". Settings added since then declare what a file without
+# them means (`absent` in fields.py).
 FORMAT = 2
 
 
@@ -36,6 +37,7 @@ class RunConfig(SettingsGroup):
     knn_max_examples: int = option(0, "Images in the kNN monitor's bank; 0: all.")
 
     def validate(self) -> None:
+        """Checks that a folder is named, and the limits of the seed and the number of checkpoints."""
         check(bool(self.workdir), "--workdir must name a folder for the run's results.", "none")
         check(self.seed < 2**31, "--seed must be below 2**31.", self.seed)
         check(self.keep_checkpoints >= 1, "--keep_checkpoints must be at least 1.", self.keep_checkpoints)
@@ -43,10 +45,19 @@ class RunConfig(SettingsGroup):
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A pre-training run.
+    """Holds all settings of a pre-training run.
 
     Attributes:
-        recipe: the name of the recipe that it came from, for the record.
+        model: the settings of the method and its networks.
+        optimizer: the settings of the optimizer and its learning rates.
+        data: the settings of the images.
+        augment: the settings of the random views.
+        devices: the settings of the devices.
+        run: the settings of the run's length and checkpoints.
+        recipe: the name of the recipe that the settings came from, for the record.
+
+    Raises:
+        UsageError: if settings of different groups contradict each other.
     """
 
     model: ModelConfig
@@ -79,13 +90,13 @@ class Config:
 
     @property
     def groups(self) -> dict[str, SettingsGroup]:
-        """The groups of settings, by their keys in config.json."""
+        """Returns the groups of settings, by their keys in config.json."""
         return {name: getattr(self, name) for name in CONFIG_GROUPS}
 
     def identity(self) -> dict[str, Any]:
         """Returns the settings that identify a run; a workdir can only be resumed if they are equal.
 
-        Every method has the same keys: what a method does not have is `None`.
+        The keys are the same for every method. A setting that the method does not have is `None`.
         """
         identity: dict[str, Any] = {}
         for group in self.groups.values():
@@ -94,18 +105,21 @@ class Config:
         return identity
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns nested plain values, for config.json."""
+        """Returns the settings as nested dictionaries of plain values, for config.json."""
         return {**{name: group.values() for name, group in self.groups.items()}, "recipe": self.recipe}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
-        """Makes a configuration from what `to_dict` returned, in this version or an older one.
+        """Makes a configuration from the result of `to_dict`, of this version or an older one.
 
-        A setting that is newer than the file gets the value that describes what the older version did, not today's
-        default (`absent` of config/fields.py).
+        A setting that is newer than the file gets the value that describes what the older version did (`absent` in
+        fields.py), which may differ from today's default.
+
+        Args:
+            values: the result of `to_dict`.
 
         Raises:
-            UsageError: if a setting is unknown, as in a file from a newer version.
+            UsageError: if a group of settings is missing, or a setting is unknown, as in a file of a newer version.
         """
         for name in (*CONFIG_GROUPS, "recipe"):
             check(name in values, "config.json must be one that train.py wrote.", f"no {name!r} in it")
@@ -119,7 +133,7 @@ def _group_from_file(group: type[SettingsGroup], values: Mapping[str, Any]) -> A
     return group.from_file({k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
-# By their keys in config.json.
+# The groups of settings, by their keys in config.json.
 CONFIG_GROUPS: dict[str, type[SettingsGroup]] = {
     "model": ModelConfig,
     "optimizer": OptimizerConfig,
@@ -131,5 +145,10 @@ CONFIG_GROUPS: dict[str, type[SettingsGroup]] = {
 
 
 def resolve_stem(model: ModelConfig, image_size: int) -> bool:
-    """Tells whether the backbone gets the CIFAR stem."""
+    """Returns whether the backbone gets the CIFAR stem (App. D).
+
+    Args:
+        model: the settings of the networks.
+        image_size: the side of the views, in pixels.
+    """
     return model.stem == "cifar" or (model.stem == "auto" and image_size <= 64)

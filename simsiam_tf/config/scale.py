@@ -1,4 +1,4 @@
-"""The size of an experiment: multipliers of what its recipe says."""
+"""Declares the size of an experiment: multipliers for the settings of its recipe."""
 
 import dataclasses
 
@@ -24,7 +24,7 @@ class SizeConfig(SettingsGroup):
     queue_scale: float = option(1.0, "Multiplier of --queue_size.", positive=True)
 
     def apply(self, config: Config) -> Config:
-        """Returns the run at this size, with its numbers multiplied."""
+        """Returns the configuration of a run at this size, with its numbers multiplied."""
         optimizer, data, run = config.optimizer, config.data, config.run
         return dataclasses.replace(
             config,
@@ -45,11 +45,11 @@ class SizeConfig(SettingsGroup):
         lengths = {"freeze_prototypes_epochs": self.epochs_scale, "queue_from_epoch": self.epochs_scale}
         values = config.values()
         scaled = {name: _times(values[name], scale) for name, scale in counts.items() if name in values}
-        # A length of 0 stays the whole number that it is in config.json.
+        # A length of 0 is left out, so that it stays an integer in config.json.
         scaled |= {name: values[name] * scale for name, scale in lengths.items() if values.get(name)}
         return dataclasses.replace(config, **scaled)
 
 
 def _times(count: int, scale: float, least: int = 1) -> int:
-    """Multiplies a count, which stays at least `least`; 0 has a meaning of its own and stays 0."""
+    """Multiplies a count, and keeps it at `least` or above. 0 has a meaning of its own, and stays 0."""
     return max(least, round(count * scale)) if count else count

@@ -1,8 +1,8 @@
 """Makes batches of the images at given positions, as a pure function of the seed and the step.
 
 A batch holds uint8 images and the random parameters of their views, both small. `make_views` makes the views from them,
-either on the host, called from here, or on the accelerator. The parameters are always drawn here, so both places use the
-same ones.
+either on the host, called from here, or on the accelerator. The parameters are always drawn here, so both places use
+the same ones.
 """
 
 import dataclasses
@@ -53,8 +53,8 @@ def pretraining_dataset(
         labelled: whether batches hold the labels of their images; the source must then have labels.
 
     Returns:
-        Dictionaries with `images` and `parameters` as for `make_views`; `index`, the positions of the images in the
-        source, `[B] int64`; and, if `labelled`, `labels`, `[B] int64`.
+        Dictionaries with `images` and `parameters` as for `make_views`; `index`, the positions in the source that the
+        order asks for, `[B] int64`; and, if `labelled`, `labels`, those of the images shown, `[B] int64`.
     """
     chosen = order.steps(share, start_step, stop_step).map(order.examples, tf.data.AUTOTUNE, deterministic=True)
     return _Reader(source, views, image_size, order.seed, labelled).batches(chosen, replace=True)
@@ -66,7 +66,7 @@ def views_of(
     """Makes the views that a run sees of some images in one epoch.
 
     Args:
-        source: the training images of the run.
+        source: the images.
         views: a policy for each view.
         image_size: the image size of the run, in pixels.
         seed: the seed of the run.
