@@ -22,7 +22,7 @@ from simsiam_tf.config.scale import SizeConfig
 from simsiam_tf.errors import UsageError
 from simsiam_tf.reproduce.config import ReproduceConfig
 
-_OLD_RUN = "The run, and the data where it is not the run's own"
+_OLD_RUN = "Run, and data other than the run's own"
 
 
 class _PerViewParser(flags.ArgumentParser):
@@ -168,7 +168,7 @@ def recipe_name(arguments: Sequence[str]) -> str:
 
 def define_workdir_flag() -> None:
     """Defines the flag of a command that shows a run."""
-    flags.DEFINE_string("workdir", "", "Folder of the run that is looked at.", module_name=_OLD_RUN)
+    flags.DEFINE_string("workdir", "", "Folder of the run to show.", module_name=_OLD_RUN)
 
 
 def workdir_flag() -> str:
@@ -187,16 +187,16 @@ def define_evaluation_flags() -> None:
     flags.DEFINE_multi_string(
         "workdir",
         [],
-        "Folder of the run; 'report' takes several, each as a --workdir of its own.",
+        "Folder of the run. 'report' takes several, each with a --workdir of its own.",
         module_name=_OLD_RUN,
     )
     for setting in DataConfig.settings():
         if setting.name in _DATA_OF_ANOTHER_SET:
-            text = f"{setting.help} By default the run's own."
+            text = f"{setting.help} By default that of the run."
             _define_setting(dataclasses.replace(setting, default=None, help=text), _OLD_RUN)
     for setting in DeviceConfig.settings():
         if setting.name in _DEVICES_OF_AN_EVALUATION:
-            _define_setting(setting, "Devices that embed and fine-tune")
+            _define_setting(setting, "Devices of the evaluation")
 
 
 def evaluation_config() -> tuple[list[str], EvaluationConfig, dict[str, Any], DeviceConfig]:

@@ -8,25 +8,31 @@ from simsiam_tf.errors import check
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig(SettingsGroup):
-    """The images."""
+    """Data set and batch size."""
 
     dataset: str = option(
-        "cifar10", "A name in TensorFlow Datasets, 'folder' (the images under --data_dir), or 'shapes' (built in)."
+        "cifar10", "Name in TensorFlow Datasets (TFDS), 'folder' (the images below --data_dir), or 'shapes' (built in)."
     )
     data_dir: str = option(
         "",
-        "Where the data set is: TFDS's directory, or the folder of images. Empty: TFDS's own default.",
+        "Directory of TFDS (if empty, its default one), or the folder of images.",
         identity=False,
     )
-    download: bool = option(False, "Let TFDS download and prepare a data set that is not there yet.", identity=False)
-    train_split: str = option("train", "Split (or sub-folder) that is trained on.")
-    eval_split: str = option("auto", "Split that is evaluated; 'auto': validation, val or test, the first there is.")
-    max_examples: int = option(0, "Pre-train on only the first so many images; 0: on all.")
+    download: bool = option(False, "Let TFDS download and prepare a data set that is missing.", identity=False)
+    train_split: str = option("train", "Split (or sub-folder) to train on.")
+    eval_split: str = option(
+        "auto", "Split (or sub-folder) to evaluate on; 'auto': the first of validation, val and test that exists."
+    )
+    max_examples: int = option(0, "Number of images to pre-train on, the first of the split; 0: all.")
     max_bad_fraction: float = option(
-        0.01, "Stop when more than this share of the images cannot be read; fewer are skipped.", identity=False
+        0.01,
+        "Largest fraction of the images that may be unreadable. They are skipped; if there are more, the run stops.",
+        identity=False,
     )
     image_size: int = option(224, "Side of the square views, in pixels.")
-    global_batch_size: int = option(512, "Images, not views, per step over all replicas; times --batch_scale.")
+    global_batch_size: int = option(
+        512, "Images (not views) in a step, over all replicas; multiplied by --batch_scale."
+    )
 
     def validate(self) -> None:
         """Checks the limits of the sizes, and that a folder of images is named if one is used."""

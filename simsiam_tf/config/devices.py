@@ -13,38 +13,40 @@ Jit = Literal["auto", "on", "off"]
 
 @dataclasses.dataclass(frozen=True)
 class DeviceConfig(SettingsGroup):
-    """What it runs on, and how."""
+    """Devices and precision."""
 
     strategy: StrategyName = option(
         "auto",
-        "Devices: 'one', 'mirrored' (every GPU of this machine), 'multiworker' (several machines, which TF_CONFIG "
-        "names), 'tpu', or 'auto': what --tpu, TF_CONFIG, --cpu_devices and the GPUs suggest.",
+        "Devices to use: 'one', 'mirrored' (all GPUs of this machine), 'multiworker' (several machines, named in "
+        "TF_CONFIG), 'tpu', or 'auto', which chooses by --tpu, TF_CONFIG, --cpu_devices and the GPUs of this machine.",
         identity=False,
     )
     tpu: str = option("", "Name of the Cloud TPU, or 'local'.", identity=False)
-    cpu_devices: int = option(1, "Logical devices made of the CPU, to try several replicas.", identity=False)
+    cpu_devices: int = option(
+        1, "Number of logical devices to divide the CPU into, to try several replicas.", identity=False
+    )
     precision: Precision = option(
         "float32",
-        "Arithmetic. 'bfloat16' and 'float16' are mixed, with float32 weights, statistics and loss; 'float16' scales "
-        "the loss. 'float64' is for checks.",
+        "Precision of the arithmetic. 'bfloat16' and 'float16' are mixed precision: weights, statistics and loss stay "
+        "in float32. 'float16' also scales the loss. 'float64' is for checks.",
     )
     jit: Jit = option(
         "auto",
-        "Compile the training step by XLA: 'on', 'off', or 'auto': where that was measured to be faster, which on a "
-        "CPU it is not (docs/results/speed.md). Needs one replica; a TPU compiles always.",
+        "Whether XLA compiles the training step: 'on', 'off', or 'auto': only where this was measured to be faster, "
+        "which on a CPU it is not (docs/results/speed.md). 'on' needs one replica. A TPU always compiles.",
         identity=False,
     )
     steps_per_execution: int = option(
-        1, "Steps that the devices take on their own before Python hears of them again.", identity=False
+        1, "Number of steps that the devices take before they return to Python.", identity=False
     )
     accumulate_steps: int = option(
         1,
-        "Parts that each global batch is computed in, one after another, when it does not fit into memory. Batch "
-        "norm, the negatives of SimCLR, SwAV's codes and Barlow Twins' correlations are then of a part.",
+        "Number of parts to take each global batch in, one after another, if it does not fit into memory. Batch norm, "
+        "SimCLR's negatives, SwAV's codes and Barlow Twins' correlations are then computed within each part.",
     )
     deterministic: bool = option(
         False,
-        "Give the same bits each time, more slowly: on a GPU, and on a CPU where TensorFlow uses oneDNN.",
+        "Give the same result to the bit each time, more slowly, on a GPU and on a CPU where TensorFlow uses oneDNN.",
         identity=False,
     )
 

@@ -15,29 +15,31 @@ ProbeAugmentation = Literal["linear_train", "linear_eval"]
 
 @dataclasses.dataclass(frozen=True)
 class TaskConfig(SettingsGroup):
-    """What evaluate.py does."""
+    """Protocol and checkpoint."""
 
     protocol: Protocol = option(
         "knn",
-        "'knn'; 'linear', a probe on frozen features; 'finetune', of the whole network; 'diagnostics', without labels; "
-        "'report', a page of one run or several; 'embed', the features of a folder; 'neighbours', the images of a "
-        "folder nearest to one; 'export', a SavedModel.",
+        "What to do: 'knn', kNN classification; 'linear', a linear probe on frozen features; 'finetune', training of "
+        "the whole network; 'diagnostics', measures that need no labels; 'report', a page about one run or several; "
+        "'embed', files with the features of images; 'neighbours', the images nearest to a given one; 'export', a "
+        "SavedModel.",
     )
-    checkpoint: str = option("", "Checkpoint to judge; by default the run's latest.")
-    eval_batch_size: int = option(256, "Images embedded at a time, on each replica.", positive=True)
+    checkpoint: str = option("", "Name of the checkpoint to evaluate; by default the latest of the run.")
+    eval_batch_size: int = option(256, "Number of images that each replica embeds at a time.", positive=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class KNNConfig(SettingsGroup):
-    """--protocol=knn."""
+    """Settings of --protocol=knn."""
 
     knn_k: Integers = option(
-        (200,), "Neighbours that vote: a number, or several, as 20,200; knn_top1 is that of the first."
+        (200,), "Number of neighbours that vote, or several numbers, such as 20,200. knn_top1 is that of the first."
     )
     knn_temperature: Numbers = option(
-        (0.1,), "Temperature of their weights exp(s / T): a number, or several, each with each k."
+        (0.1,),
+        "Temperature T of the weights exp(similarity / T) of the neighbours, or several, each used with each --knn_k.",
     )
-    knn_max_examples: int = option(0, "Images in the kNN's bank; 0: all.")
+    knn_max_examples: int = option(0, "Number of training images that can be neighbours; 0: all.")
 
     def validate(self) -> None:
         """Checks that there are numbers of neighbours and temperatures, all positive."""
@@ -48,28 +50,33 @@ class KNNConfig(SettingsGroup):
 
 @dataclasses.dataclass(frozen=True)
 class ProbeConfig(SettingsGroup):
-    """--protocol=linear."""
+    """Settings of --protocol=linear."""
 
     probe: tuple[Probe, ...] = option(
         ("paper",),
-        "'paper' (App. A: LARS, base learning rate 0.02, batch 4096, 90 epochs of random crops), 'release' (the same "
-        "with 0.1, as the authors' code), 'sgd' (App. A: SGD, 30, batch 256), or 'cached': many learning rates and "
-        "weight decays at once on features embedded once, far cheaper. Several, as paper,sgd, share their crops.",
+        "Protocol of the probe: 'paper' (App. A: LARS, base learning rate 0.02, batch size 4096, 90 epochs of random "
+        "crops), 'release' (the same with base learning rate 0.1, as in the authors' code), 'sgd' (App. A: SGD, base "
+        "learning rate 30, batch size 256), or 'cached', which is much cheaper: it embeds each image once, and tries "
+        "many learning rates and weight decays at the same time. Several, such as paper,sgd, share their crops.",
     )
-    probe_base_learning_rate: float = option(0.0, "Instead of the protocol's; per 256 images. 0: the protocol's.")
-    probe_batch_size: int = option(0, "Instead of the protocol's. 0: the protocol's.")
-    probe_epochs: int = option(90, "Epochs (App. A).", positive=True)
+    probe_base_learning_rate: float = option(0.0, "Learning rate per 256 images; 0: that of the protocol.")
+    probe_batch_size: int = option(0, "Batch size; 0: that of the protocol.")
+    probe_epochs: int = option(90, "Passes over the training images (App. A).", positive=True)
     probe_augmentation: ProbeAugmentation = option(
         "linear_train",
-        "What 'paper', 'release' and 'sgd' learn from: 'linear_train', new random crops in each epoch (App. A), or "
+        "What 'paper', 'release' and 'sgd' train on: 'linear_train', new random crops in each epoch (App. A), or "
         "'linear_eval', the centre of each image, embedded once.",
     )
     sweep_learning_rates: Numbers = option(
-        (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0), "Base learning rates, per 256 images, of 'cached'."
+        (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0), "Learning rates of 'cached', per 256 images."
     )
-    sweep_weight_decays: Numbers = option((0.0, 1e-6, 1e-5, 1e-4), "Weight decays of 'cached', each with each rate.")
+    sweep_weight_decays: Numbers = option(
+        (0.0, 1e-6, 1e-5, 1e-4), "Weight decays of 'cached'; each is tried with each learning rate."
+    )
     sweep_holdout: float = option(
-        0.1, "Share of the training images, as many of each class, by which 'cached' chooses; the test set never does."
+        0.1,
+        "Fraction of the training images of each class that 'cached' holds out, to choose the best settings by. It "
+        "never chooses by the test images.",
     )
 
     def validate(self) -> None:
@@ -87,24 +94,24 @@ class ProbeConfig(SettingsGroup):
 
 @dataclasses.dataclass(frozen=True)
 class FinetuneConfig(SettingsGroup):
-    """--protocol=finetune."""
+    """Settings of --protocol=finetune."""
 
     label_fraction: float = option(
-        1.0, "Share of the training images whose labels are used, as many of each class: 0.01, 0.1 or any other."
+        1.0, "Fraction of the training images whose labels are used, such as 0.01; each class gives the same number."
     )
-    label_seed: int = option(0, "Which images those are, and the order and crops of fine-tuning.")
+    label_seed: int = option(0, "Seed of the choice of labelled images, and of the order and crops of fine-tuning.")
     label_file: str = option(
         "",
-        "File that names the labelled images instead, one in each line: file names, as in SimCLR's lists of 1 % and "
-        "10 % of ImageNet, or positions in the data set.",
+        "File that lists the labelled images, in place of --label_fraction. Each line has a file name, as in SimCLR's "
+        "lists of 1 % and 10 % of ImageNet, or a position in the data set.",
     )
     finetune_epochs: int = option(20, "Passes over the labelled images.", positive=True)
     finetune_batch_size: int = option(
-        256, "Images per step over all replicas; at most as many as are labelled.", positive=True
+        256, "Images in a step, over all replicas; at most the number of labelled images.", positive=True
     )
-    finetune_backbone_lr: float = option(0.01, "The backbone's learning rate per 256 images.")
-    finetune_head_lr: float = option(0.2, "The classifier's learning rate per 256 images.", positive=True)
-    finetune_weight_decay: float = option(0.0, "Coupled L2 on every parameter.")
+    finetune_backbone_lr: float = option(0.01, "Learning rate of the backbone, per 256 images.")
+    finetune_head_lr: float = option(0.2, "Learning rate of the classifier, per 256 images.", positive=True)
+    finetune_weight_decay: float = option(0.0, "Coupled L2 weight decay of every parameter.")
 
     def validate(self) -> None:
         """Checks that the labelled images are chosen in one way."""
@@ -118,12 +125,12 @@ class FinetuneConfig(SettingsGroup):
 
 @dataclasses.dataclass(frozen=True)
 class ImagesConfig(SettingsGroup):
-    """--protocol=diagnostics, report, embed and neighbours."""
+    """Settings of --protocol=diagnostics, report, embed and neighbours."""
 
-    diagnostics_max_examples: int = option(5000, "Images that 'diagnostics' looks at; 0: all.")
-    query: str = option("", "The image whose neighbours are wanted.")
-    num_neighbours: int = option(10, "Nearest images that are shown.", positive=True)
-    out: str = option("", "Where 'report', 'embed' and 'neighbours' write; by default into the run's folder.")
+    diagnostics_max_examples: int = option(5000, "Number of images that 'diagnostics' looks at; 0: all.")
+    query: str = option("", "Image file whose neighbours are wanted.")
+    num_neighbours: int = option(10, "Number of nearest images to show.", positive=True)
+    out: str = option("", "Where 'report', 'embed' and 'neighbours' write; by default in the folder of the run.")
 
 
 EVALUATION_GROUPS: dict[str, type[SettingsGroup]] = {

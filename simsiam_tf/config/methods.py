@@ -20,26 +20,32 @@ PrototypeNorm = Literal["gradient", "outside"]
 
 
 # Explanations of the settings that several methods have.
-_PROJECTOR_LAYERS = "Dense layers of the projector; 2 on CIFAR-10 (Sec. 3, App. D)."
-_PROJECTOR_DIM = "d, the width of z and p (App. B), times --head_scale."
-_PROJECTOR_HIDDEN_DIM = "Width of the projector's hidden layers, times --head_scale; 0: that of the features."
+_PROJECTOR_LAYERS = "Number of dense layers of the projector; 2 on CIFAR-10 (Sec. 3, App. D)."
+_PROJECTOR_DIM = "d, the width of z and p (App. B); multiplied by --head_scale."
+_PROJECTOR_HIDDEN_DIM = "Width of the projector's hidden layers, multiplied by --head_scale; 0: that of the features."
 _PREDICTOR = (
-    "The predictor h: 'mlp', 'identity' (none; Table 1a: SimSiam collapses) or 'fixed' at its random initial "
-    "weights (Table 1b: SimSiam does not learn). Sec. 6.2 gives SimCLR and SwAV one."
+    "Predictor h: 'mlp'; 'identity', which is no predictor (Table 1a: SimSiam collapses); or 'fixed' at its random "
+    "initial weights (Table 1b: SimSiam does not learn). In Sec. 6.2, SimCLR and SwAV get a predictor too."
 )
-_PREDICTOR_DIM = "Width of the predictor's hidden layer, times --head_scale: d / 4 in the paper."
+_PREDICTOR_DIM = "Width of the predictor's hidden layer, d / 4 in the paper; multiplied by --head_scale."
 _BN_PLACEMENT = (
-    "Batch norm in the heads (Table 3): 'none' (a), 'hidden' (b), 'paper' (c), 'release' (c without scale and "
-    "offset on the projector's output), 'all' (d)."
+    "Where the projector and the predictor have batch norm, by the rows of Table 3: 'none' (a), 'hidden' (b), 'paper' "
+    "(c), 'release' (c, but without scale and offset on the projector's output), 'all' (d)."
 )
 _STOP_GRADIENT = (
-    "Treat the other view's z, or code, as a constant. --nostop_gradient: SimSiam collapses (Sec. 4.1), SwAV "
-    "diverges (Sec. 6.2)."
+    "Treat z, or the code, of the other view as a constant. With --nostop_gradient SimSiam collapses (Sec. 4.1), and "
+    "SwAV diverges (Sec. 6.2)."
 )
-_TEMPERATURE = "T, by which similarities are divided before the softmax."
-_EMA_MOMENTUM = "m of the momentum encoder, at first; 0, for BYOL: none, the encoder's own z are the targets."
-_EMA_SCHEDULE = "m over the run: 'constant', or rising to 1 along a 'cosine'."
-_QUEUE_SIZE = "MoCo: keys of earlier batches that are negatives. SwAV: z of them that help to compute codes."
+_TEMPERATURE = "Temperature T, by which similarities are divided before the softmax."
+_EMA_MOMENTUM = (
+    "Momentum m of the momentum encoder in the first step. With 0, BYOL has no momentum encoder; its targets are then "
+    "z of the encoder itself."
+)
+_EMA_SCHEDULE = "Momentum m over the run: 'constant', or 'cosine', along which it rises to 1."
+_QUEUE_SIZE = (
+    "Size of the queue, multiplied by --queue_scale. MoCo: keys of earlier batches, which are negatives. SwAV: z of "
+    "earlier batches, which help to compute codes."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,23 +96,24 @@ class SimSiamConfig(MethodConfig):
     bn_placement: BNPlacement = option("release", _BN_PLACEMENT)
     stop_gradient: bool = option(True, _STOP_GRADIENT)
     similarity: Similarity = option(
-        "cosine", "D of the loss: minus the 'cosine', or the 'cross_entropy' of softmaxes over channels (Sec. 4.5)."
+        "cosine",
+        "D in the loss: negative 'cosine' similarity, or the 'cross_entropy' of softmaxes over channels (Sec. 4.5).",
     )
     symmetry: Symmetry = option(
         "symmetric",
-        "Which predictions count (Sec. 4.6): 'symmetric', of both views; 'asymmetric', of view 1 alone; "
-        "'asymmetric_2x', likewise with two pairs of views of each image.",
+        "Which predictions are in the loss (Sec. 4.6): 'symmetric', those of both views; 'asymmetric', only that of "
+        "the first view; 'asymmetric_2x', only that of the first view in each of two pairs of views of an image.",
     )
     alternation_steps: str = option(
         "1",
-        "SGD steps that use targets computed before the first of them (Sec. 5.2): a number, or 'epoch'. 1 is SimSiam. "
-        "The targets take steps x batch x 2 x d x 4 bytes of the host's memory.",
+        "Number of SGD steps whose targets are computed before the first of them (Sec. 5.2), or 'epoch'. 1 is SimSiam. "
+        "Targets take steps x batch x 2 x d x 4 bytes of the host's memory.",
     )
     eta_momentum: float = option(
         0.0,
-        "Targets are a moving average, with this weight of the old one, of z of an image's views over the epochs "
-        "(Sec. 5.2: 0.8, with --predictor=identity); 0: z of the other view. Takes images x d x 4 bytes of the host's "
-        "memory.",
+        "Weight of the old target in a moving average over the epochs of z of an image's views (Sec. 5.2: 0.8, with "
+        "--predictor=identity). With 0, the target is z of the other view. Targets take images x d x 4 bytes of the "
+        "host's memory.",
     )
 
     def validate(self) -> None:
@@ -228,16 +235,22 @@ class SwAVConfig(MethodConfig):
     stop_gradient: bool = option(True, _STOP_GRADIENT)
     temperature: float = option(0.1, _TEMPERATURE, positive=True)
     queue_size: int = option(0, _QUEUE_SIZE)
-    queue_from_epoch: float = option(15, "Epochs before SwAV uses its queue, times --epochs_scale.")
-    num_prototypes: int = option(3000, "K, SwAV's prototypes.", positive=True)
+    queue_from_epoch: float = option(15, "Epochs before SwAV uses its queue; multiplied by --epochs_scale.")
+    num_prototypes: int = option(
+        3000, "K, the number of SwAV's prototypes; multiplied by --prototypes_scale.", positive=True
+    )
     prototype_norm: PrototypeNorm = option(
         "gradient",
-        "Prototypes have length 1: normalised in the loss, with its 'gradient' (Sec. 6.2), or after each step, "
-        "'outside' of it (SwAV).",
+        "How SwAV's prototypes get length 1: normalised in the loss, with its 'gradient' (Sec. 6.2), or 'outside' of "
+        "it, after each step (as in SwAV).",
     )
-    freeze_prototypes_epochs: float = option(1, "Epochs before the prototypes are trained, times --epochs_scale.")
-    sinkhorn_epsilon: float = option(0.05, "Entropy of SwAV's codes: smaller is harder.", positive=True)
-    sinkhorn_iterations: int = option(3, "Iterations of Sinkhorn-Knopp for SwAV's codes.", positive=True)
+    freeze_prototypes_epochs: float = option(
+        1, "Epochs before the prototypes are trained; multiplied by --epochs_scale."
+    )
+    sinkhorn_epsilon: float = option(
+        0.05, "Weight of the entropy of SwAV's codes; smaller makes harder codes.", positive=True
+    )
+    sinkhorn_iterations: int = option(3, "Number of Sinkhorn-Knopp iterations for SwAV's codes.", positive=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,7 +262,7 @@ class BarlowTwinsConfig(MethodConfig):
     projector_layers: int = option(3, _PROJECTOR_LAYERS)
     projector_dim: int = option(8192, _PROJECTOR_DIM, positive=True)
     projector_hidden_dim: int = option(8192, _PROJECTOR_HIDDEN_DIM)
-    redundancy_weight: float = option(0.005, "lambda, the weight of correlations between channels.")
+    redundancy_weight: float = option(0.005, "Weight lambda of the correlations between different channels.")
 
 
 # The settings of each method, by the value of --method and in the order of --help.

@@ -17,7 +17,7 @@ Stem = Literal["auto", "cifar", "imagenet"]
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(SettingsGroup):
-    """The method and its networks.
+    """Method and networks.
 
     Attributes:
         of_method: the settings of the method. Their class tells which method it is.
@@ -26,18 +26,18 @@ class ModelConfig(SettingsGroup):
         ModelConfig.from_values({"method": "swav", "num_prototypes": 10})  # chooses the method by its name, as flags do
     """
 
-    arch: Arch = option("resnet50", "Backbone.")
-    width: float = option(1.0, "Multiplier of the backbone's numbers of channels.", positive=True)
+    arch: Arch = option("resnet50", "Architecture of the backbone.")
+    width: float = option(1.0, "Multiplier of the number of channels in every layer of the backbone.", positive=True)
     stem: Stem = option(
         "auto",
-        "First layers of the backbone: 'cifar' (3x3, no max-pool; paper App. D), 'imagenet' (7x7 of stride 2 and "
-        "max-pool), or 'auto': 'cifar' for images up to 64 pixels.",
+        "First layers of the backbone: 'cifar' (a 3x3 convolution, no max-pool; App. D), 'imagenet' (a 7x7 convolution "
+        "of stride 2, and max-pool), or 'auto': 'cifar' for images of up to 64 pixels, else 'imagenet'.",
     )
     of_method: MethodConfig = dataclasses.field(default_factory=SimSiamConfig)
     online_probe: bool = option(
         False,
-        "Train a linear classifier beside the method, on features that it leaves as they are; needs labels. Its "
-        "accuracy is reported apart: it is not that of a probe trained afterwards.",
+        "Train a linear classifier beside the method, on its features, which it does not change. Needs labels. Its "
+        "accuracy is reported separately, because it is not that of a probe trained afterwards.",
     )
 
     @property

@@ -13,25 +13,31 @@ PredictorLR = Literal["constant", "decay"]
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig(SettingsGroup):
-    """The optimizer and its schedule (Sec. 3)."""
+    """Optimizer and learning rates (Sec. 3)."""
 
     optimizer: Optimizer = option(
-        "sgd", "'sgd', or 'lars', with which SimCLR, BYOL and SwAV take batches of 4096 (Sec. 6.1)."
+        "sgd", "'sgd', or 'lars', which SimCLR, BYOL and SwAV use with batches of 4096 (Sec. 6.1)."
     )
     lars_exclude: bool = option(
-        True, "LARS neither scales nor decays biases and batch norm's parameters, as in SimCLR and BYOL; SwAV's does."
+        True,
+        "Keep LARS from scaling and decaying biases and the parameters of batch norm, as in SimCLR and BYOL; SwAV does "
+        "not exclude them.",
     )
-    base_learning_rate: float = option(0.05, "Learning rate per 256 images; scaled by the batch size.", positive=True)
+    base_learning_rate: float = option(
+        0.05, "Learning rate per 256 images; it is scaled by the batch size.", positive=True
+    )
     sgd_momentum: float = option(0.9, "Momentum of the optimizer.")
-    weight_decay: float = option(1e-4, "Coupled L2 on every parameter; but see --lars_exclude.")
+    weight_decay: float = option(1e-4, "Coupled L2 weight decay of every parameter; see --lars_exclude for exceptions.")
     warmup_epochs: float = option(
-        0.0, "Epochs of linear warm-up, times --epochs_scale; 10 for batches from 1024 and for Table 3a."
+        0.0, "Epochs of linear warm-up, multiplied by --epochs_scale; 10 for batches of 1024 or more and for Table 3a."
     )
-    lr_decay: LRDecay = option("step", "Cosine decay at each 'step', or at each 'epoch' as in the release.")
-    final_learning_rate: float = option(0.0, "What the decay ends at, as a share of the peak; SwAV: 0.001.")
+    lr_decay: LRDecay = option(
+        "step", "Cosine decay after each 'step', or after each 'epoch' as in the authors' release."
+    )
+    final_learning_rate: float = option(0.0, "Final learning rate as a fraction of the peak; 0.001 in SwAV.")
     predictor_lr: PredictorLR = option(
         "constant",
-        "The predictor's learning rate: 'constant' (Table 1c, and from Sec. 4.2 on) or 'decay' with the rest.",
+        "Learning rate of the predictor: 'constant' (Table 1c, and from Sec. 4.2 on), or 'decay' like all others.",
     )
     predictor_lr_multiplier: float = option(1.0, "Multiplier of the predictor's learning rate.")
 

@@ -7,8 +7,8 @@ from simsiam_tf.config.fields import SettingsGroup, option
 
 @dataclasses.dataclass(frozen=True)
 class PreviewConfig(SettingsGroup):
-    """The picture."""
+    """Picture of the views."""
 
-    out: str = option("preview.png", "PNG file to write; an existing one is not overwritten.")
-    num_images: int = option(8, "Images, one in each column.", positive=True)
-    num_epochs: int = option(3, "Epochs whose views are drawn, two rows each.", positive=True)
+    out: str = option("preview.png", "PNG file to write; an existing file is not overwritten.")
+    num_images: int = option(8, "Number of images, one in each column.", positive=True)
+    num_epochs: int = option(3, "Number of epochs whose views are drawn, in two rows each.", positive=True)

@@ -27,14 +27,16 @@ class RunConfig(SettingsGroup):
     """Run length and checkpoints."""
 
     workdir: str = option("", "Folder of the run: checkpoints, logs and results.", identity=False)
-    seed: int = option(0, "Seed of the initial weights, the order of the images and their views.")
-    epochs: int = option(100, "Passes over the images, times --epochs_scale.", positive=True)
-    save_every_steps: int = option(0, "Save each so many steps, besides at each epoch's end.", identity=False)
-    save_every_minutes: float = option(10.0, "Save at least this often; 0: off.", identity=False)
-    keep_checkpoints: int = option(3, "Checkpoints that are kept.", identity=False)
+    seed: int = option(0, "Seed of the initial weights, of the order of the images and of their views.")
+    epochs: int = option(100, "Passes over the images; multiplied by --epochs_scale.", positive=True)
+    save_every_steps: int = option(0, "Save a checkpoint also every so many steps; 0: off.", identity=False)
+    save_every_minutes: float = option(10.0, "Save a checkpoint also every so many minutes; 0: off.", identity=False)
+    keep_checkpoints: int = option(3, "Number of checkpoints to keep.", identity=False)
     resume: bool = option(True, "Continue an interrupted run in --workdir.", identity=False)
-    knn_every_epochs: int = option(1, "kNN monitor each so many epochs, and at the end; 0: never.", identity=False)
-    knn_max_examples: int = option(0, "Images in the kNN monitor's bank; 0: all.")
+    knn_every_epochs: int = option(
+        1, "Run the kNN monitor every so many epochs, and at the end; 0: never.", identity=False
+    )
+    knn_max_examples: int = option(0, "Number of training images that are neighbours in the kNN monitor; 0: all.")
 
     def validate(self) -> None:
         """Checks that a folder is named, and the limits of the seed and the number of checkpoints."""

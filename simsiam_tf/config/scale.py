@@ -9,17 +9,19 @@ from simsiam_tf.config.run import Config
 
 @dataclasses.dataclass(frozen=True)
 class SizeConfig(SettingsGroup):
-    """The size of an experiment, beside its settings."""
+    """Size of the experiment (multipliers of other settings)."""
 
     epochs_scale: float = option(
-        1.0, "Multiplier of --epochs, --warmup_epochs, and SwAV's settings in epochs.", positive=True
+        1.0,
+        "Multiplier of --epochs, --warmup_epochs, --queue_from_epoch and --freeze_prototypes_epochs.",
+        positive=True,
     )
     batch_scale: float = option(1.0, "Multiplier of --global_batch_size.", positive=True)
     head_scale: float = option(
-        1.0, "Multiplier of --projector_dim, --projector_hidden_dim, --predictor_dim.", positive=True
+        1.0, "Multiplier of --projector_dim, --projector_hidden_dim and --predictor_dim.", positive=True
     )
     prototypes_scale: float = option(
-        1.0, "Multiplier of --num_prototypes: codes need more images than prototypes.", positive=True
+        1.0, "Multiplier of --num_prototypes. Codes need more images than prototypes.", positive=True
     )
     queue_scale: float = option(1.0, "Multiplier of --queue_size.", positive=True)
 
