@@ -114,7 +114,7 @@ class FinetuneConfig(SettingsGroup):
     finetune_weight_decay: float = option(0.0, "Coupled L2 weight decay of every parameter.")
 
     def validate(self) -> None:
-        """Checks that the labelled images are chosen in one way."""
+        """Checks the fraction of labelled images, and that they are chosen in only one way."""
         check(0 < self.label_fraction <= 1, "--label_fraction must be above 0 and at most 1.", self.label_fraction)
         check(
             not self.label_file or self.label_fraction == 1,

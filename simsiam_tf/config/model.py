@@ -76,7 +76,7 @@ class ModelConfig(SettingsGroup):
     def from_file(cls, values: Mapping[str, Any]) -> Self:
         """Makes the group from the values in a config.json, which may be older than some of the settings.
 
-        The file holds `null` for each setting that the method did not have when it was written.
+        The file holds `null` for each setting that the method did not have when the file was written.
         """
         absent = {setting.name: setting.absent for setting in cls._own_settings()}
         absent |= {setting.name: setting.absent for setting in _method_config(values).settings()}
