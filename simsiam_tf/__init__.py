@@ -1,9 +1,26 @@
-"""SimSiam (Chen & He, arXiv 2011.10566) in TensorFlow and Keras."""
+"""SimSiam (Chen & He, arXiv 2011.10566) in TensorFlow and Keras.
+
+Names and rooms load on first use: `import simsiam_tf` alone loads no TensorFlow.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from simsiam_tf.interop.keras_objects import register_with_keras
+
 if TYPE_CHECKING:
+    from simsiam_tf import augment as augment
+    from simsiam_tf import callbacks as callbacks
+    from simsiam_tf import errors as errors
+    from simsiam_tf import features as features
+    from simsiam_tf import losses as losses
+    from simsiam_tf import methods as methods
+    from simsiam_tf import networks as networks
+    from simsiam_tf import optim as optim
+    from simsiam_tf.augment import TwoViews as TwoViews
+    from simsiam_tf.callbacks import CollapseMonitor as CollapseMonitor
+    from simsiam_tf.callbacks import KNNMonitor as KNNMonitor
+    from simsiam_tf.evaluation.loaded_run import load as load
     from simsiam_tf.methods import BYOL as BYOL
     from simsiam_tf.methods import BarlowTwins as BarlowTwins
     from simsiam_tf.methods import MoCoV2 as MoCoV2
@@ -22,17 +39,29 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+_ROOMS = ("augment", "callbacks", "errors", "features", "losses", "methods", "networks", "optim")
 _HOMES = {
-    "networks": ("ResNet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    "augment": ("TwoViews",),
+    "callbacks": ("CollapseMonitor", "KNNMonitor"),
+    "evaluation.loaded_run": ("load",),
     "methods": ("BYOL", "BarlowTwins", "MoCoV2", "SimCLR", "SimSiam", "SwAV"),
+    "networks": ("ResNet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
     "optim": ("LARS", "SGD", "WarmupCosine"),
 }
-__all__ = [name for names in _HOMES.values() for name in names]
+__all__ = [*_ROOMS, *(name for names in _HOMES.values() for name in names)]
 
 
 def __getattr__(name: str) -> Any:
-    # Names load on first use, so that a mistyped flag is answered without waiting for TensorFlow.
+    if name in _ROOMS:
+        return importlib.import_module(f"simsiam_tf.{name}")
     for home, names in _HOMES.items():
         if name in names:
             return getattr(importlib.import_module(f"simsiam_tf.{home}"), name)
     raise AttributeError(f"module 'simsiam_tf' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
+
+
+register_with_keras()

@@ -3,6 +3,7 @@
 import difflib
 import functools
 import inspect
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -31,6 +32,12 @@ def check(condition: bool, rule: str, received: Any) -> None:
     """
     if not condition:
         raise UsageError(f"{rule} Received: {received}.")
+
+
+def check_choice(option: str, value: Any, choices: Iterable[Any]) -> None:
+    """Raises a UsageError that names the option and its possible values, unless `value` is one of them."""
+    possible = list(choices)
+    check(value in possible, f"{option} must be one of {', '.join(map(str, possible))}.", repr(value))
 
 
 def names_its_options(cls: type[_T]) -> type[_T]:
@@ -63,6 +70,7 @@ def names_its_options(cls: type[_T]) -> type[_T]:
                 raise UsageError(f"{cls.__name__} has no option {name}; {hint} Received: {value!r}.")
         constructor(self, *args, **kwargs)
 
+    vars(checked)["__signature__"] = inspect.signature(constructor)  # Keras reads it, without unwrapping
     decorated.__init__ = checked
     return cls
 

@@ -33,6 +33,11 @@ class Policy:
 
     Raises:
         UsageError: if a value is out of its range.
+
+    Example:
+        >>> strong = Policy(crop_min_scale=0.08, flip_p=0.5, jitter_p=0.8, hue=0.2)
+        >>> strong.crops_at_random
+        True
     """
 
     view_size: float = 1.0

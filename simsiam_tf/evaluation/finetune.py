@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.augment import policies
-from simsiam_tf.callbacks.health_check import HealthCheck
+from simsiam_tf.callbacks.collapse_monitor import CollapseMonitor
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.config.evaluation import FinetuneConfig
 from simsiam_tf.data.order import ShuffledOrder
@@ -280,7 +280,7 @@ def _training_loop(
         run.strategy,
         make_dataset=make_dataset,
         prepare=lambda batch: batch,
-        callbacks=[HealthCheck("lower --finetune_backbone_lr or --finetune_head_lr")],
+        callbacks=[CollapseMonitor("lower --finetune_backbone_lr or --finetune_head_lr")],
         saver=Saver(checkpoints, 0, _SAVE_EVERY_MINUTES),
         devices=DeviceConfig(),
         order=order,

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -207,6 +208,40 @@ class LoadedRun:
         self.workdir.add_to_summary({f"{n}{self.suffix}": record(v, **common) for n, v in values.items()})
         shown = ", ".join(f"{n}{self.suffix} {with_unit(v, produced_by.get('unit'))}" for n, v in values.items())
         print(f"{shown}, written to {self.workdir.summary_path}")
+
+
+def load(workdir: str | os.PathLike[str], checkpoint: str = "") -> keras.Model:
+    """Loads the backbone of a run, as it was trained.
+
+    Args:
+        workdir: the folder of a run of train.py.
+        checkpoint: the path of one of its checkpoints; by default the latest one that can be read is taken.
+
+    Returns:
+        The backbone: images `[B, H, W, 3]` to features `[B, D]`, in float32 (float64 for a run in float64). The caller
+        resizes images as in training, and normalises them by ImageNet's mean and standard deviation; the export of
+        `evaluate.py --protocol=export` does both inside.
+
+    Raises:
+        UsageError: if the folder holds no run, or the run has no readable checkpoint.
+        FloatingPointError: if the checkpoint's weights are not finite.
+
+    Example:
+        >>> import simsiam_tf
+        >>> backbone = simsiam_tf.load("runs/cifar10")  # doctest: +SKIP
+        >>> features = backbone(images)  # doctest: +SKIP
+    """
+    run = Workdir.open_existing(os.fspath(workdir))
+    config = run.config()
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    factory.set_precision("float64" if config.devices.precision == "float64" else "float32")
+    try:
+        model = factory.make_model(config)
+    finally:  # the caller's own layers are not of this run
+        keras.config.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
+    restore_model(model, run.checkpoints, checkpoint)
+    return model.backbone
 
 
 def _suffix(data: DataConfig, own: DataConfig) -> str:

@@ -23,6 +23,12 @@ def barlow_twins_loss(
 
     Returns:
         A scalar: this loss belongs to a batch, not to an image.
+
+    Example:
+        >>> import numpy as np
+        >>> z = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+        >>> float(barlow_twins_loss(z, z))
+        0.0
     """
     z1, z2 = at_least_float32(z1), at_least_float32(z2)
     c = all_mean(tf.matmul(z1, z2, transpose_a=True) / tf.cast(tf.shape(z1)[0], z1.dtype))  # [d, d]

@@ -18,5 +18,11 @@ def byol_loss(p: Sequence[tf.Tensor], z: Sequence[tf.Tensor]) -> tf.Tensor:
 
     Returns:
         `[B]`, between 0 (perfect) and 8.
+
+    Example:
+        >>> import numpy as np
+        >>> p, z = [np.array([[1.0, 0.0]])] * 2, [np.array([[0.0, 1.0]])] * 2  # at right angles
+        >>> float(byol_loss(p, z)[0])
+        4.0
     """
     return tf.add_n([2.0 + 2.0 * negative_cosine(one, other) for one, other in zip(p, reversed(z), strict=True)])

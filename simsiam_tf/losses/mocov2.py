@@ -18,6 +18,12 @@ def info_nce(query: tf.Tensor, key: tf.Tensor, queue: tf.Tensor, temperature: fl
 
     Returns:
         `[B]`, positive.
+
+    Example:
+        >>> import numpy as np
+        >>> one, other = np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])
+        >>> float(info_nce(one, one, other, temperature=0.1)[0]) < 1e-4  # the key is near, the queue is far
+        True
     """
     q, k = normalize(query), tf.stop_gradient(normalize(key))
     positive = tf.reduce_sum(q * k, axis=1, keepdims=True)  # [B, 1]
@@ -39,6 +45,12 @@ def mocov2_loss(
 
     Returns:
         `[B]`, positive.
+
+    Example:
+        >>> import numpy as np
+        >>> one, other = np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])
+        >>> mocov2_loss((one, one), (one, one), other).shape
+        TensorShape([1])
     """
     both = [info_nce(query, key, queue, temperature) for query, key in zip(queries, reversed(keys), strict=True)]
     return tf.add_n(both) / 2.0

@@ -28,6 +28,12 @@ def nt_xent(
 
     Returns:
         `[B]`, positive.
+
+    Example:
+        >>> import numpy as np
+        >>> z = np.eye(4)
+        >>> round(float(nt_xent((z, z), (z, z), temperature=0.1)[0]), 4)
+        0.0003
     """
     if stop_gradient:
         keys = [tf.stop_gradient(k) for k in keys]

@@ -17,6 +17,12 @@ def negative_cosine(p: tf.Tensor, z: tf.Tensor, stop_gradient: bool = True) -> t
 
     Returns:
         `[B]`, between -1 and 1.
+
+    Example:
+        >>> import numpy as np
+        >>> p, z = np.array([[3.0, 4.0]]), np.array([[6.0, 8.0]])
+        >>> round(float(negative_cosine(p, z)[0]), 6)
+        -1.0
     """
     if stop_gradient:
         z = tf.stop_gradient(z)
@@ -33,6 +39,11 @@ def cross_entropy(p: tf.Tensor, z: tf.Tensor, stop_gradient: bool = True) -> tf.
 
     Returns:
         `[B]`, positive; log(d) if p is constant over channels.
+
+    Example:
+        >>> import numpy as np
+        >>> round(float(cross_entropy(np.zeros([1, 4]), np.zeros([1, 4]))[0]), 4)  # log 4
+        1.3863
     """
     if stop_gradient:
         z = tf.stop_gradient(z)
@@ -52,12 +63,8 @@ def simsiam_loss(
 ) -> tf.Tensor:
     """Computes L = D(p1, stopgrad(z2)) / 2 + D(p2, stopgrad(z1)) / 2 of each image (paper Eq. 4).
 
-    Ordinarily p1 is compared with z2, and p2 with z1:
-
-        simsiam_loss((p1, p2), (z2, z1))
-
-    In general it is the mean of D over all pairs of a prediction and its target. The asymmetric variant of Sec. 4.6 has
-    one pair, `simsiam_loss((p1,), (z2,))`.
+    p1 is compared with z2, and p2 with z1. In general it is the mean of D over all pairs of a prediction and its
+    target: the asymmetric variant of Sec. 4.6 has one pair, `simsiam_loss((p1,), (z2,))`.
 
     Args:
         p: predictor outputs of each view, `[B, d]` each.
@@ -67,5 +74,11 @@ def simsiam_loss(
 
     Returns:
         `[B]`; for the cosine between -1 (perfect) and 1.
+
+    Example:
+        >>> import numpy as np
+        >>> p1 = p2 = z1 = z2 = np.array([[3.0, 4.0]])
+        >>> round(float(simsiam_loss((p1, p2), (z2, z1))[0]), 6)
+        -1.0
     """
     return tf.add_n([distance(one, other, stop_gradient) / len(p) for one, other in zip(p, targets, strict=True)])

@@ -23,6 +23,11 @@ def sinkhorn(
 
     Returns:
         `[B, K]`; a row sums to 1, or to 0 if its image takes no part.
+
+    Example:
+        >>> import numpy as np
+        >>> sinkhorn(np.eye(2)).numpy().round(2).tolist()  # each image gets a prototype of its own
+        [[1.0, 0.0], [0.0, 1.0]]
     """
     # Subtracting 1, the greatest cosine, keeps exp from overflowing, and cancels in the quotients.
     q = tf.exp((scores - 1.0) / epsilon)
@@ -46,6 +51,12 @@ def swapped_prediction(
 
     Returns:
         `[B]`, positive: the mean over the pairs of a view and a code.
+
+    Example:
+        >>> import numpy as np
+        >>> scores, codes = [np.eye(2)] * 2, [np.eye(2)] * 2
+        >>> float(swapped_prediction(scores, codes)[0]) < 1e-4
+        True
     """
     if stop_gradient:
         codes = [tf.stop_gradient(code) for code in codes]

@@ -23,6 +23,12 @@ class BarlowTwins(SSLModel):
         projector_layers: the number of dense layers of the projector.
         projector_hidden_dim: the width of the hidden layers of the projector; 0 makes it D.
         redundancy_weight: lambda.
+
+    Example:
+        >>> import simsiam_tf
+        >>> backbone = simsiam_tf.resnet18(cifar_stem=True, width=0.125)
+        >>> model = simsiam_tf.BarlowTwins(backbone, projector_dim=256, projector_hidden_dim=256)
+        >>> model.compile(simsiam_tf.SGD(0.05))  # then model.fit on pairs of views
     """
 
     config_class = BarlowTwinsConfig

@@ -28,6 +28,12 @@ class BYOL(SSLModel):
         ema_momentum: m of the target network in the first step. With 0 there is no target network: the targets are z of
             the online network, as constants.
         ema_schedule: the schedule of m: `constant`, or `cosine`, which rises to 1.
+
+    Example:
+        >>> import simsiam_tf
+        >>> backbone = simsiam_tf.resnet18(cifar_stem=True, width=0.125)
+        >>> model = simsiam_tf.BYOL(backbone, projector_dim=64, steps_per_epoch=100, epochs=10)
+        >>> model.compile(simsiam_tf.SGD(0.05))  # then model.fit on pairs of views
     """
 
     config_class = BYOLConfig

@@ -23,7 +23,7 @@ class KerasMethod(TracksItsVariables, keras.Model):
     """Checks a method's arguments, compiles it, and saves and loads it whole, so that training goes on.
 
     Attributes:
-        options: the arguments of the constructor but the backbone, by name.
+        options: the arguments of the constructor but the backbone and `name`, by name.
     """
 
     # The settings of the same names, whose rules hold for the constructor's arguments; None checks nothing.

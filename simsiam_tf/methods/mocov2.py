@@ -33,6 +33,12 @@ class MoCoV2(SSLModel):
         ema_momentum: m of the momentum encoder in the first step.
         ema_schedule: the schedule of m: `constant`, or `cosine`, which rises to 1.
         queue_size: K, the number of keys that are kept, both views counted.
+
+    Example:
+        >>> import simsiam_tf
+        >>> backbone = simsiam_tf.resnet18(cifar_stem=True, width=0.125)
+        >>> model = simsiam_tf.MoCoV2(backbone, projector_dim=64, queue_size=1024)
+        >>> model.compile(simsiam_tf.SGD(0.05))  # then model.fit on pairs of views
     """
 
     config_class = MoCoV2Config

@@ -17,7 +17,8 @@ def keeps_its_options(cls: Any) -> Any:
         cls: a class whose `config_class` holds the rules for its arguments; without one nothing is checked.
 
     Returns:
-        The same class. `options` of an instance maps the name of each argument but the backbone to its value.
+        The same class. `options` of an instance maps the name of each argument to its value, but for the backbone and
+        `name`.
     """
     constructor = cls.__init__
     signature = inspect.signature(constructor)
@@ -31,9 +32,10 @@ def keeps_its_options(cls: Any) -> Any:
         options |= options.pop("kwargs", {})
         _check(cls.config_class, options)
         constructor(self, *args, **kwargs)
-        del options["backbone"]
+        options = {name: value for name, value in options.items() if name not in ("backbone", "name")}
         self.options = types.MappingProxyType(options)  # no dictionary, in which Keras would look for layers
 
+    vars(checked)["__signature__"] = signature  # Keras reads it, without unwrapping
     cls.__init__ = checked
     return cls
 

@@ -27,6 +27,12 @@ class SimCLR(SSLModel):
         predictor_dim: the width of the hidden layer of the predictor.
         stop_gradient: whether the keys are constants (Sec. 6.2).
         temperature: T.
+
+    Example:
+        >>> import simsiam_tf
+        >>> backbone = simsiam_tf.resnet18(cifar_stem=True, width=0.125)
+        >>> model = simsiam_tf.SimCLR(backbone, projector_dim=64)
+        >>> model.compile(simsiam_tf.SGD(0.05))  # then model.fit on pairs of views
     """
 
     config_class = SimCLRConfig

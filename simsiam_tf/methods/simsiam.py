@@ -35,6 +35,12 @@ class SimSiam(SSLModel):
         alternation_steps: SGD steps that use targets computed before the first of them, or `epoch` (Sec. 5.2).
         eta_momentum: of targets that are a moving average over epochs (Sec. 5.2), whose first one is of the untrained
             network; 0: none.
+
+    Example:
+        >>> import simsiam_tf
+        >>> backbone = simsiam_tf.resnet18(cifar_stem=True, width=0.125)
+        >>> model = simsiam_tf.SimSiam(backbone, projector_dim=64, predictor_dim=16)
+        >>> model.compile(simsiam_tf.SGD(0.05))  # then model.fit on pairs of views
     """
 
     config_class = SimSiamConfig

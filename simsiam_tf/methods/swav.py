@@ -38,6 +38,12 @@ class SwAV(SSLModel):
         sinkhorn_iterations: the number of iterations of Sinkhorn-Knopp.
         queue_size: the number of z of earlier batches, for each view, that help to compute codes.
         queue_from_epoch: the number of epochs before the queue is used.
+
+    Example:
+        >>> import simsiam_tf
+        >>> backbone = simsiam_tf.resnet18(cifar_stem=True, width=0.125)
+        >>> model = simsiam_tf.SwAV(backbone, num_prototypes=100, steps_per_epoch=100)
+        >>> model.compile(simsiam_tf.SGD(0.05))  # then model.fit on pairs of views
     """
 
     config_class = SwAVConfig

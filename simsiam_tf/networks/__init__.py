@@ -38,6 +38,10 @@ def feature_dim(backbone: keras.Model) -> int:
 
     Raises:
         ValueError: if the backbone has no `feature_dim`, and is not built or does not give `[B, D]`.
+
+    Example:
+        >>> feature_dim(resnet18(width=0.125))
+        64
     """
     if hasattr(backbone, "feature_dim"):
         return int(backbone.feature_dim)

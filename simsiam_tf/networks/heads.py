@@ -1,13 +1,15 @@
-"""The projector and the predictor, both an MLP (paper Sec. 3, "Baseline settings"), and heads of single layers."""
+"""Makes the heads on a backbone: the projector and the predictor (paper Sec. 3), prototypes and linear classifiers."""
 
 import itertools
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import keras
 import tensorflow as tf
 
 from simsiam_tf.config.methods import BNPlacement, Predictor
+from simsiam_tf.errors import check, check_choice, names_its_options
 from simsiam_tf.networks.normalization import BatchNormalization
+from simsiam_tf.networks.tracked import TracksItsVariables
 
 OutputBN = Literal["none", "affine", "plain"]
 
@@ -22,17 +24,22 @@ _PROJECTOR_OUTPUT_BN: dict[BNPlacement, OutputBN] = {
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
-class MLP(keras.Model):
-    """Applies dense layers, with batch norm and ReLU between them. It is built on construction.
+@names_its_options
+class MLP(TracksItsVariables, keras.Model):
+    """Applies dense layers, with batch norm and ReLU between them. The constructor builds it.
 
     Args:
         input_dim: the width of the input.
         hidden_dims: the width of each hidden layer.
         output_dim: the width of the output.
         hidden_bn: whether there is batch norm before each hidden ReLU.
-        output_bn: batch norm on the output: `none`, `affine`, or `plain` without scale and offset.
+        output_bn: the batch norm on the output: `none`, `affine`, or `plain` without scale and offset.
         freeze_output_bias: whether the output layer has a bias that stays at its initial value, untrained and not
             decayed.
+        **kwargs: further arguments of `keras.Model`.
+
+    Raises:
+        ValueError: if there is no such `output_bn`.
     """
 
     def __init__(
@@ -46,6 +53,7 @@ class MLP(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_choice("output_bn", output_bn, get_args(OutputBN))
         self.config = {
             "input_dim": input_dim,
             "hidden_dims": tuple(hidden_dims),
@@ -68,7 +76,8 @@ class MLP(keras.Model):
         self.build((None, input_dim))
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        if self.dense[0].built:  # a .keras file builds again what the constructor built
+        """Makes all variables, given the shape of the input, `[B, input_dim]`."""
+        if self.dense[0].built:  # Keras calls build again when it loads a .keras file
             return
         for dense, norm in zip(self.dense, self.norm, strict=True):
             dense.build(input_shape)
@@ -90,6 +99,7 @@ class MLP(keras.Model):
         return x
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor, for serialisation."""
         return {**super().get_config(), **self.config}
 
 
@@ -107,12 +117,17 @@ def make_projector(
         projector_dim: d, the width of z.
         projector_layers: the number of dense layers: 3 on ImageNet, 2 on CIFAR-10 (App. D).
         projector_hidden_dim: the width of the hidden layers; 0 makes it D.
-        bn_placement: batch norm in the rows of Table 3: `none` (a), `hidden` (b), `paper` (c), `release` (c without
+        bn_placement: the batch norm of a row of Table 3: `none` (a), `hidden` (b), `paper` (c), `release` (c without
             scale and offset on the output), `all` (d).
 
     Returns:
         The built MLP, `[B, D]` to `[B, d]`.
+
+    Raises:
+        ValueError: if there is no such `bn_placement`, or there are fewer than two layers.
     """
+    check_choice("bn_placement", bn_placement, get_args(BNPlacement))
+    check(projector_layers >= 2, "projector_layers must be at least 2.", projector_layers)
     output_bn = _PROJECTOR_OUTPUT_BN[bn_placement]
     return MLP(
         feature_dim,
@@ -136,13 +151,18 @@ def make_predictor(
     Args:
         projector_dim: d, the width of z and of p.
         predictor_dim: the width of the hidden layer: d / 4 in the paper.
-        bn_placement: batch norm in the rows of Table 3, as for `make_projector`. The hidden layer has it unless this is
-            `none`, the output only if this is `all`.
-        kind: `mlp`; or `identity`, p = z (Table 1a); or `fixed`, an MLP that stays as it was initialised (Table 1b).
+        bn_placement: the batch norm of a row of Table 3, as for `make_projector`. The hidden layer has batch norm
+            unless this is `none`; the output has it only if this is `all`.
+        kind: `mlp`; or `identity`, p = z (Table 1a); or `fixed`, an MLP that keeps its initial weights (Table 1b).
 
     Returns:
         The built layer, `[B, d]` to `[B, d]`.
+
+    Raises:
+        ValueError: if there is no such `kind` or `bn_placement`.
     """
+    check_choice("kind", kind, get_args(Predictor))
+    check_choice("bn_placement", bn_placement, get_args(BNPlacement))
     if kind == "identity":
         return keras.layers.Identity(name="predictor")
     predictor = MLP(
@@ -158,7 +178,7 @@ def make_predictor(
 
 
 def make_prototypes(projector_dim: int, num_prototypes: int) -> keras.layers.Dense:
-    """Makes SwAV's prototypes c: the columns of a matrix without a bias.
+    """Makes SwAV's prototypes c, which are the columns of a dense layer's kernel.
 
     Args:
         projector_dim: d, the width of z.
@@ -178,13 +198,13 @@ def make_classifier(feature_dim: int, num_classes: int, name: str = "classifier"
     Args:
         feature_dim: D, the width of the features.
         num_classes: K.
-        name: the name of the layer, which must be another for each one in a model.
+        name: the name of the layer, unique within a model.
 
     Returns:
         The built layer, `[B, D]` to logits `[B, K]`.
     """
-    # Normal with std 0.01, and bias 0, as in the linear evaluation of the reference.
-    # The seed is its own: else the initial weights of other layers would depend on whether there is a classifier.
+    # The reference's linear evaluation starts from a normal kernel with std 0.01, and bias 0.
+    # A fixed seed: the initial weights of other layers must not depend on whether there is a classifier.
     initial = keras.initializers.RandomNormal(stddev=0.01, seed=0)
     classifier = keras.layers.Dense(num_classes, kernel_initializer=initial, name=name)
     classifier.build((None, feature_dim))

@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import tensorflow as tf
 
 from simsiam_tf.config.methods import EMASchedule
 from simsiam_tf.distribute import collectives
+from simsiam_tf.errors import check_choice
 from simsiam_tf.networks.normalization import each_view
+from simsiam_tf.networks.tracked import TracksItsVariables
 
 
-class MomentumEncoder(keras.Model):
+class MomentumEncoder(TracksItsVariables, keras.Model):
     """Encodes views with a moving average of the encoder's weights: xi <- m xi + (1 - m) theta.
 
     This is Eq. 2 of MoCo and Sec. 3.1 of BYOL. theta are the trainable weights of the encoder, and xi are those of the
@@ -74,6 +76,7 @@ def momentum_at(step: tf.Tensor | int, first: float, total_steps: int, schedule:
     Returns:
         A scalar in floatx.
     """
+    check_choice("schedule", schedule, get_args(EMASchedule))
     dtype = keras.config.floatx()
     first = tf.constant(first, dtype)
     if schedule == "constant":

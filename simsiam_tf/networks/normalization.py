@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf.distribute import collectives
+from simsiam_tf.errors import names_its_options
 
 BN_MOMENTUM = 0.9
 BN_EPSILON = 1e-5
@@ -75,6 +76,7 @@ def _knows_views(network: keras.Model) -> bool:
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
+@names_its_options
 class BatchNormalization(keras.layers.Layer):
     """Normalises over all axes but the last, with the statistics of the whole global batch (paper Sec. 3).
 

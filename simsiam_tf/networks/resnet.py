@@ -4,12 +4,15 @@ Padding is symmetric, the stride is in the 3x3 convolution of a block, and the l
 at zero.
 """
 
-from typing import Any, Literal
+import math
+from typing import Any, Literal, get_args
 
 import keras
 import tensorflow as tf
 
+from simsiam_tf.errors import check, check_choice, names_its_options
 from simsiam_tf.networks.normalization import BatchNormalization
+from simsiam_tf.networks.tracked import TracksItsVariables
 
 BlockKind = Literal["basic", "bottleneck"]
 
@@ -24,7 +27,8 @@ _DEPTHS: dict[str, tuple[BlockKind, tuple[int, ...]]] = {
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
-class ResidualBlock(keras.layers.Layer):
+@names_its_options
+class ResidualBlock(TracksItsVariables, keras.layers.Layer):
     """Adds the result of two or three convolutions to the input: 3x3, 3x3 (basic), or 1x1, 3x3, 1x1 (bottleneck).
 
     If the shapes differ, the input first goes through a 1x1 convolution and a batch norm.
@@ -41,6 +45,7 @@ class ResidualBlock(keras.layers.Layer):
 
     def __init__(self, kind: BlockKind, width: int, strides: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_choice("kind", kind, get_args(BlockKind))
         self.kind, self.width, self.strides = kind, width, strides
         if kind == "basic":
             shapes = [(width, 3, strides), (width, 3, 1)]
@@ -84,7 +89,8 @@ class ResidualBlock(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
-class ResNet(keras.Model):
+@names_its_options
+class ResNet(TracksItsVariables, keras.Model):
     """Computes the features of images by ResNet v1.5, up to the global average pooling.
 
     The constructor builds it, for images of any size.
@@ -101,18 +107,20 @@ class ResNet(keras.Model):
         blocks: the residual blocks, in order.
 
     Raises:
-        ValueError: if there is no such `arch`.
+        ValueError: if there is no such `arch`, or the width is not positive.
 
     Example:
-        backbone = ResNet("resnet18", cifar_stem=True)
-        features = backbone(images)  # [B, 32, 32, 3] to [B, 512]
+        >>> import numpy as np
+        >>> backbone = ResNet("resnet18", cifar_stem=True, width=0.125)
+        >>> backbone(np.zeros([2, 32, 32, 3], "float32")).shape
+        TensorShape([2, 64])
     """
 
     def __init__(self, arch: str = "resnet50", cifar_stem: bool = False, width: float = 1.0, **kwargs: Any) -> None:
         kwargs.setdefault("name", "backbone")
         super().__init__(**kwargs)
-        if arch not in _DEPTHS:
-            raise ValueError(f"arch must be one of {', '.join(_DEPTHS)}. Received: {arch!r}.")
+        check_choice("arch", arch, _DEPTHS)
+        check(0 < width < math.inf, "width must be a positive number.", repr(width))
         self.arch, self.cifar_stem, self.width = arch, cifar_stem, width
         kind, depths = _DEPTHS[arch]
         base = max(1, round(64 * width))
@@ -168,27 +176,52 @@ class ResNet(keras.Model):
 
 
 def resnet18(**kwargs: Any) -> ResNet:
-    """Makes a ResNet-18, with D = 512 x width features. The keyword arguments are those of `ResNet`."""
+    """Makes a ResNet-18, with D = 512 x width features. The keyword arguments are those of `ResNet`.
+
+    Example:
+        >>> resnet18(width=0.125).feature_dim
+        64
+    """
     return ResNet("resnet18", **kwargs)
 
 
 def resnet34(**kwargs: Any) -> ResNet:
-    """Makes a ResNet-34, with D = 512 x width features. The keyword arguments are those of `ResNet`."""
+    """Makes a ResNet-34, with D = 512 x width features. The keyword arguments are those of `ResNet`.
+
+    Example:
+        >>> resnet34(width=0.125).feature_dim
+        64
+    """
     return ResNet("resnet34", **kwargs)
 
 
 def resnet50(**kwargs: Any) -> ResNet:
-    """Makes a ResNet-50, with D = 2048 x width features. The keyword arguments are those of `ResNet`."""
+    """Makes a ResNet-50, with D = 2048 x width features. The keyword arguments are those of `ResNet`.
+
+    Example:
+        >>> resnet50(width=0.125).feature_dim
+        256
+    """
     return ResNet("resnet50", **kwargs)
 
 
 def resnet101(**kwargs: Any) -> ResNet:
-    """Makes a ResNet-101, with D = 2048 x width features. The keyword arguments are those of `ResNet`."""
+    """Makes a ResNet-101, with D = 2048 x width features. The keyword arguments are those of `ResNet`.
+
+    Example:
+        >>> resnet101(width=0.125).feature_dim
+        256
+    """
     return ResNet("resnet101", **kwargs)
 
 
 def resnet152(**kwargs: Any) -> ResNet:
-    """Makes a ResNet-152, with D = 2048 x width features. The keyword arguments are those of `ResNet`."""
+    """Makes a ResNet-152, with D = 2048 x width features. The keyword arguments are those of `ResNet`.
+
+    Example:
+        >>> resnet152(width=0.125).feature_dim
+        256
+    """
     return ResNet("resnet152", **kwargs)
 
 

@@ -11,7 +11,12 @@ from simsiam_tf.errors import check, names_its_options
 
 
 def scaled_learning_rate(base_learning_rate: float, global_batch_size: int) -> float:
-    """Scales a learning rate with the batch: base x batch / 256 (paper Sec. 3)."""
+    """Scales a learning rate with the batch: base x batch / 256 (paper Sec. 3).
+
+    Example:
+        >>> scaled_learning_rate(0.05, global_batch_size=512)
+        0.1
+    """
     return base_learning_rate * global_batch_size / 256
 
 

@@ -41,8 +41,8 @@ class SGD(keras.optimizers.Optimizer):
     Example:
         >>> import simsiam_tf
         >>> optimizer = simsiam_tf.SGD(simsiam_tf.WarmupCosine(0.1, total_steps=1000), weight_decay=1e-4)
-        >>> optimizer.learning_rate_at(500)
-        0.05000000074505806
+        >>> round(optimizer.learning_rate_at(500), 4)
+        0.05
     """
 
     # At LEAST_SCALE gradients have overflowed without any scaling.

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from simsiam_tf.augment import views as augment_views
 from simsiam_tf.augment.policies import Policy
+from simsiam_tf.callbacks.collapse_monitor import CollapseMonitor
 from simsiam_tf.callbacks.feature_monitor import FeatureMonitor
-from simsiam_tf.callbacks.health_check import HealthCheck
 from simsiam_tf.config.run import Config
 from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.data.pipeline import pretraining_dataset, with_views
@@ -175,7 +175,7 @@ def _train(run: RunState) -> dict[str, Any]:
     factory.make_target_table(model, run.order)
     checkpoints = Checkpoints(model, run.strategy, run.workdir.checkpoints, config.run.keep_checkpoints)
     step = checkpoints.restore_latest()
-    callbacks, on_record = [HealthCheck()], step // steps
+    callbacks, on_record = [CollapseMonitor("lower --base_learning_rate or use --warmup_epochs")], step // steps
     if run.is_chief:
         chief_callbacks, on_record = _begin_record(run, model, step)
         callbacks += chief_callbacks

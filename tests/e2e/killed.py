@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 number, where = signal.Signals[sys.argv[1]], sys.argv[2]
 sys.argv = [str(ROOT / "train.py"), *sys.argv[3:]]
 
-from simsiam_tf.callbacks.health_check import HealthCheck
+from simsiam_tf.callbacks.collapse_monitor import CollapseMonitor
 from simsiam_tf.training.checkpoints import Saver
 
 is_due_at, sent = Saver.is_due_at, []
@@ -42,5 +42,5 @@ def is_due_at_and_send(self, step):
 if where.isdecimal():
     Saver.is_due_at = is_due_at_and_send
 else:
-    HealthCheck.on_epoch_end = lambda self, epoch, logs: epoch + 1 == int(where.rpartition("-")[2]) and send()
+    CollapseMonitor.on_epoch_end = lambda self, epoch, logs: epoch + 1 == int(where.rpartition("-")[2]) and send()
 runpy.run_path(sys.argv[0], run_name="__main__")

@@ -15,7 +15,7 @@ from simsiam_tf.data.sources import open_source
 from simsiam_tf.distribute.input import Share
 from simsiam_tf.features.metrics import effective_rank, spectrum
 from simsiam_tf.methods import METHODS
-from simsiam_tf.methods.base import as_batch
+from simsiam_tf.methods.batch import as_batch
 from simsiam_tf.networks.normalization import BatchNormalization
 
 # Of the settings that a method has, those that make it small.

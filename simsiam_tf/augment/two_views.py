@@ -1,0 +1,184 @@
+"""Makes two random views of images, as a function for `Dataset.map` and as a Keras layer."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from simsiam_tf.augment import views as augment_views
+from simsiam_tf.augment.policies import POLICIES, Policy
+from simsiam_tf.augment.threefry import view_keys
+from simsiam_tf.distribute.xla import compiled_on_host, host_compiles
+from simsiam_tf.errors import check, check_choice, names_its_options
+
+
+@keras.saving.register_keras_serializable(package="simsiam_tf")
+@names_its_options
+class TwoViews(keras.layers.Layer):
+    """Makes two random views of each image: the augmentation of train.py (paper Sec. 3).
+
+    Each call makes new views, so each pass over a data set sees others: the layer counts the images that it has seen.
+    If `index` and `epoch` are given, the views depend on them, the image and the seed alone, as in train.py.
+
+    Args:
+        policy: the name of a policy, such as `simsiam` (the paper's), `simsiam_cifar` (without blur, App. D), `simclr`
+            or `byol`; or a `Policy` for both views; or a pair of them.
+        size: the side of the views in pixels.
+        seed: the seed of all random numbers.
+        value_range: the smallest and the largest level of float images, such as `(0, 1)`. uint8 images need none.
+        **kwargs: further arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if an option is unknown or out of its range, if the layer is made under a distribution strategy, or
+            if the images are not `[H, W, 3]` or `[B, H, W, 3]` of uint8 or of floats with a `value_range`.
+
+    Example:
+        >>> import numpy as np
+        >>> two_views = TwoViews("simsiam_cifar", size=32, seed=0)
+        >>> x1, x2 = two_views(np.zeros([48, 64, 3], "uint8"))
+        >>> x1.shape, x2.dtype
+        (TensorShape([32, 32, 3]), tf.float32)
+    """
+
+    def __init__(
+        self,
+        policy: str | Policy | tuple[Policy, Policy] = "simsiam",
+        size: int = 32,
+        seed: int = 0,
+        value_range: tuple[float, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"dtype": "float32", "autocast": False, **kwargs})
+        check(size >= 1, "size must be at least 1.", size)
+        check(0 <= seed < 2**32, "seed must be from 0 to 2^32 - 1.", seed)
+        if value_range is not None:
+            rule = "value_range must be a pair of numbers, the smaller first."
+            check(len(value_range) == 2 and value_range[0] < value_range[1], rule, value_range)
+        rule = "TwoViews counts images on the host; make it outside of the strategy's scope."
+        check(not tf.distribute.has_strategy(), rule, type(tf.distribute.get_strategy()).__name__)
+        self.policy, self.size, self.seed, self.value_range = policy, size, seed, value_range
+        self.policies = _pair(policy)
+        with tf.device("/cpu:0"):
+            self.num_seen = tf.Variable(0, trainable=False, dtype=tf.int64, name="num_seen")
+
+    def __call__(self, images: Any, *args: Any, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Checks the images, and calls the layer; see `call`."""
+        images = tf.convert_to_tensor(images)
+        self._check(images)  # here, since Keras buries an error inside `call` under its own lines
+        return super().__call__(images, *args, **kwargs)
+
+    def _check(self, images: tf.Tensor) -> None:
+        """Raises a UsageError unless views can be made of the images."""
+        kind = f"{images.dtype.name} {list(images.shape)}"
+        rule = "Images must be of shape [H, W, 3] or [B, H, W, 3]."
+        check(images.shape.rank in (3, 4) and images.shape[-1] == 3, rule, kind)
+        possible = images.dtype == tf.uint8 or images.dtype.is_floating
+        check(possible, "Images must be uint8, or floats with value_range=(low, high).", kind)
+        rule = "Float images need value_range=(low, high), as (0, 1) or (0, 255)."
+        check(images.dtype == tf.uint8 or self.value_range is not None, rule, kind)
+
+    def call(
+        self, images: tf.Tensor, index: tf.Tensor | None = None, epoch: tf.Tensor | int = 0
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Makes the views of one image or of a batch.
+
+        Args:
+            images: `[H, W, 3]` or `[B, H, W, 3]`, of any size, with levels from 0 to 255 (uint8) or in `value_range`.
+            index: the position of each image in the data set, a scalar or `[B]`; by default images are counted.
+            epoch: the number of the pass over the data set, a scalar; used with `index` alone.
+
+        Returns:
+            x1 and x2, `[size, size, 3]` or `[B, size, size, 3]` float32, normalised as the networks expect.
+        """
+        images = self._levels(images)
+        single = images.shape.rank == 3
+        images = images[tf.newaxis] if single else images
+        count = tf.shape(images)[0]
+        if index is None:
+            seen = self.num_seen.assign_add(tf.cast(count, tf.int64))
+            index, epoch = seen - tf.cast(count, tf.int64) + tf.range(tf.cast(count, tf.int64)), 0
+        index = tf.reshape(tf.cast(index, tf.int64), [-1])
+        # The words of a key have 32 bits: beyond that a counted image gets its upper bits as the epoch.
+        epoch = tf.cast(epoch, tf.int64) + tf.cast(index[0] // 2**32, tf.int64)
+        static = images.shape[1:].is_fully_defined() and images.shape[0] is not None
+        x1, x2 = _maker(self.policies, self.size, self.seed, compiles=static)(images, index, epoch)
+        return (x1[0], x2[0]) if single else (x1, x2)
+
+    def _levels(self, images: tf.Tensor) -> tf.Tensor:
+        """Converts floats to levels from 0 to 255; uint8 levels stay as they are."""
+        if images.dtype == tf.uint8 or self.value_range is None:
+            return images
+        low, high = self.value_range
+        images = tf.cast(images, tf.float32)
+        message = f"TwoViews was given levels outside of value_range=({low}, {high})."
+        inside = tf.debugging.Assert(tf.reduce_all((images >= low) & (images <= high)), [message])
+        with tf.control_dependencies([inside] if inside is not None else []):
+            return (images - low) * (255.0 / (high - low))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[tuple[int | None, ...], ...]:
+        """Returns the shapes of x1 and x2."""
+        return tuple((*input_shape[:-3], policy.side(self.size), policy.side(self.size), 3) for policy in self.policies)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor, for serialisation."""
+        policy = self.policy if isinstance(self.policy, str) else [dataclasses.asdict(p) for p in self.policies]
+        own = {"policy": policy, "size": self.size, "seed": self.seed, "value_range": self.value_range}
+        return {**super().get_config(), **own}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Makes a layer from what `get_config` returned."""
+        policy = config["policy"]
+        policies = policy if isinstance(policy, str) else tuple(Policy(**values) for values in policy)
+        return cls(**{**config, "policy": policies})
+
+
+def _pair(policy: str | Policy | tuple[Policy, Policy]) -> tuple[Policy, Policy]:
+    """Returns the policies of both views."""
+    if isinstance(policy, str):
+        check_choice("policy", policy, POLICIES)
+        return POLICIES[policy]
+    first, second = (policy, policy) if isinstance(policy, Policy) or len(policy) != 2 else policy
+    rule = "policy must be the name of a policy, a Policy, or a pair of them."
+    check(isinstance(first, Policy) and isinstance(second, Policy), rule, repr(policy))
+    return first, second
+
+
+@functools.cache  # compiled once for all layers with the same views
+def _maker(policies: tuple[Policy, Policy], size: int, seed: int, compiles: bool) -> Callable[..., Any]:
+    """Makes the function from images `[B, H, W, 3]`, index `[B]` and epoch to the views.
+
+    Args:
+        policies: the policy of each view.
+        size: the side of the views in pixels.
+        seed: the seed of all random numbers.
+        compiles: whether the shapes of the images are known, so that XLA can compile the function.
+    """
+    compile_ = compiled_on_host if compiles else (lambda function: function)
+    one_by_one = host_compiles() if compiles else True
+    make = augment_views.make_views_one_by_one if one_by_one else augment_views.make_views
+    make = compile_(functools.partial(make, policies, size))
+    sample = compile_(functools.partial(augment_views.sample_views, policies, seed))
+
+    @compile_
+    def draw(epoch: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tuple(augment_views.crop_draws(p, view_keys(seed, epoch, index, i)) for i, p in enumerate(policies))
+
+    def boxes(policy: Policy, draws: np.ndarray, height: np.ndarray, width: np.ndarray) -> np.ndarray:
+        each = [augment_views.box(policy, d, int(height), int(width), size) for d in draws.tolist()]
+        return np.array(each, np.float32)
+
+    def views(images: tf.Tensor, index: tf.Tensor, epoch: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        height, width = (tf.shape(images)[i] for i in (1, 2))
+        parameters = sample(epoch, index)
+        for policy, draws, values in zip(policies, draw(epoch, index), parameters, strict=True):
+            find = functools.partial(boxes, policy)
+            box = tf.numpy_function(find, [draws, height, width], tf.float32, stateful=False)
+            values["box"] = tf.ensure_shape(box, [images.shape[0], 4])
+        return make({"images": (images,), "parameters": parameters})["views"]
+
+    return views

@@ -1,0 +1,62 @@
+"""Warns when a run collapses, and stops it when it diverges."""
+
+import logging
+import math
+from typing import Any
+
+import keras
+
+from simsiam_tf.config.collapse import COLLAPSED_LOSS, COLLAPSED_STD, POINT_STD
+from simsiam_tf.errors import names_its_options
+from simsiam_tf.optim import SGD
+
+_log = logging.getLogger(__name__)
+
+
+@names_its_options
+class CollapseMonitor(keras.callbacks.Callback):
+    """Warns at the end of an epoch if the representations look collapsed, and stops training if the loss diverges.
+
+    A loss near its minimum says nothing about a collapse. The standard deviation of z / |z| does (paper Sec. 4.1): the
+    methods of this package log it as `z_std_scaled`, which is near 1 in a healthy run.
+
+    Args:
+        advice: what to do when the loss is no longer finite, as the end of the error message.
+
+    Raises:
+        FloatingPointError: in training, if the loss is not finite, or if float16 gradients always overflow.
+
+    Example:
+        >>> monitor = CollapseMonitor()
+        >>> monitor.on_epoch_end(0, {"loss": -0.5, "z_std_scaled": 0.98})  # healthy: silent
+    """
+
+    def __init__(self, advice: str = "lower the learning rate, or raise it slowly in the first epochs") -> None:
+        super().__init__()
+        self._advice = advice
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Stops training if the loss of a step is not finite."""
+        logs = logs or {}
+        loss = logs.get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"The loss became {loss} at step {batch + 1} of an epoch; {self._advice}.")
+
+        if logs.get("loss_scale") == SGD.LEAST_SCALE:
+            raise FloatingPointError(
+                "In float16 gradients overflow even when the loss is not scaled, so every step is skipped; "
+                f"compute in bfloat16, or {self._advice}."
+            )
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Warns if the epoch's means show a collapse."""
+        logs = logs or {}
+        std, loss = logs.get("z_std_scaled", 1.0), logs.get("loss", 0.0)
+        if (std < COLLAPSED_STD and loss < COLLAPSED_LOSS) or std < POINT_STD:
+            _log.warning(
+                "epoch %d: the representations look collapsed: loss %.3f with z_std_scaled %.3f (healthy: near 1). "
+                "Check what keeps them apart: stop-gradient, predictor, negatives (paper Sec. 4.1, 4.2, 6.2).",
+                epoch + 1,
+                loss,
+                std,
+            )

@@ -1,0 +1,49 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simsiam_tf import KNNMonitor, SimSiam
+from simsiam_tf.data.sources import memory_source
+from simsiam_tf.errors import UsageError
+from simsiam_tf.features.embed import embed_source
+from simsiam_tf.features.knn import knn_scores
+from tests.methods.test_methods import make, make_views
+
+
+def coloured(rng, n):
+    classes = np.arange(n) % 2
+    images = rng.integers(0, 40, (n, 16, 16, 3)).astype("uint8")
+    images[classes == 1, ..., 0] += 200
+    return images, classes
+
+
+def test_knn_accuracy_is_logged_by_plain_fit(rng):
+    model = make("simsiam")
+    assert isinstance(model, SimSiam)
+    train, test = coloured(rng, 20), coloured(rng, 10)
+    monitor = KNNMonitor(train=train, test=(test[0], test[1][:, np.newaxis]), k=3, every_epochs=2)
+    dataset = tf.data.Dataset.from_tensors(make_views(rng, 4))
+    history = model.fit(dataset, epochs=3, verbose=0, callbacks=[monitor]).history
+    assert len(history["knn_top1"]) == 2  # the second epoch and the last
+    features = [embed_source(model.backbone, memory_source("x", *pair, 2), 16, 8) for pair in (train, test)]
+    assert history["knn_top1"][-1] == knn_scores(*features, 2, (3,))[3, 0.1].top1
+    assert history["feature_effective_rank"][-1] > 0
+
+
+@pytest.mark.parametrize(
+    ("images", "classes", "rule"),
+    [
+        (np.zeros([2, 8, 8, 3], "float32"), np.arange(2), r"images \[N, H, W, 3\] of uint8"),
+        (np.zeros([2, 8, 8], "uint8"), np.arange(2), r"images \[N, H, W, 3\] of uint8"),
+        (np.zeros([0, 8, 8, 3], "uint8"), np.arange(0), r"images \[N, H, W, 3\] of uint8"),
+        (np.zeros([2, 8, 8, 3], "uint8"), np.arange(3), "a class for each of its 2 images"),
+        (np.zeros([2, 8, 8, 3], "uint8"), np.eye(2), "a class for each of its 2 images"),
+        (np.zeros([2, 8, 8, 3], "uint8"), np.array([0, -1]), "a whole number from 0"),
+    ],
+)
+def test_images_and_classes_of_another_form_are_refused(images, classes, rule):
+    good = np.zeros([2, 8, 8, 3], "uint8"), np.arange(2)
+    with pytest.raises(UsageError, match=f"^test must hold .*{rule}.* Received: "):
+        KNNMonitor(train=good, test=(images, classes))
+    assert keras.callbacks.Callback in KNNMonitor.__mro__
