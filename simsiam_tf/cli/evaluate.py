@@ -1,9 +1,13 @@
 """Evaluates a run of train.py, or exports its backbone.
 
-python evaluate.py --protocol=knn|linear|finetune|diagnostics|report|embed|neighbours|export --workdir=runs/cifar10
+python evaluate.py --protocol=knn,linear,report,export --workdir=runs/cifar10
 """
 
+import dataclasses
 import os
+import pathlib
+import subprocess
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # After a matrix product, NumPy's threads keep their cores busy for 2^4 cycles, waiting for another product. By default
@@ -20,15 +24,31 @@ def main() -> None:
 
 
 def judge() -> None:
-    """Runs the protocol that the flags ask for."""
+    """Runs the protocols that the flags ask for. Fine-tuning among others runs last, in a process of its own."""
     workdirs, options, data_overrides, devices = evaluation_config()
-    if options.task.protocol != "finetune":
+    protocols = tuple(name for name in options.task.protocol if name != "finetune")
+    if protocols:
         # By default TensorFlow does not use oneDNN on a CPU without AVX-512. It computes features a third faster there.
-        # Fine-tuning does without it, because training would no longer be the same to the bit (docs/results/speed.md).
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     from simsiam_tf.evaluation.evaluate import evaluate
 
-    evaluate(workdirs, options, data_overrides, devices)
+    task = dataclasses.replace(options.task, protocol=protocols or ("finetune",))
+    evaluate(workdirs, dataclasses.replace(options, task=task), data_overrides, devices)
+    if protocols and "finetune" in options.task.protocol:
+        _finetune_apart()
+
+
+def _finetune_apart() -> None:
+    """Runs this command again for fine-tuning alone, without oneDNN, so that it is the same to the bit when resumed."""
+    environment = dict(os.environ)
+    if environment["TF_ENABLE_ONEDNN_OPTS"] == "1":
+        del environment["TF_ENABLE_ONEDNN_OPTS"]
+    package = pathlib.Path(__file__).resolve().parents[2]
+    environment["PYTHONPATH"] = os.pathsep.join([str(package), *filter(None, [environment.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", "simsiam_tf.cli.evaluate", *sys.argv[1:], "--protocol=finetune"]
+    code = subprocess.run(command, env=environment, check=False).returncode
+    if code:
+        sys.exit(code)
 
 
 if __name__ == "__main__":

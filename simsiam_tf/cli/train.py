@@ -19,9 +19,12 @@ def main() -> None:
 def train() -> None:
     """Runs the training that the flags ask for."""
     config = training_config()
+    # By default TensorFlow leaves oneDNN out on a CPU without AVX-512, where training is 1.7 times as fast with it. Its
+    # results differ in their last bits from run to run (docs/results/speed.md).
     if config.devices.deterministic:
-        # oneDNN's results differ in their last bits from run to run, even with op determinism.
         os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    else:
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     from simsiam_tf.training.pretrain import pretrain
 
     pretrain(config)

@@ -46,7 +46,8 @@ class DeviceConfig(SettingsGroup):
     )
     deterministic: bool = option(
         False,
-        "Give the same result to the bit each time, more slowly, on a GPU and on a CPU where TensorFlow uses oneDNN.",
+        "Give the same result to the bit each time, more slowly: without oneDNN on a CPU, with deterministic ops on a "
+        "GPU.",
         identity=False,
     )
 

@@ -17,15 +17,19 @@ ProbeAugmentation = Literal["linear_train", "linear_eval"]
 class TaskConfig(SettingsGroup):
     """Protocol and checkpoint."""
 
-    protocol: Protocol = option(
-        "knn",
-        "What to do: 'knn', kNN classification; 'linear', a linear probe on frozen features; 'finetune', training of "
-        "the whole network; 'diagnostics', measures that need no labels; 'report', a page about one run or several; "
-        "'embed', files with the features of images; 'neighbours', the images nearest to a given one; 'export', a "
-        "SavedModel.",
+    protocol: tuple[Protocol, ...] = option(
+        ("knn",),
+        "What to do, or several things in one process, such as knn,linear,export: 'knn', kNN classification; "
+        "'linear', a linear probe on frozen features; 'finetune', training of the whole network, last if there are "
+        "several; 'diagnostics', measures that need no labels; 'report', a page about one run or several; 'embed', "
+        "files with the features of images; 'neighbours', the images nearest to a given one; 'export', a SavedModel.",
     )
     checkpoint: str = option("", "Name of the checkpoint to evaluate; by default the latest of the run.")
     eval_batch_size: int = option(256, "Number of images that each replica embeds at a time.", positive=True)
+
+    def validate(self) -> None:
+        """Checks that there is a protocol."""
+        check(len(self.protocol) > 0, "--protocol must name at least one protocol.", "none")
 
 
 @dataclasses.dataclass(frozen=True)

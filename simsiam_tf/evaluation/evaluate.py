@@ -28,11 +28,11 @@ from simsiam_tf.training.workdir import record
 def evaluate(
     paths: list[str], options: EvaluationConfig, data_overrides: dict[str, Any], devices: DeviceConfig
 ) -> None:
-    """Runs one protocol on a run. Protocols that measure something add their numbers to summary.json.
+    """Runs one protocol or several on a run. Those that measure something add their numbers to summary.json.
 
     Args:
-        paths: the workdir of the run. The protocol `report` takes the workdirs of several runs.
-        options: the protocol and its settings. `task.checkpoint` is a checkpoint of the first run.
+        paths: the workdir of the run. The protocol `report` alone takes the workdirs of several runs.
+        options: the protocols and their settings. `task.checkpoint` is a checkpoint of the first run.
         data_overrides: the settings of `DataConfig` that differ from the run's, by name.
         devices: the devices to compute on.
 
@@ -41,6 +41,7 @@ def evaluate(
     """
     task = options.task
     _check_paths(paths, task.protocol)
+    protocols = dict.fromkeys(task.protocol)  # each once, in the order given
     devices = _on_one_machine(devices)
     # TensorFloat-32 would round away the small differences by which neighbours are ranked.
     tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -51,16 +52,17 @@ def evaluate(
         )
         for path in paths
     ]
-    if task.protocol == "report":
-        run_report(runs, options.images)
-        return
-    (run,) = runs
-    with listing_bad_images(_sources(run, task.protocol), run.workdir.skipped_path):
-        PROTOCOLS[task.protocol](run, options)
+    run = runs[0]
+    for protocol in protocols:
+        if protocol == "report":
+            run_report(runs, options.images)
+            continue
+        with listing_bad_images(_sources(run, protocol), run.workdir.skipped_path):
+            PROTOCOLS[protocol](run, options)
 
 
-def _check_paths(paths: Sequence[str], protocol: str) -> None:
-    several = protocol == "report"
+def _check_paths(paths: Sequence[str], protocols: Sequence[str]) -> None:
+    several = set(protocols) == {"report"}
     if not paths or (len(paths) > 1 and not several):
         wanted = "the folders of one run or more" if several else "the folder of one run"
         raise UsageError(f"--workdir must name {wanted} of train.py. Received: {', '.join(paths) or 'none'}.")

@@ -16,7 +16,8 @@ def judge(*paths, protocol, data=None, **options):
     groups = {}
     for name, group in settings.EVALUATION_GROUPS.items():
         mine = {field.name: options.pop(field.name) for field in dataclasses.fields(group) if field.name in options}
-        groups[name] = group(**mine, **({"protocol": protocol} if name == "task" else {}))
+        protocols = (protocol,) if isinstance(protocol, str) else protocol
+        groups[name] = group(**mine, **({"protocol": protocols} if name == "task" else {}))
     assert not options
     evaluate([str(path) for path in paths], settings.EvaluationConfig(**groups), data or {}, DeviceConfig())
 

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation.evaluate import PROTOCOLS
 from tests.conftest import run_script
 from tests.evaluation.judging import RECORD, judge, summary
 
@@ -31,11 +32,20 @@ def test_knn_records_every_k_and_temperature(tiny_run):
         ((), "knn", "--workdir must name the folder of one run of train.py. Received: none"),
         (("a", "b"), "knn", "--workdir must name the folder of one run of train.py. Received: a, b"),
         ((), "report", "--workdir must name the folders of one run or more"),
+        (("a", "b"), ("report", "knn"), "--workdir must name the folder of one run of train.py. Received: a, b"),
     ],
 )
 def test_only_the_report_takes_several_runs(paths, protocol, message):
     with pytest.raises(UsageError, match=message):
         judge(*paths, protocol=protocol)
+
+
+def test_several_protocols_run_in_the_order_given_each_once(tiny_run, monkeypatch):
+    done = []
+    for name in ("knn", "linear", "export"):
+        monkeypatch.setitem(PROTOCOLS, name, lambda run, options, name=name: done.append((name, run.workdir.root)))
+    judge(tiny_run, protocol=("export", "knn", "export", "linear", "knn"))
+    assert done == [("export", tiny_run), ("knn", tiny_run), ("linear", tiny_run)]
 
 
 @pytest.mark.slow
