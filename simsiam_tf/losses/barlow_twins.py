@@ -1,4 +1,4 @@
-"""Barlow Twins' loss: the views' cross-correlation is to be the identity (Zbontar et al. 2021, Eq. 1 and 2)."""
+"""Computes the loss of Barlow Twins: z1 and z2 should correlate channel by channel (Zbontar et al. 2021, Eq. 1)."""
 
 from collections.abc import Callable
 

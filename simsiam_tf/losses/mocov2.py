@@ -1,4 +1,4 @@
-"""InfoNCE against a queue of keys, MoCo's loss (He et al. 2020, Eq. 1)."""
+"""Computes InfoNCE against a queue of keys, MoCo's loss (He et al. 2020, Eq. 1)."""
 
 from collections.abc import Sequence
 

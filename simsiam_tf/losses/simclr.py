@@ -1,4 +1,4 @@
-"""NT-Xent, SimCLR's loss (Chen et al. 2020, Eq. 1; SimSiam's paper Sec. 6.2 for its variants)."""
+"""Computes NT-Xent, SimCLR's loss (Chen et al. 2020, Eq. 1; SimSiam's paper Sec. 6.2 for its variants)."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""SimSiam's loss (paper Eq. 1 to 4, Alg. 1)."""
+"""Computes SimSiam's loss (paper Eq. 1 to 4, Alg. 1)."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""SwAV's loss: each view predicts the other's code (Caron et al. 2020, Eq. 1 to 5; SimSiam's paper Sec. 6.2)."""
+"""Computes SwAV's loss, by which each view predicts the other's code (Caron et al. 2020, Eq. 1 to 5)."""
 
 from collections.abc import Callable, Sequence
 

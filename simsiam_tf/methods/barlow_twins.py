@@ -1,4 +1,4 @@
-"""Barlow Twins (Zbontar et al. 2021). It is not in the paper: it is the worked example of adding a method."""
+"""Defines Barlow Twins (Zbontar et al. 2021). It is not in the paper, but the worked example of adding a method."""
 
 from typing import Any
 
@@ -51,6 +51,7 @@ class BarlowTwins(SSLModel):
         self.build()
 
     def compute_ssl_loss(self, batch: dict[str, Any], training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Computes the loss of the correlations between z1 and z2; see `SSLModel.compute_ssl_loss`."""
         z1, z2 = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
         loss = barlow_twins_loss(z1, z2, self.redundancy_weight, collectives.all_reduce_mean)
         return loss, self.logs((z1, z2))

@@ -1,4 +1,4 @@
-"""What the methods share: one model class and the only training step."""
+"""Defines what all methods share: one model class, and the only training step."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -74,6 +74,7 @@ class SSLModel(KerasMethod):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
+        """Returns the means that are logged, which Keras resets at each epoch."""
         return list(self.trackers.values())
 
     @property

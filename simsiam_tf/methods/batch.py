@@ -1,4 +1,4 @@
-"""The border between a data set and a method: what `fit` hands over becomes a batch of views, or an error."""
+"""Converts what a data set gives to a batch of views, or refuses it."""
 
 from collections.abc import Mapping
 from typing import Any

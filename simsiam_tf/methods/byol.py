@@ -1,4 +1,4 @@
-"""BYOL (Grill et al. 2020), with and without its momentum encoder (the paper's Sec. 4.1 and footnote 2)."""
+"""Defines BYOL (Grill et al. 2020), with or without its momentum encoder (the paper's Sec. 4.1 and footnote 2)."""
 
 from typing import Any
 
@@ -62,12 +62,14 @@ class BYOL(SSLModel):
         self.build()
 
     def compute_ssl_loss(self, batch: dict[str, Any], training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Computes the loss of both predictions against the target network; see `SSLModel.compute_ssl_loss`."""
         z = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
         p = each_view(self.predictor, z, training)
         targets = self.target(batch["views"], training=training) if self.target else z
         return tf.reduce_mean(byol_loss(p, targets)), self.logs(z)
 
     def after_step(self) -> None:
+        """Moves the target network towards the online network (BYOL, Eq. 1)."""
         if self.target:
             momentum = momentum_at(self.optimizer.iterations - 1, *self.ema)
             self.target.follow([self.backbone, self.projector], momentum)

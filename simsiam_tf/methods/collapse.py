@@ -1,4 +1,4 @@
-"""How spread out z is: the measure of a collapse (paper Sec. 4.1)."""
+"""Measures how spread out z is, which shows a collapse (paper Sec. 4.1)."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""What Keras asks of any model, answered for all methods: the constructor's arguments, compile, save and load."""
+"""Does what Keras asks of any model, for all methods: checks options, compiles, saves and loads."""
 
 import contextlib
 import logging

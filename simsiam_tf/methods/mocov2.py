@@ -1,4 +1,4 @@
-"""MoCo v2 (He et al. 2020, Chen et al. 2020), with the symmetric loss of the paper's Sec. 6.1."""
+"""Defines MoCo v2 (He et al. 2020, Chen et al. 2020), with the symmetric loss of the paper's Sec. 6.1."""
 
 from typing import Any
 
@@ -71,6 +71,7 @@ class MoCoV2(SSLModel):
         self.build()
 
     def compute_ssl_loss(self, batch: dict[str, Any], training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Computes InfoNCE of both views against the queue, and puts their keys into it in training."""
         q = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
         k = self.momentum_encoder(batch["views"], training=training)  # [B, d] each
         loss = tf.reduce_mean(mocov2_loss(q, k, tf.convert_to_tensor(self.queue), self.temperature))
@@ -82,5 +83,6 @@ class MoCoV2(SSLModel):
         return loss, self.logs(q)
 
     def after_step(self) -> None:
+        """Moves the momentum encoder towards the encoder (MoCo, Eq. 2)."""
         momentum = momentum_at(self.optimizer.iterations - 1, *self.ema)
         self.momentum_encoder.follow([self.backbone, self.projector], momentum)

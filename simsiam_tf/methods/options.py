@@ -1,4 +1,4 @@
-"""The arguments of a method's constructor: checked before anything is built, and kept for saving."""
+"""Checks the arguments of a method's constructor before anything is built, and keeps them for saving."""
 
 import functools
 import inspect

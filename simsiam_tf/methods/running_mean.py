@@ -1,4 +1,4 @@
-"""The mean of a number over the steps of an epoch."""
+"""Averages a logged number over the steps of an epoch."""
 
 import keras
 import tensorflow as tf
@@ -13,8 +13,10 @@ class RunningMean(keras.metrics.Metric):
         self.total, self.count = (self.add_variable(name=part, **own) for part in ("total", "count"))
 
     def update_state(self, value: tf.Tensor) -> None:
+        """Adds a value to the mean."""
         self.total.assign_add(tf.cast(value, self.total.dtype))
         self.count.assign_add(1.0)
 
     def result(self) -> tf.Tensor:
+        """Returns the mean of the values so far, or 0 without any."""
         return tf.math.divide_no_nan(tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.count))

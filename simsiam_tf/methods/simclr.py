@@ -1,4 +1,4 @@
-"""SimCLR (Chen et al. 2020), with the variants of the paper's Sec. 6.2."""
+"""Defines SimCLR (Chen et al. 2020), with the variants of the paper's Sec. 6.2."""
 
 from typing import Any
 
@@ -59,6 +59,7 @@ class SimCLR(SSLModel):
         self.build()
 
     def compute_ssl_loss(self, batch: dict[str, Any], training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Computes NT-Xent over the views of the global batch; see `SSLModel.compute_ssl_loss`."""
         z = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
         p = each_view(self.predictor, z, training)  # p = z, except in the variants of Sec. 6.2
         keys = tf.split(collectives.all_gather(tf.concat(z, axis=1)), 2, axis=1)  # [G, d] each

@@ -1,4 +1,4 @@
-"""SimSiam (paper Sec. 3, Alg. 1), with every variant of its ablations (Sec. 4 and 5)."""
+"""Defines SimSiam (paper Sec. 3, Alg. 1), with every variant of its ablations (Sec. 4 and 5)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -74,6 +74,7 @@ class SimSiam(SSLModel):
         self.build()
 
     def compute_ssl_loss(self, batch: dict[str, Any], training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Computes L = D(p1, z2) / 2 + D(p2, z1) / 2, or a variant of it; see `SSLModel.compute_ssl_loss`."""
         # Ordinarily, pairs = ((0, 1), (1, 0)) and eta = z: L = D(p1, z2)/2 + D(p2, z1)/2 (Eq. 4, Alg. 1).
         z = each_view(self.projector, self.features(batch, training), training)  # z1, z2 = f(x1), f(x2)
         p = each_view(self.predictor, [z[i] for i, _ in self.pairs], training)  # p1, p2 = h(z1), h(z2)

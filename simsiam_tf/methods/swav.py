@@ -1,4 +1,4 @@
-"""SwAV (Caron et al. 2020), with the prototypes and the variants of the paper's Sec. 6.2."""
+"""Defines SwAV (Caron et al. 2020), with the prototypes and the variants of the paper's Sec. 6.2."""
 
 from typing import Any
 
@@ -88,6 +88,7 @@ class SwAV(SSLModel):
         self.build()
 
     def compute_ssl_loss(self, batch: dict[str, Any], training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Computes the swapped prediction of codes, and puts z into the queue in training."""
         of_all = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
         p = each_view(self.predictor, of_all, training)  # p = z, except in the variants of Sec. 6.2
         z, c = [normalize(view) for view in of_all[:2]], self._prototypes()
@@ -120,6 +121,7 @@ class SwAV(SSLModel):
         return q[: tf.shape(z)[0]]
 
     def after_step(self) -> None:
+        """Scales the prototypes to length 1, if that is not done in the loss."""
         if self.normalized_outside:
             collectives.update_each(lambda kernel, _: _to_length_1(kernel), [self.prototypes.kernel])
 

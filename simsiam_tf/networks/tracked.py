@@ -1,4 +1,4 @@
-"""What `tf.train.Checkpoint` sees of a network."""
+"""Shows every variable of a network to `tf.train.Checkpoint`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Some of a model's variables, for which an optimizer has rules of their own."""
+"""Finds the variables for which an optimizer has a rule of its own."""
 
 from collections.abc import Sequence
 from typing import TypeAlias

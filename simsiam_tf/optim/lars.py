@@ -1,4 +1,4 @@
-"""LARS (You et al. 2017), as the linear evaluation (paper App. A) and large batches (Sec. 6.1) use it."""
+"""Defines LARS (You et al. 2017), as the linear evaluation (App. A) and large batches (Sec. 6.1) use it."""
 
 import math
 from collections.abc import Sequence
@@ -62,6 +62,7 @@ class LARS(SGD):
         self._excluded = ChosenVariables(excluded)
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Makes the velocities, and finds the excluded variables."""
         if self.built:
             return
         super().build(variables)

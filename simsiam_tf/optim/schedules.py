@@ -1,4 +1,4 @@
-"""Learning rates as functions of the step."""
+"""Computes learning rates from the number of the step."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""The paper's SGD: coupled weight decay on every parameter, the learning rate outside the velocity."""
+"""Defines the paper's SGD: coupled weight decay on every parameter, the learning rate outside the velocity."""
 
 from collections.abc import Sequence
 from typing import Any, Self, TypeAlias
@@ -69,6 +69,7 @@ class SGD(keras.optimizers.Optimizer):
         self._overrides = [(ChosenVariables(variables), rate) for variables, rate in overrides]
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Makes the velocities, and the state of the loss scaling if there is any."""
         if self.built:
             return
         super().build(variables)
@@ -93,6 +94,7 @@ class SGD(keras.optimizers.Optimizer):
         return loss * tf.cast(self.loss_scale, loss.dtype) if self.scales_loss else super().scale_loss(loss)
 
     def apply(self, grads: list[tf.Tensor], trainable_variables: list[keras.Variable] | None = None) -> None:
+        """Updates the variables; with a scaled loss, the gradients are unscaled first."""
         if self.scales_loss:
             grads = self._unscaled(grads)
         super().apply(grads, trainable_variables)
@@ -110,6 +112,7 @@ class SGD(keras.optimizers.Optimizer):
         return [g * tf.cast(by, g.dtype) for g in gradients]
 
     def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
+        """Updates one variable and its velocity."""
         index = self._get_variable_index(variable)
         own_rate = self._own_rate[index]
         if own_rate is not None:
