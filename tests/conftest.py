@@ -1,5 +1,6 @@
 """Shared settings: a quiet TensorFlow, and logical devices so that one CPU can play several replicas."""
 
+import logging
 import os
 import pathlib
 import shutil
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from simsiam_tf.cli.console import show_messages
+
 ROOT = pathlib.Path(__file__).parents[1]
 
 
@@ -26,6 +29,17 @@ def pytest_configure(config):
 @pytest.fixture(autouse=True)
 def fixed_seed():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def console():
+    """Shows the package's messages, as the commands do."""
+    logger = logging.getLogger("simsiam_tf")
+    before = logger.handlers[:], logger.level, logger.propagate
+    show_messages()
+    yield logger
+    logger.handlers[:], logger.propagate = before[0], before[2]
+    logger.setLevel(before[1])
 
 
 @pytest.fixture

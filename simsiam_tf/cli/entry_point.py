@@ -1,13 +1,18 @@
 """Runs any command, from its command line to its exit code."""
 
 import gc
+import logging
 import sys
 import traceback
 from collections.abc import Callable
 
 from absl import flags
 
+from simsiam_tf.cli.console import define_verbosity_flag, show_messages, verbosity_flag
+from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import Stopped, UsageError
+
+_log = logging.getLogger(__name__)
 
 
 def run(define: Callable[[], None], work: Callable[[], None], description: str | None) -> None:
@@ -22,7 +27,9 @@ def run(define: Callable[[], None], work: Callable[[], None], description: str |
         work: a function that does the command's work once the flags are parsed.
         description: the text that --help prints above the flags, which is the docstring of the command's module.
     """
+    show_messages()
     define()
+    define_verbosity_flag()
     flags.FLAGS.set_gnu_getopt(True)
     if any(argument.lstrip("-") in ("h", "help", "helpfull") for argument in sys.argv[1:]):
         print(f"{description}\nFlags:{flags.FLAGS.get_help(include_special_flags=False)}")
@@ -39,6 +46,7 @@ def _exit_code(work: Callable[[], None]) -> int:
     """Parses the flags, calls `work`, prints what went wrong, and returns the exit code."""
     try:
         rest = flags.FLAGS(sys.argv)[1:]
+        show_messages(verbosity_flag())
         if rest:
             raise UsageError(f"Arguments must be flags, as --name=value. Received: {' '.join(rest)}.")
         work()
@@ -50,15 +58,16 @@ def _exit_code(work: Callable[[], None]) -> int:
     except ConnectionError as error:
         return _report(str(error), 1)
     except Stopped as stopped:
-        print(stopped)
+        _log.log(RESULT, str(stopped))
         return stopped.exit_code
     except KeyboardInterrupt:
-        return _report("Interrupted; give the same command again to go on.", 130)
+        return _report("Interrupted; give the same command again to resume.", 130)
     except Exception:  # a bug in this package
         traceback.print_exc()
         return 1
 
 
 def _report(message: str, code: int) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    _log.error(" ".join(message.split()))
+    _log.debug("The error came from here:", exc_info=True)
     return code

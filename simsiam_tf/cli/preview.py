@@ -4,6 +4,7 @@ It takes the flags of train.py, and draws exactly the views of that run. Each co
 two views in each epoch.
 """
 
+import logging
 import os
 import pathlib
 
@@ -13,8 +14,11 @@ import numpy as np
 
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_preview_flags, preview_config
+from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import expand
+
+_log = logging.getLogger("simsiam_tf.cli.preview")  # __name__ is "__main__" where the command is run
 
 
 def main() -> None:
@@ -45,9 +49,10 @@ def draw() -> None:
         rows = view_rows(source, views, size, seed, index, picture.num_epochs)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(contact_sheet(rows)).save(path)
-    print(
+    _log.log(
+        RESULT,
         f"Wrote {path}: {count} images of {source.name} in columns, and below each its views in "
-        f"{picture.num_epochs} epochs of --augmentation={augment.augmentation}."
+        f"{picture.num_epochs} epochs of --augmentation={augment.augmentation}.",
     )
 
 

@@ -5,6 +5,7 @@ same settings. Then it writes our numbers beside the paper's to W/<experiment>.m
 train.py are passed on to every run.
 """
 
+import logging
 import os
 import pathlib
 import sys
@@ -13,11 +14,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_reproduce_flags, reproduce_config, training_config_of
+from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import expand
 from simsiam_tf.reproduce import page, runs
 from simsiam_tf.reproduce.experiments import EXPERIMENTS, Experiment
 from simsiam_tf.training.workdir import Workdir
+
+_log = logging.getLogger("simsiam_tf.cli.reproduce")  # __name__ is "__main__" where the command is run
 
 
 def main() -> None:
@@ -43,13 +47,13 @@ def reproduce() -> None:
     plans = {name: planned(EXPERIMENTS[name]) for name in config.experiments}
     pages = []
     for name, plan in plans.items():
-        print(f"{EXPERIMENTS[name].title}:", flush=True)
+        _log.info(f"{EXPERIMENTS[name].title}:")
         runs.carry_out([run for of_row in plan.values() for run in of_row], config.probe)
         pages.append(page.write(root, name, EXPERIMENTS[name], plan, config.probe, flags))
-        print(f"Wrote {root / name}.md, .json and .png")
+        _log.log(RESULT, f"Wrote {root / name}.md, .json and .png")
     if len(plans) > 1:
         (root / "all.md").write_text("\n".join(pages))
-        print(f"Wrote {root / 'all.md'}: every table.")
+        _log.log(RESULT, f"Wrote {root / 'all.md'}: every table.")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Records images that cannot be read, lists them in a file, and stops a run that has too many of them."""
 
 import dataclasses
+import logging
 import pathlib
-import sys
 import threading
 
 from simsiam_tf.errors import UsageError
+
+_log = logging.getLogger(__name__)
 
 # A path may hold bytes that are not UTF-8.
 _ENCODING: dict = {"encoding": "utf-8", "errors": "surrogateescape"}
@@ -59,7 +61,7 @@ class UnreadableImages:
             if path not in part.reasons:
                 part.reasons[path] = " ".join(str(error).split()) or type(error).__name__
                 shown = path.encode("utf-8", "backslashreplace").decode()
-                print(f"warning: skipped an image that cannot be read: {shown}: {part.reasons[path]}", file=sys.stderr)
+                _log.warning(f"skipped an image that cannot be read: {shown}: {part.reasons[path]}")
                 if self._listed_in is not None:
                     self._listed_in.add(path)
         self._check(part)

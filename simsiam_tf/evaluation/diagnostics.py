@@ -1,5 +1,6 @@
 """Measures representations without labels: alignment, uniformity, spectrum, effective rank and dead channels."""
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,6 +18,8 @@ from simsiam_tf.features import metrics
 from simsiam_tf.files import write_json
 from simsiam_tf.methods.collapse import scaled_std
 from simsiam_tf.progress import progress_bar
+
+_log = logging.getLogger(__name__)
 
 FILE = "diagnostics.json"
 
@@ -44,7 +47,7 @@ def run_diagnostics(run: LoadedRun, config: ImagesConfig) -> None:
         "name more images.",
         f"{source.num_examples} of {source.name}",
     )
-    print(f"Embedding two views of {source.name}")
+    _log.info(f"Embedding two views of {source.name}")
     batches = list(_features_of_two_views(run, source))
     features = [np.concatenate(column) for column in zip(*batches, strict=True)]
     views_by_kind = {"features": features, "z": [run.project(x) for x in features]}
@@ -99,4 +102,4 @@ def _write_spectra(run: LoadedRun, images: dict[str, Any], spectra: dict[str, np
     path = run.workdir.root / f"{FILE.removesuffix('.json')}{run.suffix}.json"
     singular_values = {f"{kind}_singular_values": spectrum.tolist() for kind, spectrum in spectra.items()}
     write_json(path, {"checkpoint": run.checkpoint, **images, **singular_values})
-    print(f"Spectra written to {path}")
+    _log.info(f"Spectra written to {path}")

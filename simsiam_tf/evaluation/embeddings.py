@@ -1,6 +1,7 @@
 """Writes the features of images to files, for NumPy and for TensorBoard's projector."""
 
 import csv
+import logging
 import math
 import os
 import pathlib
@@ -9,11 +10,14 @@ import numpy as np
 from PIL import Image
 
 from simsiam_tf.config.evaluation import ImagesConfig
+from simsiam_tf.config.messages import RESULT
 from simsiam_tf.data.sources import Source
 from simsiam_tf.evaluation.loaded_run import LoadedRun
 from simsiam_tf.evaluation.outputs import new_path, place_of
 from simsiam_tf.evaluation.thumbnails import thumbnails
 from simsiam_tf.features.embed import Features
+
+_log = logging.getLogger(__name__)
 
 # TensorBoard's projector becomes too slow with more points.
 _PROJECTED = 10_000
@@ -43,9 +47,10 @@ def run_embed(run: LoadedRun, config: ImagesConfig) -> None:
     _write_images(features, source, draft / "images.csv")
     _write_projector(features, source, draft / "projector")
     draft.replace(out)
-    print(
+    _log.log(
+        RESULT,
         f"Wrote {out}: {len(features)} features of {features.dim} numbers in features.npy, their images in images.csv, "
-        f"and projector/ (tensorboard --logdir={out / 'projector'})."
+        f"and projector/ (tensorboard --logdir={out / 'projector'}).",
     )
 
 

@@ -1,6 +1,7 @@
 """Runs the protocols of evaluate.py on finished or unfinished runs of train.py."""
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.config.evaluation import EvaluationConfig
+from simsiam_tf.config.messages import RESULT
 from simsiam_tf.data.sources import Source, listing_bad_images
 from simsiam_tf.distribute.strategy import make_strategy
 from simsiam_tf.errors import UsageError
@@ -23,6 +25,8 @@ from simsiam_tf.evaluation.report.report import run_report
 from simsiam_tf.features.knn import KNNProtocol, knn_scores
 from simsiam_tf.interop.saved_model import export
 from simsiam_tf.training.workdir import record
+
+_log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -89,7 +93,7 @@ def _sources(run: LoadedRun, protocol: str) -> list[Source]:
 def _knn(run: LoadedRun, options: EvaluationConfig) -> None:
     """Records the kNN accuracies for each k and temperature. Without labels it records why there are none."""
     if run.lacks:
-        print(f"Nothing to judge by: the data set {run.data.dataset} has {run.lacks}.")
+        _log.log(RESULT, f"Nothing to judge by: the data set {run.data.dataset} has {run.lacks}.")
         nothing = record(None, reason="kNN needs labels and an evaluation split")
         run.workdir.add_to_summary({f"knn_top1{run.suffix}": nothing})
         return
@@ -122,7 +126,7 @@ def _export(run: LoadedRun, options: EvaluationConfig) -> None:
     directory = run.workdir.root / "export"
     exported = run.workdir.summary().get("export", {}).get("checkpoint")
     if directory.exists() and exported == run.checkpoint:
-        print(f"{directory} holds the export of {exported} already; nothing was changed.")
+        _log.log(RESULT, f"{directory} holds the export of {exported} already; nothing was changed.")
         return
     if directory.exists():
         raise UsageError(
@@ -131,7 +135,7 @@ def _export(run: LoadedRun, options: EvaluationConfig) -> None:
     export(run.backbone, run.image_size, directory)
     details = {"signature": "serving_default", "checkpoint": run.checkpoint}
     run.workdir.add_to_summary({"export": record(str(directory), **details)})
-    print(f"Exported {run.checkpoint}: SavedModel and backbone.keras in {directory}")
+    _log.log(RESULT, f"Exported {run.checkpoint}: SavedModel and backbone.keras in {directory}")
 
 
 PROTOCOLS: dict[str, Callable[[LoadedRun, EvaluationConfig], None]] = {

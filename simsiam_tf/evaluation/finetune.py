@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import logging
 import pathlib
 import time
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ from simsiam_tf.networks.heads import make_classifier
 from simsiam_tf.optim import SGD, WarmupCosine, scaled_learning_rate
 from simsiam_tf.training.checkpoints import Checkpoints, Saver
 from simsiam_tf.training.loop import TrainingLoop
+
+_log = logging.getLogger(__name__)
 
 _AUGMENTATION = "linear_train"
 _SAVE_EVERY_MINUTES = 10.0
@@ -157,7 +160,7 @@ def prepare(run: LoadedRun, config: FinetuneConfig) -> FinetuneTask:
     directory.mkdir(parents=True, exist_ok=True)
     names = "".join(f"{train.name_of(i)}\n" for i in rows)
     task.labelled_path.write_text(names, encoding="utf-8", errors="surrogateescape")
-    print(f"Fine-tuning on {len(rows)} labelled images of {train.name}; their names are in {directory}/labelled.txt")
+    _log.info(f"Fine-tuning on {len(rows)} labelled images of {train.name}; their names are in {task.labelled_path}")
     return task
 
 
@@ -238,7 +241,7 @@ def record(
         test=task.test.name,
         continued_at_step=first_step,
     )
-    print(f"Fine-tuned weights in {task.directory}")
+    _log.info(f"Fine-tuned weights in {task.directory}")
 
 
 def _labelled_rows(train: Source, config: FinetuneConfig) -> np.ndarray:

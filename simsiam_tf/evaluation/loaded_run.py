@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import logging
 import os
 import pathlib
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.config.data import DataConfig
+from simsiam_tf.config.messages import RESULT
 from simsiam_tf.config.run import Config
 from simsiam_tf.data.sources import Source, open_eval_source, open_source
 from simsiam_tf.errors import UsageError
@@ -25,6 +27,8 @@ from simsiam_tf.methods import SSLModel
 from simsiam_tf.training import factory
 from simsiam_tf.training.checkpoints import restore_model
 from simsiam_tf.training.workdir import Workdir, record
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,7 +211,7 @@ class LoadedRun:
         }
         self.workdir.add_to_summary({f"{n}{self.suffix}": record(v, **common) for n, v in values.items()})
         shown = ", ".join(f"{n}{self.suffix} {with_unit(v, produced_by.get('unit'))}" for n, v in values.items())
-        print(f"{shown}, written to {self.workdir.summary_path}")
+        _log.log(RESULT, f"{shown}, written to {self.workdir.summary_path}")
 
 
 def load(workdir: str | os.PathLike[str], checkpoint: str = "") -> keras.Model:

@@ -1,5 +1,6 @@
 """Shows the images that are nearest to one image, as a table in the terminal and as a picture."""
 
+import logging
 import pathlib
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ import rich.table
 from PIL import Image
 
 from simsiam_tf.config.evaluation import ImagesConfig
+from simsiam_tf.config.messages import RESULT
 from simsiam_tf.data.folder import FolderImages
 from simsiam_tf.data.sources import Source, listing_bad_images
 from simsiam_tf.data.unreadable import UnreadableImages
@@ -20,6 +22,8 @@ from simsiam_tf.evaluation.thumbnails import contact_sheet, thumbnails
 from simsiam_tf.features.embed import embed_source
 from simsiam_tf.features.nearest import nearest
 from simsiam_tf.files import expand
+
+_log = logging.getLogger(__name__)
 
 _SMALLEST_THUMBNAIL = 32
 
@@ -45,7 +49,7 @@ def run_neighbours(run: LoadedRun, config: ImagesConfig) -> None:
     cosines, positions = _nearest_to(run, query, source, config.num_neighbours)
     _print_table(query, source, cosines, positions)
     _draw(query, source, positions, max(run.image_size, _SMALLEST_THUMBNAIL), out)
-    print(f"Wrote {out}: the query, then its {len(positions)} nearest images.")
+    _log.log(RESULT, f"Wrote {out}: the query, then its {len(positions)} nearest images.")
 
 
 def _open_query(path: str) -> Source:
@@ -80,7 +84,8 @@ def _print_table(query: Source, source: Source, cosines: np.ndarray, positions: 
     table.add_column("image", overflow="fold")
     for rank, (cosine, position) in enumerate(zip(cosines, positions, strict=True), start=1):
         table.add_row(str(rank), f"{cosine:.3f}", _printable(place_of(source, position)))
-    rich.console.Console().print(table)
+    if _log.isEnabledFor(RESULT):
+        rich.console.Console().print(table)
 
 
 def _printable(text: str) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from simsiam_tf.distribute.strategy import ONE_DEVICE
 from simsiam_tf.features import metrics
 from simsiam_tf.networks.fingerprint import variables_sha256
 from simsiam_tf.progress import progress_bar
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,7 +211,7 @@ def embedding_bar(source: Source, done: int = 0) -> keras.utils.Progbar:
         source: the images to embed.
         done: the number of images that are embedded already.
     """
-    print(f"Embedding {source.name}")
+    _log.info(f"Embedding {source.name}")
     bar = progress_bar(source.num_examples, "image")
     if done:
         bar.add(done)

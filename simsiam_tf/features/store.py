@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import logging
 import os
 import pathlib
 import time
@@ -20,6 +21,8 @@ from simsiam_tf.data.sources import Source
 from simsiam_tf.features.embed import ONE_DEVICE, Features, backbone_sha256, embedding_bar, feature_batches
 from simsiam_tf.files import write_json
 from simsiam_tf.networks import feature_dim
+
+_log = logging.getLogger(__name__)
 
 # The greatest size of a shard's features.
 _SHARD_BYTES = 64 << 20
@@ -86,10 +89,10 @@ class FeatureStore:
         directory = self._directory(source, manifest)
         stored = _read_json(directory / _MANIFEST)
         if stored and stored.get("num_shards") == len(self._shards(directory).complete):
-            print(f"Features of {source.name}: those in {directory}")
+            _log.info(f"Features of {source.name}: those in {directory}")
         else:
             if stored is not None:
-                print(f"Those in {directory} are damaged or have no checksums; embedding those images again.")
+                _log.warning(f"Those in {directory} are damaged or have no checksums; embedding those images again.")
             stored = self._embed(source, directory, manifest)
         index = np.concatenate([np.load(directory / f"index-{i:05}.npy") for i in range(stored["num_shards"])])
         if source.files is not None:

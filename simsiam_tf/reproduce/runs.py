@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import logging
 import pathlib
 import statistics
 import subprocess
@@ -17,6 +18,8 @@ from simsiam_tf.reproduce.experiments import Row
 from simsiam_tf.reproduce.verdicts import Outcome
 from simsiam_tf.training.stop_signals import StopSignals
 from simsiam_tf.training.workdir import Workdir, record
+
+_log = logging.getLogger(__name__)
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPES = _ROOT / "flags" / "recipes"
@@ -167,13 +170,13 @@ def carry_out(runs: Sequence[Run], probe: str) -> None:
     for number, run in enumerate(runs, 1):
         name = run.workdir.root.name
         if run.is_done:
-            print(f"[{number}/{len(runs)}] {name}: done.")
+            _log.info(f"[{number}/{len(runs)}] {name}: done.")
         else:
             start = time.monotonic()
-            print(f"[{number}/{len(runs)}] {name}: {' '.join(run.command)}", flush=True)
+            _log.info(f"[{number}/{len(runs)}] {name}: {' '.join(run.command)}")
             if _call(run.command) == _DIVERGED:
                 write_json(run.diverged_path, record(None, reason="the loss became no number"))
-            print(f"[{number}/{len(runs)}] {name}: {(time.monotonic() - start) / 60:.1f} minutes.", flush=True)
+            _log.info(f"[{number}/{len(runs)}] {name}: {(time.monotonic() - start) / 60:.1f} minutes.")
         if probe != "none" and run.workdir.is_finished() and _probe_name(probe) not in run.workdir.summary():
             command = [sys.executable, str(_ROOT / "evaluate.py"), "--protocol=linear", f"--probe={probe}"]
             _call([*command, f"--workdir={run.workdir.root}"])

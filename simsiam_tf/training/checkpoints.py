@@ -4,10 +4,10 @@ A checkpoint holds the weights, the optimizer's variables with the step, the run
 remembered targets of Sec. 5.2 if the method has a table of them.
 """
 
+import logging
 import os
 import pathlib
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 
@@ -19,6 +19,8 @@ from simsiam_tf.distribute import workers
 from simsiam_tf.errors import UsageError
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.networks.fingerprint import variables_sha256
+
+_log = logging.getLogger(__name__)
 
 
 def _trackable(variables: list[keras.Variable]) -> tf.train.Checkpoint:
@@ -85,6 +87,7 @@ class Checkpoints:
                 part.replace(self._directory / part.name)
             _flush(self._directory)
             shutil.rmtree(draft)
+            _log.debug(f"Saved step {self.step} in {self._directory}.")
             saved = saved_checkpoints(self._directory)
             damaged = [path for path in saved if _step(path) > self.step]  # if readable, it would have been restored
             for old in [*damaged, *saved[len(damaged) :][self._keep :]]:
@@ -150,10 +153,11 @@ def _read_first(checkpoint: tf.train.Checkpoint, paths: Sequence[str]) -> str | 
     for path in paths:
         try:
             checkpoint.read(path).assert_existing_objects_matched().expect_partial()
+            _log.debug(f"Restored {path}.")
             return path
         except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:  # raised for damaged files
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            print(f"warning: {path} cannot be read ({reason}); trying the one before.", file=sys.stderr)
+            _log.warning(f"{path} cannot be read ({reason}); trying the one before.")
     return None
 
 

@@ -1,5 +1,6 @@
 """Makes the model, the optimizer and the view policies of a run from its settings."""
 
+import logging
 import math
 from typing import Any
 
@@ -15,6 +16,8 @@ from simsiam_tf.host import available_memory
 from simsiam_tf.methods import METHODS, SSLModel
 from simsiam_tf.networks import BACKBONES
 from simsiam_tf.optim import LARS, SGD, WarmupCosine, scaled_learning_rate
+
+_log = logging.getLogger(__name__)
 
 # The size in bytes of a number in each floatx.
 _BYTES = {"float64": 8, "float32": 4}
@@ -144,5 +147,5 @@ def make_target_table(model: SSLModel, order: ShuffledOrder) -> None:
             f"The targets that are kept for each image must fit twice into the host's memory, of which {there:.3g} GiB "
             f"are free; train on fewer images, or lower --projector_dim or --alternation_steps. Received: {what}."
         )
-    print(f"Targets are kept for each image: {what} of the host's memory, and of each checkpoint.")
+    _log.info(f"Targets are kept for each image: {what} of the host's memory, and of each checkpoint.")
     model.targets.make_table(shape)

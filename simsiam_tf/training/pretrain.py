@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import logging
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from simsiam_tf.augment import views as augment_views
 from simsiam_tf.augment.policies import Policy
 from simsiam_tf.callbacks.collapse_monitor import CollapseMonitor
 from simsiam_tf.callbacks.feature_monitor import FeatureMonitor
+from simsiam_tf.config.messages import RESULT
 from simsiam_tf.config.run import Config
 from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.data.pipeline import pretraining_dataset, with_views
@@ -32,6 +34,8 @@ from simsiam_tf.training.executor import Prepare
 from simsiam_tf.training.loop import TrainingLoop
 from simsiam_tf.training.metrics_log import MetricsLog
 from simsiam_tf.training.workdir import Workdir, record
+
+_log = logging.getLogger(__name__)
 
 # The number of training images whose features are monitored in a run without kNN.
 _WATCHED = 2000
@@ -128,7 +132,7 @@ def _knn_protocol(config: Config, source: Source) -> KNNProtocol | None:
     queries = open_eval_source(config.data)
     if source.labels is None or queries is None or queries.labels is None:
         lacking = "no labels" if source.labels is None else "no labelled split to evaluate on"
-        print(f"kNN is off: the data set {config.data.dataset} has {lacking}.")
+        _log.info(f"kNN is off: the data set {config.data.dataset} has {lacking}.")
         return None
     return KNNProtocol(source.first(config.run.knn_max_examples), queries)
 
@@ -146,7 +150,7 @@ def _open_workdir(config: Config, strategy: tf.distribute.Strategy) -> Workdir |
     if workers.broadcast_from_chief(strategy, int(problem is not None)):
         raise problem or UsageError("The chief refused the run; it says why.")
     if workers.broadcast_from_chief(strategy, int(is_finished)):
-        print(f"This run is finished; its results are in {workdir.summary_path}. Nothing was changed.")
+        _log.log(RESULT, f"This run is finished; its results are in {workdir.summary_path}. Nothing was changed.")
         return None
     return workdir
 
@@ -161,9 +165,9 @@ def _train_and_report(run: RunState) -> None:
     if run.is_chief:
         records = summary.records_of_training(run.config, run.workdir, run.knn)
         run.workdir.add_to_summary({**records, "weights_sha256": digest})
-        print(f"Done: results in {run.workdir.summary_path}, checkpoints in {run.workdir.checkpoints}.")
+        _log.log(RESULT, f"Done: results in {run.workdir.summary_path}, checkpoints in {run.workdir.checkpoints}.")
     else:
-        print(f"Done: the chief wrote the results, in its {run.workdir.root}; weights {digest['value']}.")
+        _log.log(RESULT, f"Done: the chief wrote the results, in its {run.workdir.root}; weights {digest['value']}.")
 
 
 def _train(run: RunState) -> dict[str, Any]:
@@ -223,7 +227,7 @@ def _announce(run: RunState, step: int) -> None:
     """Prints what is about to be trained, and from which step."""
     config, order, replicas = run.config, run.order, run.strategy.num_replicas_in_sync
     doing = f"Continuing at step {step}" if step else "Starting"
-    print(
+    _log.info(
         f"{doing}: {config.model.method}, {config.model.arch}, {order.num_examples} images of {config.data.dataset}, "
         f"{config.run.epochs} epochs of {order.steps_per_epoch} steps, batch {order.global_batch_size} on {replicas} "
         f"replica{'s' if replicas > 1 else ''}, {config.devices.precision}."

@@ -1,9 +1,12 @@
 """Handles SIGTERM and Ctrl-C, so that the step under way can be finished and saved first."""
 
+import logging
 import signal
 from typing import Any
 
 from simsiam_tf.errors import Stopped
+
+_log = logging.getLogger(__name__)
 
 
 class StopSignals:
@@ -39,7 +42,7 @@ class StopSignals:
         self._number = number
         if number == signal.SIGINT:
             signal.signal(number, self._previous[number])
-            print("Interrupted: finishing and saving the step; once more to stop at once.", flush=True)
+            _log.info("Interrupted: finishing and saving the step; once more to stop at once.")
 
     def stopped(self, step: int) -> Stopped:
         """Returns the exception to raise after a save. A worker stopped by another worker's signal reports SIGTERM.

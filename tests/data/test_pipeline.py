@@ -164,7 +164,9 @@ def test_an_image_of_the_right_size_is_evaluated_untouched():
     np.testing.assert_allclose(levels, source.images[:4], atol=0.01)
 
 
-def test_an_unreadable_image_is_replaced_in_training_and_left_out_in_evaluation(source, files, tmp_path, capsys):
+def test_an_unreadable_image_is_replaced_in_training_and_left_out_in_evaluation(
+    source, files, tmp_path, console, capsys
+):
     (tmp_path / "7.png").write_bytes((tmp_path / "7.png").read_bytes()[:200])
     files.images.unreadable.list_in(SkippedList(tmp_path / "skipped.txt"))
     order = ShuffledOrder(48, 16, seed=1)

@@ -12,7 +12,7 @@ from simsiam_tf.data.unreadable import SkippedList, UnreadableImages
 from simsiam_tf.errors import UsageError
 
 
-def test_each_image_is_said_and_listed_once_even_after_a_restart(tmp_path, capsys):
+def test_each_image_is_said_and_listed_once_even_after_a_restart(tmp_path, console, capsys):
     skipped = tmp_path / "skipped.txt"
     for _ in range(2):
         unreadable = UnreadableImages("some", 0.5)

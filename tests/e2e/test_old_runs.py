@@ -83,15 +83,15 @@ def test_its_features_are_the_same(finished):
     np.testing.assert_allclose(np.load(folder / "features.npy"), stored("train", "features"), rtol=0, atol=1e-6)
 
 
-def test_its_stored_features_have_no_checksums_and_are_made_anew(finished, capsys):
+def test_its_stored_features_have_no_checksums_and_are_made_anew(finished, console, capsys):
     before = summary(finished)
     judge(finished, protocol="knn", knn_k=(200, 20))
-    assert "damaged or have no checksums" in capsys.readouterr().out
+    assert "damaged or have no checksums" in capsys.readouterr().err
     after = summary(finished)
     for name in ("knn_top1", "knn_top1_k20_t0.1"):  # of 1000 images, a few of which lie between two classes
         assert after[name]["value"] == pytest.approx(before[name]["value"], abs=0.3)
     judge(finished, protocol="knn")
-    assert "damaged" not in capsys.readouterr().out
+    assert "damaged" not in capsys.readouterr().err
 
 
 def test_its_probes_and_its_fine_tuning_go_on_from_where_they_ended(finished):

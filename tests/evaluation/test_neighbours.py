@@ -9,7 +9,7 @@ from simsiam_tf.errors import UsageError
 from tests.evaluation.judging import judge
 
 
-def test_neighbours_begin_with_the_image_itself_where_it_is_there(tiny_run, photographs, capsys, monkeypatch):
+def test_neighbours_begin_with_the_image_itself_where_it_is_there(tiny_run, photographs, console, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")  # a row is a line
     data = {"dataset": "folder", "data_dir": str(photographs)}
     query = photographs / "3_3.png"

@@ -86,7 +86,7 @@ def test_one_replica_equals_two(batches, two_replicas, float64, variant):
         np.testing.assert_allclose(two[name], value, atol=1e-10, err_msg=name)
 
 
-def test_a_table_that_does_not_fit_is_refused_with_its_size(monkeypatch, capsys):
+def test_a_table_that_does_not_fit_is_refused_with_its_size(monkeypatch, console, capsys):
     model = make("simsiam", alternation_steps=10)  # of d = 32
     monkeypatch.setattr(build, "available_memory", lambda: 2**30)
     build.make_target_table(model, ShuffledOrder(10_000, 100, 0))

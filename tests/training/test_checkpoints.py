@@ -90,7 +90,7 @@ def test_saves_by_step_and_by_time(tmp_path, rng, monkeypatch):
 
 @pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.999])
-def test_a_save_cut_short_is_never_picked_up(tmp_path, rng, capsys, part, share):
+def test_a_save_cut_short_is_never_picked_up(tmp_path, rng, console, capsys, part, share):
     model, views = make("simsiam"), make_views(rng)
     checkpoints = open_checkpoints(model, tmp_path)
     model.train_step(views)
@@ -150,7 +150,7 @@ def test_checkpoints_of_another_model_are_refused(tmp_path, rng):
         open_checkpoints(make("simsiam", bn_placement="all"), tmp_path).restore_latest()
 
 
-def test_evaluation_passes_over_a_broken_checkpoint(tmp_path, rng, capsys):
+def test_evaluation_passes_over_a_broken_checkpoint(tmp_path, rng, console, capsys):
     two_saved_steps(tmp_path, rng)
     (tmp_path / "step-2.data-00000-of-00001").write_bytes(b"")
     assert restore_model(make("simsiam"), tmp_path).endswith("step-1")

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,8 @@ from simsiam_tf.evaluation.probes.state import ProbeState
 from simsiam_tf.features.embed import Features, backbone_sha256, feature_batches
 from simsiam_tf.networks import feature_dim
 from simsiam_tf.progress import progress_bar
+
+_log = logging.getLogger(__name__)
 
 
 def run_probes(run: LoadedRun, config: ProbeConfig, names: Sequence[str]) -> None:
@@ -154,7 +157,7 @@ def fit(run: LoadedRun, config: ProbeConfig, task: ProbeTask) -> None:
     for epoch in range(min(probe.epochs for probe in task.probes), config.probe_epochs):
         probes = [probe for probe in task.probes if probe.epochs == epoch]
         names = ", ".join(probe.protocol.name for probe in probes)
-        print(f"Probe epoch {epoch + 1}/{config.probe_epochs} on {task.train.name}: {names}")
+        _log.info(f"Probe epoch {epoch + 1}/{config.probe_epochs} on {task.train.name}: {names}")
         # If some images are unreadable, an epoch has too few rows. Rows of another shuffle then fill it up.
         rows = itertools.chain(rows_of_epoch(epoch), rows_of_epoch(epoch + config.probe_epochs))
         train_epoch(probes, rows, task.train.num_examples)

@@ -1,12 +1,14 @@
 """Saves the state of a probe to disk, so that a stopped probe can be resumed."""
 
+import logging
 import pathlib
-import sys
 import zipfile
 import zlib
 
 import keras
 import numpy as np
+
+_log = logging.getLogger(__name__)
 
 
 class ProbeState:
@@ -53,7 +55,7 @@ class ProbeState:
             if any(v.shape != variable.shape for v, variable in zip(values, self._variables, strict=True)):
                 raise ValueError("it is of another probe")
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            print(f"warning: {self.file} cannot be gone on from ({error}); the probe is trained anew.", file=sys.stderr)
+            _log.warning(f"{self.file} cannot be gone on from ({error}); the probe is trained anew.")
             return 0, 0.0
         for variable, value in zip(self._variables, values, strict=True):
             variable.assign(value)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import logging
 import pathlib
 import time
 
@@ -19,6 +20,8 @@ from simsiam_tf.evaluation.probes.state import ProbeState
 from simsiam_tf.features.embed import Features
 from simsiam_tf.optim import scaled_learning_rate
 from simsiam_tf.progress import progress_bar
+
+_log = logging.getLogger(__name__)
 
 _BATCH_SIZE = 1024
 
@@ -125,7 +128,7 @@ def fit(run: LoadedRun, config: ProbeConfig, task: SweepTask) -> FittedProbe:
     """
     folder, epochs, images = run.workdir.root / "probes", config.probe_epochs, task.train_source.fingerprint
     learned = np.setdiff1d(np.arange(len(task.train)), task.held_out)
-    print(
+    _log.info(
         f"Sweep of {len(task.grid)} heads: {len(learned)} images of {task.train_source.name}, "
         f"{len(task.held_out)} held out to choose"
     )
@@ -228,7 +231,8 @@ def _print_table(grid: Grid, scores: np.ndarray, best: int) -> None:
         cells = [grid.index((rate, decay)) for decay in decays]
         marked = ["diverged" if np.isnan(scores[i]) else f"{scores[i]:.2f}{' *' if i == best else ''}" for i in cells]
         table.add_row(f"{rate:g}", *marked)
-    rich.console.Console(width=max(80, 14 * (len(decays) + 2))).print(table)
+    if _log.isEnabledFor(logging.INFO):
+        rich.console.Console(width=max(80, 14 * (len(decays) + 2))).print(table)
 
 
 def _warn_at_the_edge(grid: Grid, best: int) -> None:
@@ -241,4 +245,4 @@ def _warn_at_the_edge(grid: Grid, best: int) -> None:
         if len(values) > 1 and chosen in (values[0], values[-1]) and chosen > 0:
             flag = "--sweep_learning_rates" if number == 0 else "--sweep_weight_decays"
             where = "smallest" if chosen == values[0] else "largest"
-            print(f"warning: the best {name}, {chosen:g}, is the {where} of the grid; widen it by {flag}.")
+            _log.warning(f"the best {name}, {chosen:g}, is the {where} of the grid; widen it by {flag}.")

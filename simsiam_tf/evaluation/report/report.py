@@ -5,6 +5,7 @@ The page shows curves, numbers, spectra, neighbours, views and configurations. I
 
 import datetime
 import json
+import logging
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ import jinja2
 
 import simsiam_tf
 from simsiam_tf.config.evaluation import ImagesConfig
+from simsiam_tf.config.messages import RESULT
 from simsiam_tf.data.sources import Source, listing_bad_images
 from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.loaded_run import LoadedRun
@@ -23,6 +25,8 @@ from simsiam_tf.evaluation.report.reported_run import ReportedRun
 from simsiam_tf.evaluation.thumbnails import VISIBLE
 from simsiam_tf.features.embed import Features
 from simsiam_tf.files import expand
+
+_log = logging.getLogger(__name__)
 
 _GENERATOR = "simsiam_tf"
 
@@ -49,7 +53,7 @@ def run_report(loaded: Sequence[LoadedRun], config: ImagesConfig) -> None:
     draft = out.with_name(f"{out.name}.tmp")
     draft.write_text(page, encoding="utf-8", errors="backslashreplace")  # file names need not be valid UTF-8
     draft.replace(out)
-    print(f"Wrote {out} ({len(page) / 2**20:.1f} MiB): {', '.join(names)}.")
+    _log.log(RESULT, f"Wrote {out} ({len(page) / 2**20:.1f} MiB): {', '.join(names)}.")
 
 
 def _check_replaceable(out: pathlib.Path) -> None:

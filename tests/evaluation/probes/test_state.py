@@ -8,7 +8,7 @@ QUICK = ProbeConfig(probe_epochs=10, probe_batch_size=16, probe_base_learning_ra
 
 
 @pytest.mark.parametrize("count", [2000, 10**9], ids=["zeroed", "emptied"])
-def test_a_damaged_state_is_not_gone_on_from(run, capsys, count):
+def test_a_damaged_state_is_not_gone_on_from(run, console, capsys, count):
     run_probes(run, QUICK, ("sgd",))
     before = summary(run.workdir.root)["linear_sgd_custom_top1"]["value"]
     (file,) = (run.workdir.root / "probes").glob("*.npz")

@@ -25,7 +25,7 @@ def overlapping(run, monkeypatch, rng):
     return run
 
 
-def test_chooses_by_held_out_training_images_and_prints_the_table(overlapping, capsys):
+def test_chooses_by_held_out_training_images_and_prints_the_table(overlapping, console, capsys):
     rates = (1e-6, 0.1, 1.0)
     run_sweep(overlapping, ProbeConfig(probe_epochs=20, sweep_learning_rates=rates, sweep_weight_decays=(0.0, 1e-3)))
     printed, records = capsys.readouterr().out, summary(overlapping.workdir.root)
@@ -49,9 +49,9 @@ def test_chooses_by_held_out_training_images_and_prints_the_table(overlapping, c
         ((1e-6, 0.1, 1e4), (0.0, 10.0), None),
     ],
 )
-def test_a_best_at_the_edge_is_said(overlapping, capsys, rates, decays, warned):
+def test_a_best_at_the_edge_is_said(overlapping, console, capsys, rates, decays, warned):
     run_sweep(overlapping, ProbeConfig(probe_epochs=20, sweep_learning_rates=rates, sweep_weight_decays=decays))
-    printed = " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().err.split())
     assert ("warning: " + warned in printed) if warned else ("warning" not in printed)
 
 
@@ -73,7 +73,7 @@ def test_the_test_images_take_no_part_in_the_choice(overlapping, monkeypatch):
     assert json.dumps(second["chosen_by"]) == json.dumps(first["chosen_by"])
 
 
-def test_heads_that_diverge_are_never_chosen(overlapping, capsys):
+def test_heads_that_diverge_are_never_chosen(overlapping, console, capsys):
     config = ProbeConfig(probe_epochs=5, sweep_learning_rates=(0.1, 1e39), sweep_weight_decays=(0.0,))
     run_sweep(overlapping, config)
     assert summary(overlapping.workdir.root)["linear_cached_top1"]["base_learning_rate"] == 0.1

@@ -1,0 +1,98 @@
+"""Shows the package's log messages on the console, as plain sentences."""
+
+import logging
+import sys
+from typing import Any, TextIO
+
+from absl import flags
+
+from simsiam_tf.config.messages import RESULT
+
+# The numbers have the meaning that they have in absl: -1 shows warnings, 0 messages, 1 debugging as well.
+_VERBOSITIES = {"quiet": -1, "normal": 0, "debug": 1}
+_LEVELS = {-1: RESULT, 0: logging.INFO, 1: logging.DEBUG}
+_PREFIXES = ((logging.ERROR, "error: "), (logging.WARNING, "warning: "))
+
+
+class _VerbosityParser(flags.ArgumentParser):
+    """Parses the name of a verbosity."""
+
+    syntactic_help = "|".join(_VERBOSITIES)
+
+    def parse(self, argument: Any) -> int:
+        """Returns the number of the verbosity."""
+        if argument in _VERBOSITIES.values():  # the default
+            return argument
+        if argument not in _VERBOSITIES:
+            raise ValueError(f"it must be one of {', '.join(_VERBOSITIES)}.")
+        return _VERBOSITIES[argument]
+
+
+class _VerbositySerializer(flags.ArgumentSerializer):
+    """Writes the name of a verbosity, as on a command line."""
+
+    def serialize(self, value: Any) -> str:
+        """Returns the name of the number."""
+        return next(name for name, number in _VERBOSITIES.items() if number == value)
+
+
+def define_verbosity_flag() -> None:
+    """Defines --verbosity.
+
+    absl.logging, which TensorFlow imports, has a flag of the same name with the same numbers. With `allow_override`
+    there is no error, whichever of the two is defined first.
+    """
+    flags.DEFINE(
+        _VerbosityParser(),
+        "verbosity",
+        _VERBOSITIES["normal"],
+        "Messages to show. 'quiet': results, warnings and errors. 'normal': progress as well. 'debug': details as "
+        "well, with TensorFlow's own messages and the traceback of an error.",
+        serializer=_VerbositySerializer(),
+        flag_values=flags.FLAGS,
+        module_name="Messages",
+        allow_override=True,
+    )
+
+
+def verbosity_flag() -> int:
+    """Returns the verbosity that the parsed flags ask for: -1 (quiet), 0 (normal) or 1 (debug)."""
+    return int(flags.FLAGS.verbosity)
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints messages at once: ordinary ones to stdout, warnings and errors to stderr with a prefix.
+
+    Characters that the stream cannot encode, as in a path that is not valid UTF-8, are written as escapes.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints one message."""
+        try:
+            prefix = next((text for level, text in _PREFIXES if record.levelno >= level), "")
+            stream = sys.stderr if prefix else sys.stdout
+            _print(f"{prefix}{self.format(record)}\n", stream)
+        except Exception:
+            self.handleError(record)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
+
+
+def show_messages(verbosity: int = 0) -> None:
+    """Shows the messages of simsiam_tf on the console, and no longer anywhere else.
+
+    A second call changes the verbosity.
+
+    Args:
+        verbosity: -1 for results, warnings and errors, 0 for progress as well, 1 for details as well.
+    """
+    logger = logging.getLogger("simsiam_tf")
+    if not any(isinstance(handler, ConsoleHandler) for handler in logger.handlers):
+        logger.addHandler(ConsoleHandler())
+    logger.setLevel(_LEVELS[verbosity])
+    # absl gives the root logger a handler when it first logs, which would print every message again.
+    logger.propagate = False

@@ -1,0 +1,114 @@
+"""From a command line to messages and an exit code, in this process."""
+
+import logging
+import sys
+
+import pytest
+from absl import flags
+
+from simsiam_tf.cli import entry_point
+from simsiam_tf.cli.console import verbosity_flag
+from simsiam_tf.config.messages import RESULT
+from simsiam_tf.errors import Stopped, UsageError
+
+LOG = logging.getLogger("simsiam_tf.some.module")
+
+
+@pytest.fixture
+def run(console, monkeypatch):
+    """Runs a command with the given arguments; returns its exit code."""
+    monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())  # as in a new process
+
+    def run(*arguments, work=lambda: None):
+        monkeypatch.setattr(sys, "argv", ["command", *arguments])
+        try:
+            entry_point.run(lambda: None, work, "Does something.")
+        except SystemExit as stop:
+            return stop.code
+        return 0
+
+    return run
+
+
+def say():
+    LOG.debug("details")
+    LOG.info("progress")
+    LOG.log(RESULT, "result")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ([], ["progress", "result"]),
+        (["--verbosity=quiet"], ["result"]),
+        (["--verbosity", "normal"], ["progress", "result"]),
+        (["--verbosity=debug"], ["details", "progress", "result"]),
+    ],
+)
+def test_verbosity_chooses_the_messages(run, capsys, arguments, shown):
+    assert run(*arguments, work=say) == 0
+    assert capsys.readouterr().out.splitlines() == shown
+
+
+def test_a_wrong_verbosity_is_one_sentence(run, capsys):
+    assert run("--verbosity=loud", work=say) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == "error: flag --verbosity=loud: it must be one of quiet, normal, debug.\n"
+
+
+def test_help_explains_the_verbosity(run, capsys):
+    assert run("--help") == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Does something." in printed
+    assert "--verbosity: Messages to show." in printed
+    assert "(default: 'normal') (quiet|normal|debug)" in printed
+
+
+@pytest.mark.parametrize("given", [[], ["--verbosity=debug"]])
+def test_absl_may_define_its_own_verbosity_afterwards(run, given):
+    """As when TensorFlow is imported once the flags are parsed."""
+    seen = []
+
+    def work():
+        seen.append(verbosity_flag())
+        flags.DEFINE_integer("verbosity", -1, "Logging verbosity level.", short_name="v", flag_values=flags.FLAGS)
+
+    assert run(*given, work=work) == 0
+    assert seen == [1 if given else 0]
+
+
+def test_a_flag_of_the_same_name_may_be_there_before(run):
+    flags.DEFINE_integer("verbosity", -1, "Logging verbosity level.", short_name="v", flag_values=flags.FLAGS)
+    seen = []
+    assert run("--verbosity=quiet", work=lambda: seen.append(verbosity_flag())) == 0
+    assert seen == [-1]
+
+
+def failing(error):
+    def work():
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("The rule.\n  Received: 3."), 2),
+        (FloatingPointError("The rule. Received: 3."), 3),
+        (ConnectionError("The rule. Received: 3."), 1),
+    ],
+)
+def test_an_error_is_one_sentence_and_debug_shows_where_it_came_from(run, capsys, error, code):
+    assert run(work=failing(error)) == code
+    assert capsys.readouterr().err == "error: The rule. Received: 3.\n"
+    assert run("--verbosity=debug", work=failing(error)) == code
+    printed = capsys.readouterr()
+    assert printed.err == "error: The rule. Received: 3.\n"
+    assert "Traceback" in printed.out
+
+
+def test_a_stop_is_said_even_to_the_quiet(run, capsys):
+    assert run("--verbosity=quiet", work=failing(Stopped("Stopped; saved at step 3.", 143))) == 143
+    assert capsys.readouterr().out == "Stopped; saved at step 3.\n"
