@@ -228,5 +228,6 @@ def reproduce_config() -> tuple[ReproduceConfig, str, int, list[str]]:
     """Returns the settings of the reproduction, its folder, its first seed, and the flags to give to every run."""
     names = [setting.name for setting in _training_settings()]
     given = [flags.FLAGS[name] for name in names if flags.FLAGS[name].present and name not in ("workdir", "seed")]
+    given += [flags.FLAGS["verbosity"]] if flags.FLAGS["verbosity"].present else []
     workdir, seed = flags.FLAGS.workdir, flags.FLAGS.seed
     return _parsed(ReproduceConfig), workdir, seed, [flag.serialize() for flag in given]

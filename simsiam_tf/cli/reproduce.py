@@ -37,7 +37,7 @@ def reproduce() -> None:
     root = pathlib.Path(expand(workdir))
     Workdir(root).check_writable()
     planner = runs.Planner(config.size, extra, runs.Folders(root), training_config_of)
-    apart = ("--workdir", "--data_dir", "--experiment")
+    apart = ("--workdir", "--data_dir", "--experiment", "--verbosity")
     flags = [argument for argument in sys.argv[1:] if argument.partition("=")[0] not in apart]
 
     def planned(experiment: Experiment) -> dict[str, list[runs.Run]]:

@@ -179,6 +179,7 @@ def carry_out(runs: Sequence[Run], probe: str) -> None:
             _log.info(f"[{number}/{len(runs)}] {name}: {(time.monotonic() - start) / 60:.1f} minutes.")
         if probe != "none" and run.workdir.is_finished() and _probe_name(probe) not in run.workdir.summary():
             command = [sys.executable, str(_ROOT / "evaluate.py"), "--protocol=linear", f"--probe={probe}"]
+            command += [flag for flag in run.arguments if flag.startswith("--verbosity=")]
             _call([*command, f"--workdir={run.workdir.root}"])
 
 

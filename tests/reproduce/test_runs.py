@@ -5,6 +5,7 @@ import pytest
 from absl import flags
 
 from simsiam_tf.cli import flags as definitions
+from simsiam_tf.cli.console import define_verbosity_flag
 from simsiam_tf.errors import Stopped, UsageError
 from simsiam_tf.files import write_json
 from simsiam_tf.reproduce import page, runs
@@ -135,9 +136,11 @@ def take_our_flags():
 @pytest.fixture
 def no_flags():
     """None of ours are defined, as in a new process; afterwards those that were are again."""
-    before = take_our_flags()
+    before, of_absl = take_our_flags(), flags.FLAGS["verbosity"]
     yield
     take_our_flags()
+    delattr(flags.FLAGS, of_absl.short_name)
+    flags.FLAGS["verbosity"] = of_absl
     for name, flag in before.items():
         flags.FLAGS[name] = flag
 
@@ -145,12 +148,17 @@ def no_flags():
 def test_flags_of_any_kind_reach_the_runs(no_flags):
     given = ["--blur_p=1.0,0.1", "--gray_p=0.123456789", "--data_dir=a folder", "--noresume", "--precision=bfloat16"]
     definitions.define_reproduce_flags()
-    flags.FLAGS(["reproduce", "--experiment=fig2", "--workdir=w", "--seed=3", *given])
+    define_verbosity_flag()
+    flags.FLAGS(["reproduce", "--experiment=fig2", "--workdir=w", "--seed=3", "--verbosity=quiet", *given])
     config, workdir, seed, extra = definitions.reproduce_config()
     assert (config.experiment, workdir, seed) == ("fig2", "w", 3)
     made = definitions.training_config_of([*extra, "--workdir=w"])
     assert (made.augment.blur_p, made.augment.gray_p) == ((1.0, 0.1), 0.123456789)
     assert (made.data.data_dir, made.run.resume, made.devices.precision) == ("a folder", False, "bfloat16")
+    assert extra[-1] == "--verbosity=quiet"
+    loud = definitions.training_config_of([*extra[:-1], "--verbosity=debug", "--workdir=w"])
+    assert made == loud  # it belongs to no run
+    assert "verbosity" not in json.dumps(made.to_dict())
 
 
 def test_an_experiment_is_not_run_at_a_size_that_its_numbers_are_not_of():
