@@ -17,7 +17,7 @@ from simsiam_tf.evaluation.loaded_run import LoadedRun
 from simsiam_tf.features import metrics
 from simsiam_tf.files import write_json
 from simsiam_tf.methods.collapse import scaled_std
-from simsiam_tf.progress import progress_bar
+from simsiam_tf.progress import Progress
 
 _log = logging.getLogger(__name__)
 
@@ -73,15 +73,16 @@ def _features_of_two_views(run: LoadedRun, source: Source) -> Iterator[Sequence[
     """
     views = policies.resolve(run.config.augment)[:2]
     count = source.num_examples
-    bar, size = progress_bar(count, "image"), min(run.batch_size, count)
-    for first in range(0, count, size):
-        new = min(size, count - first)
-        # The first images fill up the last batch: a batch of another size would be compiled anew.
-        index = [(first + i) % count for i in range(size)]
-        both = views_of(source, views, run.image_size, run.config.run.seed, epoch=0, index=index)
-        x1, x2 = (tf.cast(run.backbone(x, training=False), tf.float32).numpy()[:new] for x in both)
-        yield metrics.finite(x1, "feature"), metrics.finite(x2, "feature")
-        bar.add(new)
+    size = min(run.batch_size, count)
+    with Progress(f"Embedding two views of {source.name}", count, "image") as progress:
+        for first in range(0, count, size):
+            new = min(size, count - first)
+            # The first images fill up the last batch: a batch of another size would be compiled anew.
+            index = [(first + i) % count for i in range(size)]
+            both = views_of(source, views, run.image_size, run.config.run.seed, epoch=0, index=index)
+            x1, x2 = (tf.cast(run.backbone(x, training=False), tf.float32).numpy()[:new] for x in both)
+            yield metrics.finite(x1, "feature"), metrics.finite(x2, "feature")
+            progress.add(new)
 
 
 def _diagnostics(kind: str, x1: np.ndarray, x2: np.ndarray, spectrum: np.ndarray) -> dict[str, float]:

@@ -16,7 +16,7 @@ from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute.strategy import ONE_DEVICE
 from simsiam_tf.features import metrics
 from simsiam_tf.networks.fingerprint import variables_sha256
-from simsiam_tf.progress import progress_bar
+from simsiam_tf.progress import Progress
 
 _log = logging.getLogger(__name__)
 
@@ -183,7 +183,8 @@ def embed_source(
         source: the images to embed.
         image_size: the side of the evaluation crop, pixels.
         batch_size: the number of images embedded at a time, on each replica.
-        verbose: whether to show a progress bar.
+        verbose: whether to show the beginning and the end of the work, and a bar in a terminal. Otherwise only work
+            that takes minutes is shown, by one line a minute, and not in a terminal.
         strategy: the distribution strategy that the backbone was made under; its replicas share the work.
 
     Returns:
@@ -192,30 +193,29 @@ def embed_source(
     Raises:
         FloatingPointError: if a feature is not finite.
     """
-    bar = embedding_bar(source) if verbose else None
     parts, positions = [], []
     dataset = evaluation_dataset(source, image_size, batch_size)
-    for features, index in feature_batches(backbone, dataset, strategy):
-        parts.append(features)
-        positions.append(index)
-        if bar is not None:
-            bar.add(len(features))
+    with embedding_progress(source, announced=verbose) as progress:
+        for features, index in feature_batches(backbone, dataset, strategy):
+            parts.append(features)
+            positions.append(index)
+            progress.add(len(features))
     index = np.concatenate(positions)
     return Features((np.concatenate(parts),), index, None if source.labels is None else source.labels[index])
 
 
-def embedding_bar(source: Source, done: int = 0) -> keras.utils.Progbar:
-    """Prints which data set is embedded, and makes a progress bar over its images.
+def embedding_progress(source: Source, done: int = 0, announced: bool = True) -> Progress:
+    """Logs which data set is embedded, and makes the progress over its images.
 
     Args:
         source: the images to embed.
         done: the number of images that are embedded already.
+        announced: whether to show the beginning and the end of the work, and a bar in a terminal.
     """
-    _log.info(f"Embedding {source.name}")
-    bar = progress_bar(source.num_examples, "image")
-    if done:
-        bar.add(done)
-    return bar
+    what = f"Embedding {source.name}"
+    if announced:
+        _log.info(what)
+    return Progress(what, source.num_examples, "image", done, ends=announced)
 
 
 def backbone_sha256(backbone: keras.Model) -> str:

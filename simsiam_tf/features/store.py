@@ -18,7 +18,7 @@ import tensorflow as tf
 from simsiam_tf.augment.policies import EVALUATION_CROP
 from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
-from simsiam_tf.features.embed import ONE_DEVICE, Features, backbone_sha256, embedding_bar, feature_batches
+from simsiam_tf.features.embed import ONE_DEVICE, Features, backbone_sha256, embedding_progress, feature_batches
 from simsiam_tf.files import write_json
 from simsiam_tf.networks import feature_dim
 
@@ -123,12 +123,12 @@ class FeatureStore:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / _MANIFEST).unlink(missing_ok=True)
         start, shards = time.monotonic(), self._shards(directory)
-        bar = embedding_bar(source, min(shards.next_position, source.num_examples))
         images = evaluation_dataset(source, self.image_size, self.batch_size, start=shards.next_position)
-        for features, index in feature_batches(self.backbone, images, self.strategy):
-            bar.add(len(features))
-            shards.add(features, index)
-        shards.close()
+        with embedding_progress(source, min(shards.next_position, source.num_examples)) as progress:
+            for features, index in feature_batches(self.backbone, images, self.strategy):
+                progress.add(len(features))
+                shards.add(features, index)
+            shards.close()
         seconds = round(time.monotonic() - start, 2)
         made = {"source": source.name, "rows": shards.num_rows, "num_shards": len(shards.complete), "seconds": seconds}
         write_json(directory / _MANIFEST, manifest | made)

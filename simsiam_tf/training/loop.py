@@ -13,7 +13,7 @@ from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.distribute import workers
 from simsiam_tf.distribute.input import Share, dataset_of
 from simsiam_tf.methods import SSLModel
-from simsiam_tf.progress import verbosity
+from simsiam_tf.progress import Progress, verbosity
 from simsiam_tf.training.checkpoints import Saver
 from simsiam_tf.training.executor import Executor, Prepare
 from simsiam_tf.training.lookahead import Lookahead
@@ -92,7 +92,10 @@ class TrainingLoop:
         )
         data = self._batches(first_step)
         self._events.on_train_begin()
-        with self._signals:
+        # Keras shows each epoch, by a bar or a line at its end. These lines come in between, outside of a terminal.
+        is_chief = workers.is_chief(self._strategy)
+        self._progress = Progress("Training", last_step, "step", first_step, ends=False, shown=is_chief)
+        with self._signals, self._progress:
             self._executor = Executor(self._model, self._strategy, iter(data), self._prepare, self._devices)
             self._lookahead = Lookahead(
                 self._model,
@@ -103,6 +106,7 @@ class TrainingLoop:
                 last_step=last_step,
             )
             for epoch in epochs:
+                self._progress.note = f" (epoch {epoch + 1} of {epochs.stop})"
                 self.run_epoch(epoch)
         self._events.on_train_end()
 
@@ -124,6 +128,7 @@ class TrainingLoop:
             count = min(self._devices.steps_per_execution, steps - done, until_window)
             result = self.run_execution(done, count, pace)
             done, logs = done + count, result.logs
+            self._progress.add(count)
             is_due = self._saver.is_due_at(self._saver.step)
             if is_due or result.save_requested or result.stop_requested or done == steps:
                 self._saver.save()

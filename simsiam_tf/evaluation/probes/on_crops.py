@@ -20,7 +20,7 @@ from simsiam_tf.evaluation.probes.protocols import ProbeProtocol
 from simsiam_tf.evaluation.probes.state import ProbeState
 from simsiam_tf.features.embed import Features, backbone_sha256, feature_batches
 from simsiam_tf.networks import feature_dim
-from simsiam_tf.progress import progress_bar
+from simsiam_tf.progress import Progress
 
 _log = logging.getLogger(__name__)
 
@@ -160,7 +160,10 @@ def fit(run: LoadedRun, config: ProbeConfig, task: ProbeTask) -> None:
         _log.info(f"Probe epoch {epoch + 1}/{config.probe_epochs} on {task.train.name}: {names}")
         # If some images are unreadable, an epoch has too few rows. Rows of another shuffle then fill it up.
         rows = itertools.chain(rows_of_epoch(epoch), rows_of_epoch(epoch + config.probe_epochs))
-        train_epoch(probes, rows, task.train.num_examples)
+        with Progress(
+            f"Probe epoch {epoch + 1} of {config.probe_epochs}", task.train.num_examples, "image"
+        ) as progress:
+            train_epoch(probes, rows, progress)
     if backbone_sha256(run.backbone) != task.backbone_sha256:
         raise RuntimeError("The backbone changed while a probe was trained on it; this is a mistake of simsiam_tf.")
 
@@ -184,24 +187,23 @@ def record(run: LoadedRun, task: ProbeTask, probe: ProbeInTraining, top1: float,
     )
 
 
-def train_epoch(probes: Sequence[ProbeInTraining], rows: Batches, num_examples: int) -> None:
+def train_epoch(probes: Sequence[ProbeInTraining], rows: Batches, progress: Progress) -> None:
     """Trains probes for one epoch on the same features.
 
     Args:
         probes: the probes to train.
         rows: the batches of features `[n, D]` and labels `[n]`, at least enough for one epoch.
-        num_examples: the number of images in an epoch, for the progress bar.
+        progress: the progress of the epoch, counted in images.
     """
-    bar, start = progress_bar(num_examples, "image"), time.monotonic()
-    own_seconds = [0.0] * len(probes)
+    start, own_seconds = time.monotonic(), [0.0] * len(probes)
     for features, labels in rows:
         for i, probe in enumerate(probes):
             own_seconds[i] += probe.feed(features, labels)
         losses = [(f"{probe.protocol.name}_loss", probe.loss) for probe in probes if np.isfinite(probe.loss)]
-        bar.add(len(labels), losses)
+        progress.add(len(labels), losses)
         if not any(probe.needs_more_rows for probe in probes):
             break
-    bar.update(num_examples, finalize=True)
+    progress.finish()
     shared_seconds = time.monotonic() - start - sum(own_seconds)
     for probe, seconds in zip(probes, own_seconds, strict=True):
         probe.end_epoch(shared_seconds + seconds)

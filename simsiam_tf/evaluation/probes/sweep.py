@@ -19,7 +19,7 @@ from simsiam_tf.evaluation.probes.linear_classifier import LinearProbe
 from simsiam_tf.evaluation.probes.state import ProbeState
 from simsiam_tf.features.embed import Features
 from simsiam_tf.optim import scaled_learning_rate
-from simsiam_tf.progress import progress_bar
+from simsiam_tf.progress import Progress
 
 _log = logging.getLogger(__name__)
 
@@ -198,14 +198,14 @@ def _train(task: SweepTask, grid: Grid, rows: np.ndarray, epochs: int, file: pat
     )
     state = ProbeState(file, probe.variables)
     done, seconds = state.restore()
-    bar, start = progress_bar(epochs, "epoch"), time.monotonic()
-    bar.add(done)
-    for epoch in range(done, epochs):
-        for batch in itertools.islice(shuffled_batches(task.train, rows, batch_size, epoch), steps):
-            losses = probe.step(*batch).numpy()
-        finite = losses[np.isfinite(losses)]
-        bar.add(1, [("best_loss", float(finite.min()))] if len(finite) else [])
-        state.save(epoch + 1, seconds + time.monotonic() - start)
+    start, heads = time.monotonic(), f"{len(grid)} head{'' if len(grid) == 1 else 's'}"
+    with Progress(f"Training {heads}", epochs, "epoch", done) as progress:
+        for epoch in range(done, epochs):
+            for batch in itertools.islice(shuffled_batches(task.train, rows, batch_size, epoch), steps):
+                losses = probe.step(*batch).numpy()
+            finite = losses[np.isfinite(losses)]
+            progress.add(1, [("best_loss", float(finite.min()))] if len(finite) else [])
+            state.save(epoch + 1, seconds + time.monotonic() - start)
     return probe, state.restore()[1]
 
 
