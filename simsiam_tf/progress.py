@@ -111,8 +111,9 @@ class Progress:
         """Returns the line that says how far the work is."""
         counted = f"{self._what}: {self._done:,} of {_count(self._total, self._unit)}"
         left = self._seconds_left()
-        spent = f"after {duration(time.monotonic() - self._start)}"
-        return f"{counted}{self.note}, {spent if left is None else f'about {duration(left)} left'}"
+        if left is None:
+            return f"{counted}{self.note}, after {duration(time.monotonic() - self._start)}"
+        return f"{counted}{self.note}, {f'about {duration(left)} left' if left >= 1 else 'finishing'}"
 
     def _seconds_left(self) -> float | None:
         """Returns how long the rest will take at the pace so far, or `None` as long as nothing is done.

@@ -91,6 +91,13 @@ def test_a_single_call_so_far_gives_a_first_estimate(clock, console):
     assert progress.line() == "Probe epoch 1 of 2: 50 of 100 images, paper_loss 2.303, about 30 seconds left"
 
 
+def test_work_that_is_done_but_for_its_end_is_finishing(clock, console):
+    progress = Progress("Training", 4, "step")
+    clock.now = 30.0
+    progress.add(4)
+    assert progress.line() == "Training: 4 of 4 steps, finishing"
+
+
 def test_a_thread_logs_the_lines_while_a_step_takes_long(console, capsys, monkeypatch):
     monkeypatch.setattr(module, "_LINE_EVERY_SECONDS", 0.01)
     before = threading.active_count()

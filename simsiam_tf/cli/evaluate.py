@@ -9,13 +9,13 @@ import pathlib
 import subprocess
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # After a matrix product, NumPy's threads keep their cores busy for 2^4 cycles, waiting for another product. By default
 # they wait for about as long as kNN needs to search the result, and slow the search down (docs/results/evaluation.md).
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_evaluation_flags, evaluation_config
+from simsiam_tf.cli.quiet import loading_tensorflow
 
 
 def main() -> None:
@@ -30,7 +30,8 @@ def judge() -> None:
     if protocols:
         # By default TensorFlow does not use oneDNN on a CPU without AVX-512. It computes features a third faster there.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    from simsiam_tf.evaluation.evaluate import evaluate
+    with loading_tensorflow():
+        from simsiam_tf.evaluation.evaluate import evaluate
 
     task = dataclasses.replace(options.task, protocol=protocols or ("finetune",))
     evaluate(workdirs, dataclasses.replace(options, task=task), data_overrides, devices)

@@ -5,15 +5,13 @@ two views in each epoch.
 """
 
 import logging
-import os
 import pathlib
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_preview_flags, preview_config
+from simsiam_tf.cli.quiet import loading_tensorflow
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import expand
@@ -36,10 +34,11 @@ def draw() -> None:
         raise UsageError(f"--out must end in .png. Received: {path}.")
     from PIL import Image
 
-    from simsiam_tf.augment import policies
-    from simsiam_tf.data.order import ShuffledOrder
-    from simsiam_tf.data.sources import listing_bad_images, open_source
-    from simsiam_tf.evaluation.thumbnails import contact_sheet, view_rows
+    with loading_tensorflow():
+        from simsiam_tf.augment import policies
+        from simsiam_tf.data.order import ShuffledOrder
+        from simsiam_tf.data.sources import listing_bad_images, open_source
+        from simsiam_tf.evaluation.thumbnails import contact_sheet, view_rows
 
     views, size = policies.resolve(augment), data.image_size
     source = open_source(data, data.train_split).first(data.max_examples)

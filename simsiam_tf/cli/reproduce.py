@@ -6,11 +6,8 @@ train.py are passed on to every run.
 """
 
 import logging
-import os
 import pathlib
 import sys
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_reproduce_flags, reproduce_config, training_config_of

@@ -5,10 +5,9 @@ python train.py --flagfile=flags/recipes/cifar10.flags --workdir=runs/cifar10 [-
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_training_flags, training_config
+from simsiam_tf.cli.quiet import loading_tensorflow
 
 
 def main() -> None:
@@ -26,6 +25,8 @@ def train() -> None:
     else:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     from simsiam_tf.training.pretrain import pretrain
+    with loading_tensorflow():
+        from simsiam_tf.training.pretrain import pretrain
 
     pretrain(config)
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import subprocess
 import sys
 
@@ -55,6 +56,16 @@ def test_a_run_leaves_its_record(finished):
     assert config["versions"]["tensorflow"]
     assert list((workdir / "tensorboard").glob("events*"))
     assert f"results in {workdir}/summary.json" in done.stdout.splitlines()[-1]
+
+
+def test_a_healthy_run_prints_its_own_lines_alone(finished):
+    _, done = finished
+    assert done.stderr == ""
+    ours = r"Starting: |Embedding shapes/|Epoch \d/2$|4/4 - |epoch \d: |Training: \d of 8 steps|Done: "
+    for line in done.stdout.splitlines():
+        assert re.match(ours, line)
+    assert "\r" not in done.stdout
+    assert "\b" not in done.stdout
 
 
 def test_another_method_with_its_own_optimizer_and_views_leaves_its_record(tmp_path):
