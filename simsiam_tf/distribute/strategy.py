@@ -29,7 +29,7 @@ def make_strategy(devices: DeviceConfig) -> tf.distribute.Strategy:
     """
     strategy = devices.strategy
     if strategy == "tpu" or (strategy == "auto" and devices.tpu):
-        check(devices.cpu_devices == 1, "A TPU takes no --cpu_devices above 1.", devices.cpu_devices)
+        check(devices.cpu_devices == 1, "--cpu_devices must be 1 with a TPU.", devices.cpu_devices)
         return _tpu_strategy(devices.tpu or "local")
     if strategy == "multiworker" or (strategy == "auto" and len(_worker_addresses()) > 1):
         return _multi_worker_strategy(devices)
@@ -53,7 +53,7 @@ def _tpu_strategy(tpu: str) -> tf.distribute.TPUStrategy:
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, tf.errors.OpError) as error:
-        raise UsageError(f"No TPU answers under the name given by --tpu. Received: {tpu!r}.") from error
+        raise UsageError(f"--tpu must name a TPU that can be reached. Received: {tpu!r}.") from error
     strategy = tf.distribute.TPUStrategy(resolver)
     if strategy.extended.num_hosts > 1:
         raise UsageError(
@@ -70,7 +70,7 @@ def _multi_worker_strategy(devices: DeviceConfig) -> tf.distribute.MultiWorkerMi
             "--strategy=multiworker needs TF_CONFIG with the addresses of at least two workers. "
             f"Received: {os.environ.get('TF_CONFIG') or 'no TF_CONFIG'}."
         )
-    check(devices.cpu_devices == 1, "Several workers take no --cpu_devices above 1.", devices.cpu_devices)
+    check(devices.cpu_devices == 1, "--cpu_devices must be 1 with several workers.", devices.cpu_devices)
     _growing_gpus()
     return tf.distribute.MultiWorkerMirroredStrategy()
 
@@ -99,7 +99,9 @@ def _mirrored_cpus(count: int) -> tf.distribute.MirroredStrategy:
     try:
         tf.config.set_logical_device_configuration(cpu, parts)
     except RuntimeError as error:
-        raise UsageError("cpu_devices must be set before TensorFlow first uses a device.") from error
+        raise UsageError(
+            f"--cpu_devices must be set before TensorFlow first uses a device. Received: {count}."
+        ) from error
     return tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(count)])
 
 

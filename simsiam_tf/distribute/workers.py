@@ -82,7 +82,7 @@ def check_same_run(strategy: tf.distribute.Strategy, settings: str) -> None:
     mine = zlib.crc32(settings.encode()) >> 1
     if broadcast_from_chief(strategy, mine) != mine:
         raise UsageError(
-            "All workers must have the chief's flags and as many images; this one has others. Received: "
+            "Every worker must have the same flags and number of images as the chief; this worker differs. Received: "
             + settings
             + "."
         )
@@ -104,7 +104,8 @@ def naming_lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
         if not _has_workers(strategy):
             raise
         raise ConnectionError(
-            "Another worker has gone, so this one stops; give each its command again to go on from the last checkpoint."
+            "Another worker has stopped, so this one stops too; start all workers again to resume from the last "
+            "checkpoint."
         ) from None
 
 

@@ -43,8 +43,7 @@ def run_diagnostics(run: LoadedRun, config: ImagesConfig) -> None:
     source = (run.test_source or run.train_source).first(config.diagnostics_max_examples)
     check(
         source.num_examples >= 2,
-        "Diagnostics compare images with each other, so they need at least two; raise --diagnostics_max_examples or "
-        "name more images.",
+        "Diagnostics need at least two images; raise --diagnostics_max_examples or use a larger data set.",
         f"{source.num_examples} of {source.name}",
     )
     _log.info(f"Embedding two views of {source.name}")

@@ -93,7 +93,7 @@ def _sources(run: LoadedRun, protocol: str) -> list[Source]:
 def _knn(run: LoadedRun, options: EvaluationConfig) -> None:
     """Records the kNN accuracies for each k and temperature. Without labels it records why there are none."""
     if run.lacks:
-        _log.log(RESULT, f"Nothing to judge by: the data set {run.data.dataset} has {run.lacks}.")
+        _log.log(RESULT, f"kNN needs labels: the data set {run.data.dataset} has {run.lacks}.")
         nothing = record(None, reason="kNN needs labels and an evaluation split")
         run.workdir.add_to_summary({f"knn_top1{run.suffix}": nothing})
         return
@@ -130,7 +130,8 @@ def _export(run: LoadedRun, options: EvaluationConfig) -> None:
         return
     if directory.exists():
         raise UsageError(
-            f"{directory} holds another export; move it away first. Received: {exported or 'an unknown checkpoint'}."
+            f"{directory} holds the export of another checkpoint; move it away first. "
+            f"Received: {exported or 'an unknown checkpoint'}."
         )
     export(run.backbone, run.image_size, directory)
     details = {"signature": "serving_default", "checkpoint": run.checkpoint}

@@ -153,7 +153,10 @@ def prepare(run: LoadedRun, config: FinetuneConfig) -> FinetuneTask:
     name = pathlib.Path(config.label_file).stem if config.label_file else f"{100 * config.label_fraction:g}pct"
     batch_size = min(config.finetune_batch_size, len(rows)) // replicas * replicas
     if batch_size == 0:
-        raise UsageError(f"There must be a labelled image for each replica. Received: {len(rows)} for {replicas}.")
+        raise UsageError(
+            f"There must be at least one labelled image for each replica. Received: {len(rows)} images for {replicas} "
+            "replicas."
+        )
     key = run.key(config, train.fingerprint, rows.tolist(), batch_size)
     directory = run.workdir.root / "finetune" / f"{name}-{key}"
     task = FinetuneTask(name, train, rows, test, batch_size, directory)

@@ -53,7 +53,9 @@ def held_out(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
         chosen.append(of_class[: min(max(1, round(fraction * len(of_class))), len(of_class) - 1)])
     rows = np.sort(np.concatenate(chosen))
     check(
-        len(rows) > 0, "To hold images out, some class must have two.", f"{len(labels)} images, each of another class"
+        len(rows) > 0,
+        "To hold images out, at least one class must have two images.",
+        f"{len(labels)} images, all of different classes",
     )
     return rows
 
@@ -93,7 +95,7 @@ def listed_subset(source: Source, file: str) -> np.ndarray:
             named.setdefault(key, []).append(position)
     unknown = [name for name in wanted if name not in named]
     ambiguous = [name for name in wanted if len(named.get(name, ())) > 1]
-    for problem, names in (("are not in", unknown), ("stand for several images of", ambiguous)):
+    for problem, names in (("are not in", unknown), ("match several images of", ambiguous)):
         if names:
             raise UsageError(
                 f"{len(names)} of the {len(wanted)} images named by --label_file {problem} {source.name}. "

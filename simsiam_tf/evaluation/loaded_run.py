@@ -142,7 +142,7 @@ class LoadedRun:
         """
         if self.lacks or self.test_source is None:
             raise UsageError(
-                f"{purpose} needs labelled splits to learn from and to be judged on. "
+                f"{purpose} needs a training split and a test split with labels. "
                 f"Received: {self.data.dataset} with {self.lacks}."
             )
         return self.train_source, self.test_source

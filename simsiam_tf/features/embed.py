@@ -66,9 +66,7 @@ class Features:
             ValueError: if there are no labels.
         """
         if self.labels is None:
-            raise ValueError(
-                "Only the features of labelled images can be judged by. Received: features without labels."
-            )
+            raise ValueError("Accuracy needs labelled features. Received: features without labels.")
         return self.labels
 
     def chunks(self, rows: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -77,7 +77,7 @@ def finite(x: np.ndarray, what: str) -> np.ndarray:
         FloatingPointError: if a number is not finite.
     """
     if not np.isfinite(x).all():
-        raise FloatingPointError(f"A {what} is not a finite number, so nothing can be judged by it; look at the loss.")
+        raise FloatingPointError(f"A {what} is not a finite number, so it cannot be evaluated; look at the run's loss.")
     return x
 
 

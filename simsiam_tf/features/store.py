@@ -89,10 +89,10 @@ class FeatureStore:
         directory = self._directory(source, manifest)
         stored = _read_json(directory / _MANIFEST)
         if stored and stored.get("num_shards") == len(self._shards(directory).complete):
-            _log.info(f"Features of {source.name}: those in {directory}")
+            _log.info(f"Using the stored features of {source.name} in {directory}")
         else:
             if stored is not None:
-                _log.warning(f"Those in {directory} are damaged or have no checksums; embedding those images again.")
+                _log.warning(f"Features in {directory} are damaged or have no checksums; embedding these images again.")
             stored = self._embed(source, directory, manifest)
         index = np.concatenate([np.load(directory / f"index-{i:05}.npy") for i in range(stored["num_shards"])])
         if source.files is not None:

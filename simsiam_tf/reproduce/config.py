@@ -14,16 +14,16 @@ class ReproduceConfig(SettingsGroup):
     """Experiments, their size and seeds."""
 
     experiment: str = option(
-        "all", "Experiment of the paper; 'all': one after the other, but for table4.", (*EXPERIMENTS, "all")
+        "all", "Experiment of the paper, or 'all' for all but table4, one after the other.", (*EXPERIMENTS, "all")
     )
-    size: str = option("cifar10_small", "Size of its runs: a flagfile of flags/recipes/size.", SIZES)
-    seeds: int = option(1, "Runs of each row, with seeds from --seed on.")
+    size: str = option("cifar10_small", "Size of the runs: the name of a flagfile in flags/recipes/size.", SIZES)
+    seeds: int = option(1, "Number of runs of each row; the first has the seed --seed.")
     reference_seeds: int = option(
-        1, "Runs of the row that the others are compared with, if more: their spread says what noise is."
+        1, "Number of runs of the reference rows, if greater than --seeds. Their spread measures the noise."
     )
     probe: str = option(
         "none",
-        "Besides kNN, a linear probe of each run: 'cached', 'paper', 'release' or 'sgd', as evaluate.py has them.",
+        "Linear probe to train on each run besides kNN: 'cached', 'paper', 'release' or 'sgd' (see evaluate.py).",
         ("none", "cached", "paper", "release", "sgd"),
     )
 
@@ -33,7 +33,7 @@ class ReproduceConfig(SettingsGroup):
             check(getattr(self, name) >= 1, f"--{name} must be at least 1.", getattr(self, name))
         check(
             self.experiment == "all" or EXPERIMENTS[self.experiment].not_at != self.size,
-            f"--experiment={self.experiment} is of other sizes; at this --size, take --experiment=table4.",
+            f"--experiment={self.experiment} does not exist at this --size; use --experiment=table4.",
             self.size,
         )
 

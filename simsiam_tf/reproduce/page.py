@@ -91,7 +91,7 @@ def _about(runs: Sequence[Run], probe: str) -> dict[str, Any]:
 
 def _markdown(name: str, about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     """Formats the page as Markdown."""
-    protocol = about["protocol"].get("protocol", "no run came to its end")
+    protocol = about["protocol"].get("protocol", "no run finished")
     k = f", k {about['protocol']['k']}, T {about['protocol']['temperature']}" if "k" in about["protocol"] else ""
     lines = [
         f"## {about['title']}",

@@ -129,13 +129,15 @@ class Planner:
         files = [own[0], RECIPES / "size" / f"{self.size}.flags", *own[1:]]
         missing = [str(file) for file in files if not file.exists()]
         if missing:
-            raise UsageError(f"Reproducing needs a checkout of the project, with its recipes. Received: {missing[0]}.")
+            raise UsageError(
+                f"Reproducing needs a checkout of the project: this recipe is missing. Received: {missing[0]}."
+            )
         set_by_row = {name for file in own for name in _names(file.read_text().split())}
         # Every recipe names ImageNet, so --dataset may replace what a row sets.
         undone = set_by_row & _names(self.extra) - {"dataset"}
         if undone:
             raise UsageError(
-                f"--{min(undone)} is what {row.recipe} sets; leave it to the recipe. Received: {' '.join(self.extra)}."
+                f"--{min(undone)} is set by the recipe {row.recipe}; do not give it. Received: {' '.join(self.extra)}."
             )
         return files
 
@@ -175,7 +177,7 @@ def carry_out(runs: Sequence[Run], probe: str) -> None:
             start = time.monotonic()
             _log.info(f"[{number}/{len(runs)}] {name}: {' '.join(run.command)}")
             if _call(run.command) == _DIVERGED:
-                write_json(run.diverged_path, record(None, reason="the loss became no number"))
+                write_json(run.diverged_path, record(None, reason="the loss became NaN or infinite"))
             _log.info(f"[{number}/{len(runs)}] {name}: {(time.monotonic() - start) / 60:.1f} minutes.")
         if probe != "none" and run.workdir.is_finished() and _probe_name(probe) not in run.workdir.summary():
             command = [sys.executable, str(_ROOT / "evaluate.py"), "--protocol=linear", f"--probe={probe}"]
@@ -195,9 +197,12 @@ def _call(command: Sequence[str]) -> int:
                 process.wait()
             time.sleep(0.2)
     if signals.received:
-        raise Stopped("Stopped; what was under way is saved, and the same command goes on from there.", 143)
+        raise Stopped("Stopped. The current run is saved; the same command resumes it.", 143)
     if process.returncode not in (0, _DIVERGED):
-        raise UsageError(f"This run failed, and says above why: {' '.join(command)}. Received: {process.returncode}.")
+        raise UsageError(
+            f"This run failed; its error message is above: {' '.join(command)}. "
+            f"Received: exit code {process.returncode}."
+        )
     return process.returncode
 
 

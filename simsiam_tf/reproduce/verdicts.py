@@ -226,7 +226,7 @@ CLAIMS = {
     "collapses_to_a_point": Claim("collapses, z to one point", _collapses_to_a_point),
     "does_not_learn": Claim("the loss stays high and little is learned, without collapse", _does_not_learn),
     "as_good": Claim("as good as the reference", _as_good),
-    "no_better": Claim("no better than without", _no_better),
+    "no_better": Claim("no better than the row without it", _no_better),
     "learns": Claim("learns, without collapse", _learns),
     "learns_little": Claim("learns less, without collapse", _learns_little),
     "unstable": Claim("unstable or worse", _unstable),
@@ -251,6 +251,6 @@ def judge(claim: str, ours: Outcome, reference: Outcome, rows: Sequence[Outcome]
     if claim == "reference":
         return Verdict("reference", f"kNN {ours.gain:+.1f} points over the untrained network")
     if reference.diverged or not reference.gain >= LEAST_GAIN:
-        return Verdict("undecided", "the reference diverged, or gained too little for anything to be told from it")
+        return Verdict("undecided", "the reference diverged, or learned too little to compare with")
     holds, text = CLAIMS[claim].holds(ours, reference, rows)
     return Verdict(holds if isinstance(holds, str) else ("yes" if holds else "no"), text)

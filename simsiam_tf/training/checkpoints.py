@@ -110,12 +110,12 @@ class Checkpoints:
             found = _read_first(self._checkpoint, there)
         except AssertionError as error:
             raise UsageError(
-                "The run's checkpoints are of another model than this version makes of its settings; go on with the "
-                f"version that began it. Received: {self._directory}."
+                "The run's checkpoints do not fit the model that this version makes from its settings; resume it with "
+                f"the version that started it. Received: {self._directory}."
             ) from error
         if there and not found:
             raise UsageError(
-                "None of the run's checkpoints can be read; move them away to start anew, or give another --workdir. "
+                "None of the run's checkpoints can be read; move them away to start again, or give another --workdir. "
                 f"Received: {self._directory}."
             )
         if workers.broadcast_from_chief(self._strategy, int(bool(found))):
@@ -132,8 +132,8 @@ def _check_finite(variables: Sequence[keras.Variable], what: str) -> None:
     for variable in variables:
         if not np.isfinite(variable.value.numpy()).all():
             raise FloatingPointError(
-                f"{what} has weights that are not finite numbers, as a run that diverged leaves them; lower the "
-                f"learning rate, or go on from an earlier checkpoint. Received: {variable.path}."
+                f"{what} has weights that are not finite numbers, so the run has diverged; lower the learning rate, or "
+                f"resume from an earlier checkpoint. Received: {variable.path}."
             )
 
 
@@ -157,7 +157,7 @@ def _read_first(checkpoint: tf.train.Checkpoint, paths: Sequence[str]) -> str | 
             return path
         except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:  # raised for damaged files
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            _log.warning(f"{path} cannot be read ({reason}); trying the one before.")
+            _log.warning(f"{path} cannot be read ({reason}); trying the previous checkpoint.")
     return None
 
 

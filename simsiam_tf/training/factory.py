@@ -144,8 +144,8 @@ def make_target_table(model: SSLModel, order: ShuffledOrder) -> None:
     what = f"{' x '.join(map(str, shape))} numbers, {gib:.3g} GiB"
     if 2 * gib > there:  # a resumed run holds the table twice while it restores it
         raise UsageError(
-            f"The targets that are kept for each image must fit twice into the host's memory, of which {there:.3g} GiB "
-            f"are free; train on fewer images, or lower --projector_dim or --alternation_steps. Received: {what}."
+            f"The host must have free memory for twice the table of targets; {there:.3g} GiB are free. Train "
+            f"on fewer images, or lower --projector_dim or --alternation_steps. Received: {what}."
         )
-    _log.info(f"Targets are kept for each image: {what} of the host's memory, and of each checkpoint.")
+    _log.info(f"The table of targets takes {what}, in the host's memory and in each checkpoint.")
     model.targets.make_table(shape)

@@ -120,8 +120,8 @@ def _refuse_what_cannot_be_computed(config: Config, strategy: tf.distribute.Stra
     compiles_step(strategy, devices.jit)
     if config.model.of_method.remembers_images and isinstance(strategy, _SEVERAL_HOSTS):
         raise UsageError(
-            "--eta_momentum and --alternation_steps keep targets of each image in the memory of one host; they take "
-            f"one host, with any number of replicas, and no TPU. Received: {type(strategy).__name__}."
+            "--eta_momentum and --alternation_steps keep targets of each image in the memory of one host; they need "
+            f"a single host without a TPU; the number of replicas is free. Received: {type(strategy).__name__}."
         )
 
 
@@ -148,7 +148,7 @@ def _open_workdir(config: Config, strategy: tf.distribute.Strategy) -> Workdir |
         except Exception as error:  # of any kind: the other workers, which wait for the chief, must hear of it
             problem = error
     if workers.broadcast_from_chief(strategy, int(problem is not None)):
-        raise problem or UsageError("The chief refused the run; it says why.")
+        raise problem or UsageError("The chief refused the run; its output says why.")
     if workers.broadcast_from_chief(strategy, int(is_finished)):
         _log.log(RESULT, f"This run is finished; its results are in {workdir.summary_path}. Nothing was changed.")
         return None

@@ -42,7 +42,7 @@ class StopSignals:
         self._number = number
         if number == signal.SIGINT:
             signal.signal(number, self._previous[number])
-            _log.info("Interrupted: finishing and saving the step; once more to stop at once.")
+            _log.info("Interrupted: finishing and saving the step. Press Ctrl-C again to stop at once.")
 
     def stopped(self, step: int) -> Stopped:
         """Returns the exception to raise after a save. A worker stopped by another worker's signal reports SIGTERM.
@@ -52,4 +52,4 @@ class StopSignals:
         """
         number = self._number or signal.SIGTERM
         name = signal.Signals(number).name
-        return Stopped(f"Stopped by {name}; saved at step {step}. The same command goes on from there.", 128 + number)
+        return Stopped(f"Stopped by {name}; saved at step {step}. The same command resumes the run.", 128 + number)

@@ -89,7 +89,7 @@ class Workdir:
         workdir = cls(pathlib.Path(expand(path)))
         if not path or not workdir.config_path.exists():
             raise UsageError(
-                f"--workdir must be the folder of a run of train.py, with its config.json. Received: {path!r}."
+                f"--workdir must be the folder of a run, with the config.json that train.py wrote. Received: {path!r}."
             )
         return workdir
 
@@ -119,7 +119,7 @@ class Workdir:
         except BlockingIOError as error:
             file.seek(0)
             raise UsageError(
-                f"--workdir is being trained in by another process ({file.read().strip() or 'unknown'}); wait for it "
+                f"Another process is training in --workdir ({file.read().strip() or 'unknown'}); wait for it "
                 f"or give another folder. Received: {self.root}."
             ) from error
         except OSError:  # the file system has no locks: training goes on without one
@@ -167,10 +167,12 @@ class Workdir:
     def _check_same_run(self, config: Config) -> None:
         """Raises a UsageError if the folder holds a run of other settings, or if `--noresume` forbids to resume it."""
         ours, theirs = config.identity(), self.config().identity()
-        differing = [f"{name} {theirs[name]} there, {ours[name]} here" for name in ours if ours[name] != theirs[name]]
+        differing = [
+            f"{name}: {theirs[name]} in the folder, {ours[name]} now" for name in ours if ours[name] != theirs[name]
+        ]
         if differing:
             raise UsageError(
-                f"--workdir holds a run of another configuration ({'; '.join(differing)}); give another folder. "
+                f"--workdir holds a run with other settings ({'; '.join(differing)}); give another folder. "
                 f"Received: {self.root}."
             )
         if not config.run.resume:

@@ -87,7 +87,7 @@ def test_an_old_run_gets_what_absence_meant_and_goes_on_with_it_alone(with_new_s
     values = old.to_dict()
     group = "optimizer" if with_new_setting(old) is old.optimizer else "model"
     values[group]["new_setting"] = 0.7
-    with pytest.raises(UsageError, match=r"another configuration \(new_setting 0\.2 there, 0\.7 here\)"):
+    with pytest.raises(UsageError, match=r"other settings \(new_setting: 0\.2 in the folder, 0\.7 now\)"):
         workdir._check_same_run(Config.from_dict(values))
 
 
@@ -129,6 +129,6 @@ def test_runs_of_two_methods_are_told_apart_in_a_sentence(method, workdir):
     if method == "simsiam":
         return workdir._check_same_run(other)
     with pytest.raises(
-        UsageError, match=rf"holds a run of another configuration \(method simsiam there, {method} here"
+        UsageError, match=rf"holds a run with other settings \(method: simsiam in the folder, {method} now"
     ):
         workdir._check_same_run(other)

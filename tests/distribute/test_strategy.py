@@ -16,8 +16,8 @@ TWO_WORKERS = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker"
         ({"strategy": "auto"}, "{worker: a}", "TF_CONFIG must be JSON"),
         ({}, '{"cluster": {"worker": ["a:1", "b:1"]}}', "TF_CONFIG must be JSON .* another index on each machine"),
         ({}, TWO_WORKERS % 2, "TF_CONFIG must be JSON .* another index on each machine"),
-        ({"cpu_devices": 2}, TWO_WORKERS % 0, "Several workers take no --cpu_devices above 1. Received: 2"),
-        ({"cpu_devices": 2, "tpu": "local"}, None, "A TPU takes no --cpu_devices above 1. Received: 2"),
+        ({"cpu_devices": 2}, TWO_WORKERS % 0, "--cpu_devices must be 1 with several workers. Received: 2"),
+        ({"cpu_devices": 2, "tpu": "local"}, None, "--cpu_devices must be 1 with a TPU. Received: 2"),
     ],
 )
 def test_a_cluster_that_is_none_is_refused(monkeypatch, devices, cluster, message):

@@ -63,7 +63,7 @@ def test_two_workers_do_what_either_requests_and_what_the_chief_has(tmp_path):
         assert found["same"] is None
     assert first["other"] is None
     assert second["other"].startswith(
-        "All workers must have the chief's flags and as many images; this one has others."
+        "Every worker must have the same flags and number of images as the chief; this worker differs."
     )
 
 

@@ -145,7 +145,7 @@ def test_a_signal_to_one_worker_stops_both_and_both_go_on_from_the_chief_s_check
     wait_for(processes, lambda: (folder / "0" / "checkpoints" / f"step-{step // 4 * 4 + 8}.index").exists(), folder)
     processes[1].kill()
     assert processes[0].wait(timeout=60) == 1
-    assert "error: Another worker has gone" in (folder / "0.log").read_text()
+    assert "error: Another worker has stopped" in (folder / "0.log").read_text()
     train(folder, "workers", *flags)
     assert not (folder / "1").exists()  # it needs no checkpoint, and writes none
     digests = [json.loads((f / "0" / "summary.json").read_text())["weights_sha256"]["value"] for f in (whole, folder)]
@@ -168,12 +168,12 @@ def test_what_the_chief_refuses_the_others_do_not_start(tmp_path):
     codes, (chief, other) = wait_for_errors(start_workers(tmp_path), tmp_path)
     assert codes == [2, 2]
     assert chief.startswith("error: --workdir holds checkpoints but no config.json")
-    assert other == "error: The chief refused the run; it says why."
+    assert other == "error: The chief refused the run; its output says why."
 
 
 def test_a_worker_with_other_flags_is_refused(tmp_path):
     codes, (chief, other) = wait_for_errors(start_workers(tmp_path, others=["--seed=1"]), tmp_path)
     assert codes[1] == 2
-    assert other.startswith("error: All workers must have the chief's flags and as many images; this one has others.")
+    assert other.startswith("error: Every worker must have the same flags and number of images as the chief")
     assert codes[0] == 1
-    assert chief.startswith("error: Another worker has gone")
+    assert chief.startswith("error: Another worker has stopped")

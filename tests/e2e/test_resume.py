@@ -73,7 +73,7 @@ def test_sigterm_saves_the_step_and_the_same_command_goes_on(uninterrupted, tmp_
     stopped = run_script("tests/e2e/killed.py", "SIGTERM", 17, *FLAGS, *flags, f"--workdir={workdir}")
     assert stopped.returncode == 143, stopped.stderr
     assert stopped.stdout.splitlines()[-1] == (
-        "Stopped by SIGTERM; saved at step 18. The same command goes on from there."
+        "Stopped by SIGTERM; saved at step 18. The same command resumes the run."
     )
     assert "Continuing at step 18:" in finish(workdir, [*FLAGS, *flags]).stdout
     assert_same_run(workdir, uninterrupted(flags))

@@ -92,7 +92,7 @@ def test_another_configuration_is_refused(finished):
     workdir, _ = finished
     before = tree(workdir)
     other = run_script("train.py", *TINY_FLAGS, "--seed=5", f"--workdir={workdir}")
-    assert_refused(other, "another configuration (seed 0 there, 5 here)")
+    assert_refused(other, "other settings (seed: 0 in the folder, 5 now)")
     assert_refused(run_script("train.py", *TINY_FLAGS, "--noresume", f"--workdir={workdir}"), "--noresume")
     assert tree(workdir) == before
 
@@ -171,9 +171,10 @@ def test_an_unlabelled_folder_trains_without_knn(tmp_path):
     assert abs(summary(tmp_path / "run")["loss"]["value"]) < 0.9
     done = run_script("evaluate.py", "--protocol=knn", f"--workdir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
-    assert "Nothing to judge by: the data set folder has no labels." in done.stdout
+    assert "kNN needs labels: the data set folder has no labels." in done.stdout
     assert_refused(
-        run_script("evaluate.py", "--protocol=linear", f"--workdir={tmp_path / 'run'}"), "needs labelled splits"
+        run_script("evaluate.py", "--protocol=linear", f"--workdir={tmp_path / 'run'}"),
+        "needs a training split and a test split with labels",
     )
 
 

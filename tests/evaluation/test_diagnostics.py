@@ -9,7 +9,7 @@ from tests.evaluation.judging import judge, summary
 
 
 def test_diagnostics_of_one_image_are_refused(tiny_run):
-    with pytest.raises(UsageError, match=r"at least two; .* Received: 1 of shapes/test"):
+    with pytest.raises(UsageError, match=r"at least two images; .* Received: 1 of shapes/test"):
         judge(tiny_run, protocol="diagnostics", diagnostics_max_examples=1)
 
 

@@ -42,7 +42,7 @@ def test_a_holdout_is_a_share_of_each_class_and_leaves_one():
     rows = held_out(labels, 0.1, 0)
     assert np.bincount(labels[rows], minlength=4).tolist() == [9, 2, 1, 0]
     np.testing.assert_array_equal(rows, held_out(labels, 0.1, 0))
-    with pytest.raises(UsageError, match="some class must have two"):
+    with pytest.raises(UsageError, match="at least one class must have two images"):
         held_out(np.arange(5), 0.5, 0)
 
 
@@ -74,7 +74,7 @@ def test_a_wrong_list_is_said(source, tmp_path, text, message):
 def test_a_name_that_several_images_have_is_said(source, tmp_path):
     files = images_named("two", ["a/1.png", "b/1.png"])
     (tmp_path / "list.txt").write_text("1.png\n")
-    with pytest.raises(UsageError, match="stand for several images of two"):
+    with pytest.raises(UsageError, match="match several images of two"):
         listed_subset(Source("two", 2, np.arange(2), 2, files), str(tmp_path / "list.txt"))
 
 

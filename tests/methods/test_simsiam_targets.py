@@ -91,5 +91,8 @@ def test_a_table_that_does_not_fit_is_refused_with_its_size(monkeypatch, console
     monkeypatch.setattr(build, "available_memory", lambda: 2**30)
     build.make_target_table(model, ShuffledOrder(10_000, 100, 0))
     assert "1000 x 2 x 32 numbers, 0.000238 GiB" in capsys.readouterr().out
-    with pytest.raises(UsageError, match=r"of which 1 GiB are free; .* Received: 3000000 x 2 x 32 numbers, 0.715 GiB"):
+    with pytest.raises(
+        UsageError,
+        match=r"twice the table of targets; 1 GiB are free. .* Received: 3000000 x 2 x 32 numbers, 0.715 GiB",
+    ):
         build.make_target_table(model, ShuffledOrder(10_000_000, 300_000, 0))

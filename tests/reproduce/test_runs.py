@@ -101,7 +101,7 @@ def test_a_run_is_found_by_its_settings_whatever_its_folder_is_called(plan, tmp_
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ("--stop_gradient", "--stop_gradient is what fig2_no_stop_gradient sets"),
+        ("--stop_gradient", "--stop_gradient is set by the recipe fig2_no_stop_gradient"),
         ("--knn_every_epochs=0", "compared by kNN"),
         ("--epochs=none", "epochs"),
     ],
@@ -120,7 +120,7 @@ def test_flags_that_would_undo_what_its_authors_do_are_refused_where_that_is_don
         return planner.plan(rows, lambda _: (0,))
 
     assert plan("shapes")
-    with pytest.raises(UsageError, match=r"is what sec62_swav_predictor sets; leave it to the recipe\. Received: --"):
+    with pytest.raises(UsageError, match=r"is set by the recipe sec62_swav_predictor; do not give it\. Received: --"):
         plan("imagenet")
 
 
@@ -163,7 +163,9 @@ def test_flags_of_any_kind_reach_the_runs(no_flags):
 
 def test_an_experiment_is_not_run_at_a_size_that_its_numbers_are_not_of():
     """App. D is of CIFAR-10."""
-    with pytest.raises(UsageError, match=r"appd is of other sizes; .* --experiment=table4\. Received: imagenet\."):
+    with pytest.raises(
+        UsageError, match=r"appd does not exist at this --size; .* --experiment=table4\. Received: imagenet\."
+    ):
         ReproduceConfig(experiment="appd", size="imagenet")
     everything = [name for name in EXPERIMENTS if name != "table4"]
     assert ReproduceConfig(experiment="all", size="cifar10").experiments == everything
@@ -205,7 +207,7 @@ def test_what_is_done_is_skipped_and_the_rest_run_by_a_command_that_stands_alone
 
 
 def test_a_run_that_fails_is_named(plan):
-    with pytest.raises(UsageError, match="says above why"):
+    with pytest.raises(UsageError, match=r"its error message is above: false\. Received: exit code 1"):
         runs._call(["false"])
 
 

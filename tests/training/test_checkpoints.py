@@ -146,7 +146,7 @@ def test_a_damaged_save_does_not_crowd_out_the_readable_ones(tmp_path, rng):
 
 def test_checkpoints_of_another_model_are_refused(tmp_path, rng):
     open_checkpoints(make("simsiam"), tmp_path).save()
-    with pytest.raises(UsageError, match="of another model than this version makes"):
+    with pytest.raises(UsageError, match="do not fit the model that this version makes"):
         open_checkpoints(make("simsiam", bn_placement="all"), tmp_path).restore_latest()
 
 

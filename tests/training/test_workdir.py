@@ -53,7 +53,7 @@ def test_checkpoints_of_another_configuration_are_not_touched(config):
     workdir = Workdir.open_for_training(config)
     workdir.checkpoints.mkdir()
     (workdir.checkpoints / "step-1.index").touch()
-    with pytest.raises(UsageError, match=r"another configuration .seed 0 there, 5 here."):
+    with pytest.raises(UsageError, match=r"other settings .seed: 0 in the folder, 5 now."):
         Workdir.open_for_training(with_seed(config, 5))
     assert workdir.config().run.seed == 0
     workdir.config_path.unlink()
@@ -79,7 +79,7 @@ def test_a_workdir_is_one_process_s_until_that_ends_however_it_ends(config):
         [sys.executable, "-c", HOLD, config.run.workdir], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(UsageError, match=rf"trained in by another process \(process {holder.pid} on "):
+    with pytest.raises(UsageError, match=rf"Another process is training in --workdir \(process {holder.pid} on "):
         Workdir.open_for_training(config)
     holder.kill()
     holder.wait()

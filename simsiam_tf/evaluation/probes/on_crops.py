@@ -165,7 +165,7 @@ def fit(run: LoadedRun, config: ProbeConfig, task: ProbeTask) -> None:
         ) as progress:
             train_epoch(probes, rows, progress)
     if backbone_sha256(run.backbone) != task.backbone_sha256:
-        raise RuntimeError("The backbone changed while a probe was trained on it; this is a mistake of simsiam_tf.")
+        raise RuntimeError("The backbone changed while a probe was trained on it; this is a bug in simsiam_tf.")
 
 
 def score(probe: ProbeInTraining, test_features: Features) -> tuple[float, float]:

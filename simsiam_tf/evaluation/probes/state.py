@@ -53,9 +53,9 @@ class ProbeState:
                 values = [saved[f"{i:02}_{variable.name}"] for i, variable in enumerate(self._variables)]
                 epochs, seconds = int(saved["epochs"]), float(saved["seconds"])
             if any(v.shape != variable.shape for v, variable in zip(values, self._variables, strict=True)):
-                raise ValueError("it is of another probe")
+                raise ValueError("it belongs to another probe")
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            _log.warning(f"{self.file} cannot be gone on from ({error}); the probe is trained anew.")
+            _log.warning(f"cannot resume from {self.file} ({error}); training the probe from the start.")
             return 0, 0.0
         for variable, value in zip(self._variables, values, strict=True):
             variable.assign(value)

@@ -245,4 +245,4 @@ def _warn_at_the_edge(grid: Grid, best: int) -> None:
         if len(values) > 1 and chosen in (values[0], values[-1]) and chosen > 0:
             flag = "--sweep_learning_rates" if number == 0 else "--sweep_weight_decays"
             where = "smallest" if chosen == values[0] else "largest"
-            _log.warning(f"the best {name}, {chosen:g}, is the {where} of the grid; widen it by {flag}.")
+            _log.warning(f"the best {name}, {chosen:g}, is the {where} value of the grid; widen the grid with {flag}.")

@@ -62,7 +62,8 @@ def _check_replaceable(out: pathlib.Path) -> None:
         raise UsageError(f"--out must be a file. Received: the folder {out}.")
     if out.exists() and f'name="generator" content="{_GENERATOR}' not in out.read_text(errors="replace")[:2000]:
         raise UsageError(
-            f"A file that is no report of ours is in the way; move it away or give --out. Received: {out}."
+            "The path holds a file that is not a report of simsiam_tf; move it away or give another --out. "
+            f"Received: {out}."
         )
 
 
@@ -88,7 +89,7 @@ def _page(runs: Sequence[ReportedRun], config: ImagesConfig) -> str:
         curves=curves(runs),
         numbers=number_rows(runs),
         spectra=spectra(runs, [features for _, features in embedded]),
-        spectrum_of=source.name if source else "no images, which were not found",
+        spectrum_of=source.name if source else "no images (the data set was not found)",
         images_of=source.name if source else "",
         labelled=source is not None and source.labels is not None,
         note=note,

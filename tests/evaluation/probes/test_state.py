@@ -15,5 +15,5 @@ def test_a_damaged_state_is_not_gone_on_from(run, console, capsys, count):
     content = file.read_bytes()
     file.write_bytes(content[:-count] + bytes(min(count, len(content))))
     run_probes(run, QUICK, ("sgd",))
-    assert "the probe is trained anew" in capsys.readouterr().err
+    assert "training the probe from the start" in capsys.readouterr().err
     assert summary(run.workdir.root)["linear_sgd_custom_top1"]["value"] == before

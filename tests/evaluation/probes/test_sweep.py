@@ -44,8 +44,8 @@ def test_chooses_by_held_out_training_images_and_prints_the_table(overlapping, c
 @pytest.mark.parametrize(
     ("rates", "decays", "warned"),
     [
-        ((1e-7, 1e-6, 0.1), (0.0, 1e-4), "the best learning rate, 0.1, is the largest of the grid"),
-        ((0.1, 1e4), (0.0,), "the best learning rate, 0.1, is the smallest of the grid"),
+        ((1e-7, 1e-6, 0.1), (0.0, 1e-4), "the best learning rate, 0.1, is the largest value of the grid"),
+        ((0.1, 1e4), (0.0,), "the best learning rate, 0.1, is the smallest value of the grid"),
         ((1e-6, 0.1, 1e4), (0.0, 10.0), None),
     ],
 )

@@ -53,7 +53,7 @@ def test_the_report_replaces_its_own_and_nobody_else_s_and_shows_names_as_text(t
     assert page.count("<svg") == 5
     assert "<img" not in page
     (odd / "report.html").write_text("mine")
-    with pytest.raises(UsageError, match="no report of ours is in the way"):
+    with pytest.raises(UsageError, match="holds a file that is not a report of simsiam_tf"):
         judge(odd, protocol="report")
     assert (odd / "report.html").read_text() == "mine"
 
