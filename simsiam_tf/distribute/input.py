@@ -89,9 +89,10 @@ def per_replica_batch_size(global_batch_size: int, replicas: int, parts: int = 1
     shares = replicas * parts
     if global_batch_size % shares:
         times = f" times --accumulate_steps ({parts})" if parts > 1 else ""
+        below, above = global_batch_size // shares * shares, (global_batch_size // shares + 1) * shares
+        nearest = f"the nearest are {below} and {above}" if below else f"the nearest is {above}"
         raise UsageError(
             f"--global_batch_size must be a multiple of the number of replicas ({replicas}){times}. "
-            f"Received: {global_batch_size}; the nearest are {global_batch_size // shares * shares} "
-            f"and {(global_batch_size // shares + 1) * shares}."
+            f"Received: {global_batch_size}; {nearest}."
         )
     return global_batch_size // shares

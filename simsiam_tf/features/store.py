@@ -88,10 +88,13 @@ class FeatureStore:
         manifest = self.manifest(source)
         directory = self._directory(source, manifest)
         stored = _read_json(directory / _MANIFEST)
-        if stored and stored.get("num_shards") == len(self._shards(directory).complete):
+        is_whole = stored is not None and isinstance(stored.get("seconds"), int | float)
+        if stored and is_whole and stored.get("num_shards") == len(self._shards(directory).complete):
             _log.info(f"Using the stored features of {source.name} in {directory}")
         else:
             if stored is not None:
+                if not is_whole:  # without its shards, all images are embedded again, and their seconds counted
+                    (directory / _CHECKSUMS).unlink(missing_ok=True)
                 _log.warning(f"Features in {directory} are damaged or have no checksums; embedding these images again.")
             stored = self._embed(source, directory, manifest)
         index = np.concatenate([np.load(directory / f"index-{i:05}.npy") for i in range(stored["num_shards"])])

@@ -216,7 +216,7 @@ def _begin_record(run: RunState, model: SSLModel, step: int) -> tuple[list[keras
     watched = run.knn.queries if run.knn else run.source.first(_WATCHED)
     monitors = [FeatureMonitor(run.knn, watched, config.data.image_size, every, config.run.epochs)] if every else []
     on_record = step // steps
-    if step == 0:
+    if step == 0 and not lines:  # a run stopped before its first step has the line already
         log.write(0, monitors[0].measure(model, verbose=True) if monitors else {})
     elif lines:  # a kill may come after an epoch's last save and before its line is written
         on_record = min(max(lines[-1]["epoch"], (step - 1) // steps), on_record)

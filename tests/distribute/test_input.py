@@ -44,3 +44,8 @@ def test_hosts_and_parts_share_the_batch_without_overlap_or_loss():
 def test_uneven_shares_are_refused():
     with pytest.raises(UsageError, match=r"replicas \(2\) times --accumulate_steps \(3\). Received: 32; .* 30 and 36"):
         per_replica_batch_size(32, 2, 3)
+
+
+def test_a_batch_smaller_than_its_shares_is_never_told_to_be_zero():
+    with pytest.raises(UsageError, match=r"Received: 4; the nearest is 6\."):
+        per_replica_batch_size(4, 2, 3)

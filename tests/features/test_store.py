@@ -115,6 +115,17 @@ def test_damaged_features_are_embedded_anew(store, source, monkeypatch, damage):
     store.features_of(source)
 
 
+@pytest.mark.parametrize("wrong", [None, "long"])
+def test_features_of_unknown_duration_are_embedded_anew(store, source, console, capsys, wrong):
+    store.features_of(source)
+    path = only_folder(store) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "seconds": wrong} if wrong else {"num_shards": manifest["num_shards"]}))
+    store.features_of(source)
+    assert "are damaged or have no checksums; embedding these images again" in capsys.readouterr().err
+    assert store.seconds(source) > 0  # of all images, not of none
+
+
 def test_features_that_are_not_finite_are_refused(store, source, backbone):
     backbone.variables[0].assign(np.full(backbone.variables[0].shape, np.nan))
     with pytest.raises(FloatingPointError, match="feature is not a finite number"):

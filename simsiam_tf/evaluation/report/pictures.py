@@ -56,7 +56,7 @@ def view_strips(run: LoadedRun) -> list[Strip]:
     """Makes three rows: some training images, their first views, and their second views."""
     source = run.train_source
     index = list(range(min(_SAMPLES, source.num_examples)))
-    views = policies.resolve(run.config.augment)
+    views = policies.resolve(run.config.augment)[:2]  # SwAV may have small views besides
     groups = view_rows(source, views, run.image_size, run.config.run.seed, index, epochs=1)
     rows, titles = [images for group in groups for images in group], ["image", "view 1", "view 2"]
     return [_view_strip(source, title, index, row) for title, row in zip(titles, rows, strict=True)]
