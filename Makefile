@@ -8,17 +8,21 @@ REQUIREMENTS := requirements.txt
 CORE_TESTS := tests/losses tests/methods tests/optim tests/networks tests/augment tests/data tests/parity \
 	tests/distribute tests/training/test_checkpoints.py tests/e2e/test_replicas.py
 
-.PHONY: help demo test test-all test-tpu test-tpu-build tpu-check tpu-build lint format clean
+.PHONY: help install demo test test-slow test-all test-latest latest test-tpu test-tpu-build tpu-check tpu-build lint \
+	format clean
 
 help:
-	@echo "make demo      install, pre-train on the built-in images, evaluate, export: 5 to 15 minutes"
-	@echo "make test      install, and run the tests: under 20 minutes on 2 cores"
-	@echo "make test-all  the slow tests too"
-	@echo "make test-tpu  compile a tiny step for a TPU, and run it through JAX: in an environment of its own, .venv-tpu-check"
-	@echo "make test-tpu-build  the core tests under tensorflow-tpu, on the CPU: in .venv-tpu-build"
-	@echo "make lint      ruff, mypy and import-linter"
-	@echo "make format    let ruff rewrite the code's layout"
-	@echo "make clean     remove .venv, .venv-tpu-check, .venv-tpu-build and what Python cached; runs/ stays"
+	@echo "make install         make the environment .venv"
+	@echo "make demo            install, pre-train on the built-in images, evaluate, export: minutes on 2 cores"
+	@echo "make test            install, and run the tests that every change needs: under 10 minutes on 2 cores"
+	@echo "make test-slow       the other tests"
+	@echo "make test-all        both"
+	@echo "make test-latest     the core tests under the newest TensorFlow, Keras and TFDS, in .venv-latest"
+	@echo "make test-tpu        compile a tiny step for a TPU, and run it through JAX, in .venv-tpu-check"
+	@echo "make test-tpu-build  the core tests under tensorflow-tpu, on the CPU, in .venv-tpu-build"
+	@echo "make lint            ruff, mypy and import-linter"
+	@echo "make format          let ruff rewrite the layout of the code"
+	@echo "make clean           remove the environments and what Python cached; runs/ stays"
 
 # The first of these that is a Python 3.11 to 3.13 and can make environments.
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11 python
@@ -40,20 +44,26 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
+install: $(VENV)/.installed
+	@echo "Installed into $(VENV). Activate it: . $(VENV)/bin/activate"
+
 demo: $(VENV)/.installed
 	@echo "Pre-training on the built-in data set in $(DEMO)"
 	@$(RUN) train.py --flagfile=flags/recipes/shapes_demo.flags --workdir=$(DEMO)
-	@$(RUN) evaluate.py --protocol=knn --workdir=$(DEMO)
-	@$(RUN) evaluate.py --protocol=linear --probe=cached --workdir=$(DEMO)
-	@$(RUN) evaluate.py --protocol=report --workdir=$(DEMO)
-	@$(RUN) evaluate.py --protocol=export --workdir=$(DEMO)
+	@$(RUN) evaluate.py --protocol=knn,linear,report,export --probe=cached --workdir=$(DEMO)
 	@$(RUN) -m simsiam_tf.cli.show --workdir=$(DEMO)
 
 test: $(VENV)/.installed-dev
 	$(PYTEST) -m "not slow and not tpu_compile"
 
+test-slow: $(VENV)/.installed-dev
+	$(PYTEST) -m "slow and not tpu_compile"
+
 test-all: $(VENV)/.installed-dev
 	$(PYTEST) -m "not tpu_compile"
+
+test-latest:
+	@$(MAKE) --no-print-directory VENV=.venv-latest REQUIREMENTS=requirements-latest.txt latest
 
 # Each in an environment of its own, made by this very file under another name.
 test-tpu:
@@ -61,6 +71,10 @@ test-tpu:
 
 test-tpu-build:
 	@$(MAKE) --no-print-directory VENV=.venv-tpu-build REQUIREMENTS=requirements-tpu.txt tpu-build
+
+latest: $(VENV)/.installed
+	@$(VENV)/bin/python -m pip list 2>/dev/null | grep -iE "^(tensorflow|keras|tensorflow-datasets) "
+	$(PYTEST) -m "not slow and not tpu_compile" $(CORE_TESTS)
 
 tpu-check: $(VENV)/.installed
 	$(RUN) -m pytest -q -m tpu_compile
@@ -80,5 +94,5 @@ format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format .
 
 clean:
-	rm -rf $(VENV) .venv-tpu-check .venv-tpu-build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-tpu-check .venv-tpu-build .venv-latest .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
