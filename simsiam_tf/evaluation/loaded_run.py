@@ -17,7 +17,7 @@ from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.config.run import Config
 from simsiam_tf.data.sources import Source, open_eval_source, open_source
-from simsiam_tf.errors import UsageError
+from simsiam_tf.errors import UsageError, check
 from simsiam_tf.evaluation.values import with_unit
 from simsiam_tf.features import metrics
 from simsiam_tf.features.embed import Features
@@ -235,7 +235,10 @@ def load(workdir: str | os.PathLike[str], checkpoint: str = "") -> keras.Model:
         >>> backbone = simsiam_tf.load("runs/cifar10")  # doctest: +SKIP
         >>> features = backbone(images)  # doctest: +SKIP
     """
-    run = Workdir.open_existing(os.fspath(workdir))
+    path = os.fspath(workdir)
+    rule = "workdir must be the folder of a run, with the config.json that train.py wrote."
+    check((pathlib.Path(expand(path)) / "config.json").is_file(), rule, repr(path))
+    run = Workdir.open_existing(path)
     config = run.config()
     before = keras.config.floatx(), keras.config.dtype_policy()
     factory.set_precision("float64" if config.devices.precision == "float64" else "float32")

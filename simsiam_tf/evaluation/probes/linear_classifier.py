@@ -16,7 +16,7 @@ OPTIMIZERS = {"lars": LARS, "sgd": SGD}
 OptimizerName = Literal["lars", "sgd"]
 
 
-class LinearProbe:
+class LinearProbe(tf.Module):
     """Trains H linear classifiers (heads) on the same features, each with its own learning rate and weight decay.
 
     All kernels form one variable `[D, H, K]` and all biases another, `[H, K]`, so that a step is one matrix product for
@@ -51,6 +51,7 @@ class LinearProbe:
         seed: int = 0,
         **optimizer_options: Any,
     ) -> None:
+        super().__init__()
         dtype, heads = keras.config.floatx(), len(learning_rates)
         rates, decays = (
             np.reshape(x, [heads, 1]).astype(dtype) for x in (learning_rates, weight_decays or [0] * heads)

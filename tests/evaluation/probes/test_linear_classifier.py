@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from simsiam_tf.evaluation.probes.linear_classifier import LinearProbe
 
@@ -68,3 +69,9 @@ def test_a_probe_that_diverged_is_not_judged(problem):
     train(probe, features, labels, 10)
     with pytest.raises(FloatingPointError, match=r"diverged: its scores are not finite. Lower it."):
         probe.accuracy_of_one([(features, labels)], "Lower it.")
+
+
+def test_a_checkpoint_of_tensorflow_sees_every_variable(tmp_path):
+    probe = LinearProbe(8, 3, "sgd", [1.0], 10)
+    path = tf.train.Checkpoint(probe=probe).save(tmp_path / "checkpoint")
+    assert len(tf.train.list_variables(path)) - 2 == len(probe.variables)
