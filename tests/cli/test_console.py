@@ -56,6 +56,7 @@ def test_without_a_handler_only_warnings_are_shown(monkeypatch, capsys):
 def test_a_path_that_is_not_utf8_is_shown_with_escapes(console, monkeypatch):
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(logging.getLogger("simsiam_tf"), "propagate", False)  # pytest-xdist cannot send such a message
     path = os.fsdecode(b"/caf\xe9")
     LOG.info(f"Wrote {path}.")
     assert out.buffer.getvalue() == b"Wrote /caf\\udce9.\n"
