@@ -21,15 +21,18 @@ from simsiam_tf.errors import check, check_choice, names_its_options
 class TwoViews(keras.layers.Layer):
     """Makes two random views of each image: the augmentation of train.py (paper Sec. 3).
 
-    Each call makes new views, so each pass over a data set sees others: the layer counts the images that it has seen.
+    Each call makes new views, even of the same image, because the random numbers depend on a count of the images seen
+    so far. A second pass over a data set therefore gets different views.
+
     If `index` and `epoch` are given, the views depend on them, the image and the seed alone, as in train.py.
 
     Args:
-        policy: the name of a policy, such as `simsiam` (the paper's), `simsiam_cifar` (without blur, App. D), `simclr`
-            or `byol`; or a `Policy` for both views; or a pair of them.
+        policy: the augmentation of the views: a name (`simsiam`, `simsiam_cifar`, `simclr`, `byol`, `swav`,
+            `linear_train`, `linear_eval` or `none`), a `Policy` for both views, or a pair with one for each.
         size: the side of the views in pixels.
         seed: the seed of all random numbers.
-        value_range: the smallest and the largest level of float images, such as `(0, 1)`. uint8 images need none.
+        value_range: the smallest and the largest level of float images, such as `(0, 1)`; required for float images,
+            not used for uint8.
         **kwargs: further arguments of `keras.layers.Layer`.
 
     Raises:

@@ -18,13 +18,15 @@ class CollapseMonitor(keras.callbacks.Callback):
     """Warns at the end of an epoch if the representations look collapsed, and stops training if the loss diverges.
 
     A loss near its minimum says nothing about a collapse. The standard deviation of z / |z| does (paper Sec. 4.1): the
-    methods of this package log it as `z_std_scaled`, which is near 1 in a healthy run.
+    methods of this package log it as `z_std_scaled`, which is near 1 in a healthy run. The monitor warns if it is below
+    0.1, or below 0.5 while the loss is below -0.9.
 
     Args:
         advice: what to do when the loss is no longer finite, as the end of the error message.
 
     Raises:
-        FloatingPointError: in training, if the loss is not finite, or if float16 gradients always overflow.
+        FloatingPointError: during training, if the loss is not finite, or if float16 gradients overflow even at the
+            smallest loss scale.
 
     Example:
         >>> monitor = CollapseMonitor()

@@ -17,16 +17,18 @@ class KNNMonitor(FeatureMonitor):
     Training images vote on the class of each test image. No classifier is trained, so a measurement costs little more
     than embedding the images. `feature_effective_rank` and `feature_dead_channels` are logged too.
 
+    Put it before `ModelCheckpoint` in the list of callbacks, so that `monitor="knn_top1"` finds the value.
+
     Args:
-        train: images `[N, H, W, 3] uint8` and their classes `[N]`; they vote.
-        test: images `[M, H, W, 3] uint8` and their classes `[M]`; they are classified.
+        train: the images that vote, `[N, H, W, 3] uint8`, and their classes `[N]` or `[N, 1]`.
+        test: the images to classify, `[M, H, W, 3] uint8`, and their classes.
         k: the number of neighbours that vote; if it is above N, all vote.
         temperature: T of the weights exp(similarity / T).
         every_epochs: the number of epochs between two measurements; the last epoch is always measured.
         size: the side of the evaluation crop in pixels; by default the shorter side of the images.
 
     Raises:
-        ValueError: if images or classes are of another form.
+        ValueError: if images or classes have another type or shape.
 
     Example:
         >>> import numpy as np

@@ -22,7 +22,7 @@ class AugmentConfig(SettingsGroup):
     augmentation: Augmentation = option(
         "simsiam",
         "Policy of the views: 'simsiam' (Sec. 3; also for MoCo v2), 'simsiam_cifar' (without blur; App. D), 'simclr', "
-        "'byol' (the second view has another one), 'swav', 'linear_train' (crop and flip), 'linear_eval' (the centre), "
+        "'byol' (another policy for each view), 'swav', 'linear_train' (crop and flip), 'linear_eval' (the centre), "
         "or 'none'. Flags such as --blur_p replace a number of the policy. They take one number for both views, or one "
         "for each view, as in --blur_p=1.0,0.1.",
     )
@@ -54,7 +54,7 @@ class AugmentConfig(SettingsGroup):
     small_crop_max_scale: float = option(0.14, "Largest fraction of the image's area in a small view.")
     augment_on: AugmentOn = option(
         "auto",
-        "Where views are made: on the 'device', in the training step, so that only uint8 images are sent there; on the "
+        "Place where views are made: the 'device', in the training step, so that only uint8 images are sent there; the "
         "'host'; or 'auto': on the device if it is a GPU or a TPU, else on the host. Large images are always decoded "
         "and cropped on the host. The views are the same in both places, to within one level of 255.",
         identity=False,

@@ -15,7 +15,7 @@ class DataConfig(SettingsGroup):
     )
     data_dir: str = option(
         "",
-        "Directory of TFDS (if empty, its default one), or the folder of images.",
+        "Folder of the data: that of TFDS (by default its own choice), or the folder of images for --dataset=folder.",
         identity=False,
     )
     download: bool = option(False, "Let TFDS download and prepare a data set that is missing.", identity=False)
@@ -23,10 +23,10 @@ class DataConfig(SettingsGroup):
     eval_split: str = option(
         "auto", "Split (or sub-folder) to evaluate on; 'auto': the first of validation, val and test that exists."
     )
-    max_examples: int = option(0, "Number of images to pre-train on, the first of the split; 0: all.")
+    max_examples: int = option(0, "Number of images to pre-train on, the first ones of the split; 0: all.")
     max_bad_fraction: float = option(
         0.01,
-        "Largest fraction of the images that may be unreadable. They are skipped; if there are more, the run stops.",
+        "Largest fraction of unreadable images. Unreadable images are skipped; above this fraction the run stops.",
         identity=False,
     )
     image_size: int = option(224, "Side of the square views, in pixels.")

@@ -32,8 +32,8 @@ class DeviceConfig(SettingsGroup):
     )
     jit: Jit = option(
         "auto",
-        "Whether XLA compiles the training step: 'on', 'off', or 'auto': only where this was measured to be faster, "
-        "which on a CPU it is not (docs/results/speed.md). 'on' needs one replica. A TPU always compiles.",
+        "XLA for the training step: 'on', 'off' or 'auto'. 'auto' turns it on only where that is measured to be "
+        "faster, so not on a CPU (docs/results/speed.md). 'on' needs one replica. A TPU always compiles.",
         identity=False,
     )
     steps_per_execution: int = option(
@@ -41,13 +41,13 @@ class DeviceConfig(SettingsGroup):
     )
     accumulate_steps: int = option(
         1,
-        "Number of parts to take each global batch in, one after another, if it does not fit into memory. Batch norm, "
+        "Number of parts in which each global batch is computed, to save memory. Batch norm, "
         "SimCLR's negatives, SwAV's codes and Barlow Twins' correlations are then computed within each part.",
     )
     deterministic: bool = option(
         False,
-        "Give the same result to the bit each time, more slowly: without oneDNN on a CPU, with deterministic ops on a "
-        "GPU.",
+        "Make results identical, bit for bit, in repeated runs. This is slower: it turns oneDNN off on a CPU, and uses "
+        "deterministic ops on a GPU.",
         identity=False,
     )
 

@@ -37,7 +37,8 @@ class KNNConfig(SettingsGroup):
     """Settings of --protocol=knn."""
 
     knn_k: Integers = option(
-        (200,), "Number of neighbours that vote, or several numbers, such as 20,200. knn_top1 is that of the first."
+        (200,),
+        "Number of neighbours that vote, or several numbers, such as 20,200. With several, knn_top1 is of the first.",
     )
     knn_temperature: Numbers = option(
         (0.1,),
@@ -68,7 +69,7 @@ class ProbeConfig(SettingsGroup):
     probe_epochs: int = option(90, "Passes over the training images (App. A).", positive=True)
     probe_augmentation: ProbeAugmentation = option(
         "linear_train",
-        "What 'paper', 'release' and 'sgd' train on: 'linear_train', new random crops in each epoch (App. A), or "
+        "Images that 'paper', 'release' and 'sgd' train on: 'linear_train', random crops in each epoch (App. A); or "
         "'linear_eval', the centre of each image, embedded once.",
     )
     sweep_learning_rates: Numbers = option(
@@ -132,9 +133,11 @@ class ImagesConfig(SettingsGroup):
     """Settings of --protocol=diagnostics, report, embed and neighbours."""
 
     diagnostics_max_examples: int = option(5000, "Number of images that 'diagnostics' looks at; 0: all.")
-    query: str = option("", "Image file whose neighbours are wanted.")
+    query: str = option("", "Image file whose nearest images 'neighbours' shows.")
     num_neighbours: int = option(10, "Number of nearest images to show.", positive=True)
-    out: str = option("", "Where 'report', 'embed' and 'neighbours' write; by default in the folder of the run.")
+    out: str = option(
+        "", "Path that 'report', 'embed' or 'neighbours' writes to; by default inside the folder of the run."
+    )
 
 
 EVALUATION_GROUPS: dict[str, type[SettingsGroup]] = {

@@ -29,8 +29,8 @@ _PREDICTOR = (
 )
 _PREDICTOR_DIM = "Width of the predictor's hidden layer, d / 4 in the paper; multiplied by --head_scale."
 _BN_PLACEMENT = (
-    "Where the projector and the predictor have batch norm, by the rows of Table 3: 'none' (a), 'hidden' (b), 'paper' "
-    "(c), 'release' (c, but without scale and offset on the projector's output), 'all' (d)."
+    "Batch norm in the projector and the predictor, by the rows of Table 3: 'none' (a), 'hidden' (b), 'paper' (c), "
+    "'release' (c as in the authors' code, without scale and offset on z), 'all' (d)."
 )
 _STOP_GRADIENT = (
     "Treat z, or the code, of the other view as a constant. With --nostop_gradient SimSiam collapses (Sec. 4.1), and "
@@ -44,7 +44,7 @@ _EMA_MOMENTUM = (
 _EMA_SCHEDULE = "Momentum m over the run: 'constant', or 'cosine', along which it rises to 1."
 _QUEUE_SIZE = (
     "Size of the queue, multiplied by --queue_scale. MoCo: keys of earlier batches, which are negatives. SwAV: z of "
-    "earlier batches, which help to compute codes."
+    "earlier batches, which are assigned to prototypes together with the batch."
 )
 
 
@@ -97,23 +97,24 @@ class SimSiamConfig(MethodConfig):
     stop_gradient: bool = option(True, _STOP_GRADIENT)
     similarity: Similarity = option(
         "cosine",
-        "D in the loss: negative 'cosine' similarity, or the 'cross_entropy' of softmaxes over channels (Sec. 4.5).",
+        "Similarity of a prediction and its target: 'cosine', or 'cross_entropy' of softmaxes (Sec. 4.5).",
     )
     symmetry: Symmetry = option(
         "symmetric",
-        "Which predictions are in the loss (Sec. 4.6): 'symmetric', those of both views; 'asymmetric', only that of "
-        "the first view; 'asymmetric_2x', only that of the first view in each of two pairs of views of an image.",
+        "Predictions in the loss (Sec. 4.6): 'symmetric', of both views; 'asymmetric', of the first view only; "
+        "'asymmetric_2x', of the first view in each of two pairs of views.",
     )
     alternation_steps: str = option(
         "1",
-        "Number of SGD steps whose targets are computed before the first of them (Sec. 5.2), or 'epoch'. 1 is SimSiam. "
-        "Targets take steps x batch x 2 x d x 4 bytes of the host's memory.",
+        "Number of SGD steps between two computations of the targets (Sec. 5.2), or 'epoch'. With k, the targets of k "
+        "batches are computed first, and k steps then use them. 1 is SimSiam. They take steps x batch x 2 x d x 4 "
+        "bytes of the host's memory.",
     )
     eta_momentum: float = option(
         0.0,
-        "Weight of the old target in a moving average over the epochs of z of an image's views (Sec. 5.2: 0.8, with "
-        "--predictor=identity). With 0, the target is z of the other view. Targets take images x d x 4 bytes of the "
-        "host's memory.",
+        "Momentum of a moving average of each image's z over the epochs, used as the target (Sec. 5.2: 0.8, with "
+        "--predictor=identity). With 0, the target is z of the other view. The averages take images x d x 4 bytes of "
+        "the host's memory.",
     )
 
     def validate(self) -> None:

@@ -36,7 +36,7 @@ class ModelConfig(SettingsGroup):
     of_method: MethodConfig = dataclasses.field(default_factory=SimSiamConfig)
     online_probe: bool = option(
         False,
-        "Train a linear classifier beside the method, on its features, which it does not change. Needs labels. Its "
+        "Also train a linear classifier on the features, without effect on the backbone. It needs labels. Its "
         "accuracy is reported separately, because it is not that of a probe trained afterwards.",
     )
 

@@ -16,7 +16,7 @@ class OptimizerConfig(SettingsGroup):
     """Optimizer and learning rates (Sec. 3)."""
 
     optimizer: Optimizer = option(
-        "sgd", "'sgd', or 'lars', which SimCLR, BYOL and SwAV use with batches of 4096 (Sec. 6.1)."
+        "sgd", "Optimizer: 'sgd', or 'lars', which SimCLR, BYOL and SwAV use with batches of 4096 (Sec. 6.1)."
     )
     lars_exclude: bool = option(
         True,
@@ -37,7 +37,8 @@ class OptimizerConfig(SettingsGroup):
     final_learning_rate: float = option(0.0, "Final learning rate as a fraction of the peak; 0.001 in SwAV.")
     predictor_lr: PredictorLR = option(
         "constant",
-        "Learning rate of the predictor: 'constant' (Table 1c, and from Sec. 4.2 on), or 'decay' like all others.",
+        "Learning rate of the predictor: 'constant' (as in Table 1c and later experiments of the paper), or 'decay', "
+        "as for all other layers.",
     )
     predictor_lr_multiplier: float = option(1.0, "Multiplier of the predictor's learning rate.")
 

@@ -29,12 +29,12 @@ class RunConfig(SettingsGroup):
     workdir: str = option("", "Folder of the run: checkpoints, logs and results.", identity=False)
     seed: int = option(0, "Seed of the initial weights, of the order of the images and of their views.")
     epochs: int = option(100, "Passes over the images; multiplied by --epochs_scale.", positive=True)
-    save_every_steps: int = option(0, "Save a checkpoint also every so many steps; 0: off.", identity=False)
-    save_every_minutes: float = option(10.0, "Save a checkpoint also every so many minutes; 0: off.", identity=False)
+    save_every_steps: int = option(0, "Number of steps between two additional checkpoints; 0: none.", identity=False)
+    save_every_minutes: float = option(10.0, "Minutes between two additional checkpoints; 0: none.", identity=False)
     keep_checkpoints: int = option(3, "Number of checkpoints to keep.", identity=False)
     resume: bool = option(True, "Continue an interrupted run in --workdir.", identity=False)
     knn_every_epochs: int = option(
-        1, "Run the kNN monitor every so many epochs, and at the end; 0: never.", identity=False
+        1, "Epochs between two runs of the kNN monitor, which also runs after the last epoch; 0: never.", identity=False
     )
     knn_max_examples: int = option(0, "Number of training images that are neighbours in the kNN monitor; 0: all.")
 

@@ -103,7 +103,7 @@ class Source:
 
 @contextlib.contextmanager
 def listing_bad_images(sources: Iterable[Source], file: pathlib.Path | None) -> Iterator[None]:
-    """Lists the images that are found to be unreadable inside a `with` block in a file.
+    """Writes the paths of unreadable images to a file, for the images that are read inside a `with` block.
 
     If there are too many of them, tf.data fails with an error of its own. A UsageError then takes its place.
 

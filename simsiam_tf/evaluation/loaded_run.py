@@ -125,7 +125,7 @@ class LoadedRun:
 
     @property
     def lacks(self) -> str:
-        """Returns why protocols that need labels cannot run; empty if they can."""
+        """Returns what the data lack for protocols that need labels, as a phrase; an empty string if nothing."""
         if self.train_source.labels is None:
             return "no labels"
         test = self.test_source
@@ -215,11 +215,11 @@ class LoadedRun:
 
 
 def load(workdir: str | os.PathLike[str], checkpoint: str = "") -> keras.Model:
-    """Loads the backbone of a run, as it was trained.
+    """Loads the trained backbone of a run.
 
     Args:
         workdir: the folder of a run of train.py.
-        checkpoint: the path of one of its checkpoints; by default the latest one that can be read is taken.
+        checkpoint: the path of one of its checkpoints; by default the latest readable one.
 
     Returns:
         The backbone: images `[B, H, W, 3]` to features `[B, D]`, in float32 (float64 for a run in float64). The caller
@@ -233,6 +233,7 @@ def load(workdir: str | os.PathLike[str], checkpoint: str = "") -> keras.Model:
     Example:
         >>> import simsiam_tf
         >>> backbone = simsiam_tf.load("runs/cifar10")  # doctest: +SKIP
+        >>> images = simsiam_tf.TwoViews("linear_eval", size=32)(photos)[0]  # doctest: +SKIP
         >>> features = backbone(images)  # doctest: +SKIP
     """
     path = os.fspath(workdir)

@@ -33,7 +33,7 @@ _MANIFEST, _CHECKSUMS = "manifest.json", "checksums.json"
 
 @dataclasses.dataclass(frozen=True)
 class FeatureStore:
-    """Stores the features of a backbone on disk, and embeds only images whose features are not stored yet.
+    """Stores features on disk: computes those that are missing with the backbone ("embeds" images), reads the others.
 
     Each data set, crop and set of weights has its own folder, with these files:
 

@@ -1,4 +1,4 @@
-"""Losses: functions of tensors, one file for each method, and the same as `keras.losses.Loss`."""
+"""Offers each loss as a function of tensors, and most of them as a `keras.losses.Loss` too."""
 
 from simsiam_tf.losses.as_keras import (
     BarlowTwinsLoss,

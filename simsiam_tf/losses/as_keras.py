@@ -1,7 +1,7 @@
-"""Offers the losses as `keras.losses.Loss`, for models that are not of this package.
+"""Offers the losses as `keras.losses.Loss`, for your own Keras models.
 
 Keras calls a loss with (y_true, y_pred). Here y_true holds the targets, and y_pred the predictions. MoCo's and SwAV's
-losses need a queue or codes besides, so they are functions only.
+losses also need a queue or codes, so they exist only as functions.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class NegativeCosine(_Loss):
     """Computes D(p, z) = -cos(p, z), with y_pred = p and y_true = z, `[B, d]` each (paper Eq. 1 and 3).
 
     Args:
-        stop_gradient: whether z is a constant; without it the method collapses (Sec. 4.1).
+        stop_gradient: whether z is treated as a constant; if `False`, SimSiam collapses (Sec. 4.1).
         **kwargs: further arguments of `keras.losses.Loss`.
 
     Example:
@@ -83,7 +83,7 @@ class SimSiamLoss(_Loss):
     """Computes L = D(p1, z2) / 2 + D(p2, z1) / 2, with y_pred = (p1, p2) and y_true = (z1, z2) (paper Eq. 4).
 
     Args:
-        stop_gradient: whether z1 and z2 are constants; without it the method collapses (Sec. 4.1).
+        stop_gradient: whether z1 and z2 are treated as constants; if `False`, SimSiam collapses (Sec. 4.1).
         **kwargs: further arguments of `keras.losses.Loss`.
 
     Example:
@@ -105,10 +105,10 @@ class SimSiamLoss(_Loss):
 @keras.saving.register_keras_serializable(package="simsiam_tf")
 @names_its_options
 class NTXent(_Loss):
-    """Computes SimCLR's loss, with y_pred = y_true = (z1, z2), `[B, d]` each (SimCLR, Eq. 1).
+    """Computes SimCLR's loss of (z1, z2), `[B, d]` each, given both as y_true and as y_pred (SimCLR, Eq. 1).
 
     Args:
-        temperature: T.
+        temperature: T, the temperature of the softmax.
         stop_gradient: whether y_true is a constant (Sec. 6.2); in SimCLR it is not.
         **kwargs: further arguments of `keras.losses.Loss`.
 

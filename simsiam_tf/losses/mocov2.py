@@ -14,7 +14,7 @@ def info_nce(query: tf.Tensor, key: tf.Tensor, queue: tf.Tensor, temperature: fl
         query: q, outputs of the encoder for one view, `[B, d]`.
         key: k+, outputs of the momentum encoder for the other view, `[B, d]`; constants.
         queue: k-, keys of earlier batches, each of length 1, `[K, d]`; constants.
-        temperature: T.
+        temperature: T, the temperature of the softmax.
 
     Returns:
         `[B]`, positive.
@@ -41,7 +41,7 @@ def mocov2_loss(
         queries: outputs of the encoder for view 1 and for view 2, `[B, d]` each.
         keys: outputs of the momentum encoder for view 1 and for view 2, `[B, d]` each; constants.
         queue: keys of earlier batches, each of length 1, `[K, d]`; constants.
-        temperature: T.
+        temperature: T, the temperature of the softmax.
 
     Returns:
         `[B]`, positive.

@@ -20,10 +20,10 @@ def nt_xent(
     except the anchor itself.
 
     Args:
-        anchors: a of view 1 and of view 2, `[B, d]` each: z, or p if there is a predictor.
+        anchors: the anchors a of view 1 and of view 2, `[B, d]` each. These are z, or p if there is a predictor.
         keys: z of view 1 and of view 2 over the global batch, `[G, d]` each.
-        temperature: T.
-        first: the row of `keys` that belongs to the image of the first anchor.
+        temperature: T, the temperature of the softmax.
+        first: the row of `keys` for the first anchor's image; above 0 on the second and later replicas.
         stop_gradient: whether the keys are constants (Sec. 6.2); in SimCLR itself they are not.
 
     Returns:

@@ -13,7 +13,7 @@ def negative_cosine(p: tf.Tensor, z: tf.Tensor, stop_gradient: bool = True) -> t
     Args:
         p: predictor outputs of one view, `[B, d]`.
         z: targets from the other view, `[B, d]`.
-        stop_gradient: whether z is a constant; without it the method collapses (Sec. 4.1).
+        stop_gradient: whether z is treated as a constant; if `False`, SimSiam collapses (Sec. 4.1).
 
     Returns:
         `[B]`, between -1 and 1.
@@ -68,7 +68,7 @@ def simsiam_loss(
 
     Args:
         p: predictor outputs of each view, `[B, d]` each.
-        targets: for each of them the projector's output of the other view, `[B, d]` each.
+        targets: for each prediction in `p`, the projector's output of the other view, `[B, d]`: (z2, z1), not (z1, z2).
         distance: D, a function of p, z and `stop_gradient`.
         stop_gradient: whether the targets are constants.
 

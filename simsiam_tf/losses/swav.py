@@ -46,7 +46,7 @@ def swapped_prediction(
     Args:
         predictions: scores s of each view, the large views first, `[B, K]` each.
         codes: codes q of each large view, `[B, K]` each.
-        temperature: T.
+        temperature: T, the temperature of the softmax.
         stop_gradient: whether the codes are constants; otherwise training diverges (Sec. 6.2).
 
     Returns:

@@ -1,4 +1,4 @@
-"""Self-supervised methods; the keys are the file stems and the values of --method."""
+"""Offers the self-supervised methods. `METHODS` maps each value of --method to its class."""
 
 from simsiam_tf.methods.barlow_twins import BarlowTwins
 from simsiam_tf.methods.base import SSLModel

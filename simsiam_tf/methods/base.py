@@ -19,7 +19,7 @@ from simsiam_tf.networks.normalization import each_view
 
 
 class SSLModel(KerasMethod):
-    """Holds a backbone and what a self-supervised method trains it with; the base class of every method.
+    """Trains a backbone by a self-supervised method. This is the base class of every method.
 
     `fit` takes pairs of views (x1, x2), `evaluate` gives the method's own loss, `predict` gives features. A whole
     model can be saved and loaded (`model.save`, `keras.models.load_model`), and training then goes on.
@@ -29,10 +29,10 @@ class SSLModel(KerasMethod):
 
     Args:
         backbone: a built `keras.Model` from images `[B, H, W, 3]` to features `[B, D]`.
-        online_probe_classes: K; above 0, a linear classifier stands beside the method, which learns from its features
-            and leaves them as they are. It is trained in the same step by the same optimizer, and training data must
-            hold `labels`. Its accuracy on the training views is logged as `online_probe_train_top1`, percent; its loss
-            is no part of `loss`.
+        online_probe_classes: the number of classes K of the online probe; 0 for no probe. The probe is a linear
+            classifier on the features. It is trained in the same steps by the same optimizer, and no gradient flows
+            from it into the backbone. Training data must then hold `labels`. The accuracy on the training views is
+            logged as `online_probe_train_top1`, in percent. The loss of the probe is not part of `loss`.
         steps_per_epoch: the number of steps in an epoch, for settings that count in epochs; 0 where it is not known.
         epochs: the number of epochs of the run.
 
@@ -40,11 +40,11 @@ class SSLModel(KerasMethod):
         ValueError: if an argument is unknown or out of its range.
     """
 
-    # What `learning_rate` does not hold for, if there is one (Sec. 4.2).
+    # The predictor, if there is one. Its learning rate may differ (Sec. 4.2).
     predictor: keras.layers.Layer | None = None
     # The number of views of each image that a batch must hold.
     least_views: int = 2
-    # What `compute_ssl_loss` puts into its logs; averaged over an epoch like the loss.
+    # Names of the logs of `compute_ssl_loss`. They are averaged over an epoch, like the loss.
     log_names: tuple[str, ...] = ("z_std_scaled",)
 
     def __init__(
@@ -71,7 +71,7 @@ class SSLModel(KerasMethod):
 
     @property
     def feature_dim(self) -> int:
-        """D, the width of the backbone's features."""
+        """Returns D, the width of the backbone's features."""
         return feature_dim(self.backbone)
 
     @property
@@ -81,7 +81,7 @@ class SSLModel(KerasMethod):
 
     @property
     def norms_and_biases(self) -> list[keras.Variable]:
-        """What is trained but no weight of a dense layer or a convolution: scales, offsets and biases."""
+        """Returns the scales and offsets of batch norm, and all biases."""
         found = [getattr(layer, name, None) for layer in self._flatten_layers() for name in ("gamma", "beta", "bias")]
         return [variable for variable in found if isinstance(variable, keras.Variable)]
 
@@ -136,7 +136,7 @@ class SSLModel(KerasMethod):
         raise NotImplementedError(f"{type(self).__name__} must implement compute_ssl_loss.")
 
     def after_step(self) -> None:
-        """Updates what is not trained by gradient. It is called after each update of the weights."""
+        """Updates the state that no gradient trains, such as a momentum encoder, after each update of the weights."""
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Takes one step of SGD: the loop's body in the paper's Algorithm 1, whose lines stand beside ours.
@@ -180,11 +180,11 @@ class SSLModel(KerasMethod):
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
     def compute_loss_share(self, batch: dict[str, Any]) -> tf.Tensor:
-        """Computes what this replica's gradient is taken of, and tracks the loss and its logs.
+        """Computes this replica's part of the loss to differentiate, and tracks the loss and its logs.
 
-        Gradients are summed over the replicas and over the parts of a batch, while the paper's loss is a mean over the
-        global batch: each takes its share. The online probe's loss is added, if there is one. In float16 the
-        optimizer scales the sum.
+        Gradients are summed over the replicas and over the parts of a batch. The paper's loss is a mean over the global
+        batch, so the loss of each part is divided by the number of replicas and parts. The online probe's loss is
+        added, if there is one. In float16 the optimizer scales the sum.
 
         Args:
             batch: a dictionary with `views`, as for `compute_ssl_loss`.
@@ -228,23 +228,26 @@ class SSLModel(KerasMethod):
 
     @property
     def scales_loss(self) -> bool:
-        """Whether the optimizer scales the loss, for float16."""
+        """Returns whether the optimizer scales the loss, for float16."""
         return getattr(self.optimizer, "scales_loss", False)
 
     @property
     def step_log_names(self) -> tuple[str, ...]:
-        """What `train_step` returns."""
+        """Returns the names of the logs that `train_step` returns."""
         return (*self.trackers, "learning_rate", *(("loss_scale",) if self.scales_loss else ()))
 
     def accumulate_over(self, parts: int) -> None:
-        """Takes each global batch in parts: `accumulate_step` on each but the last, then `train_step`.
+        """Prepares the model for batches that are computed in parts.
 
-        The gradient is the mean of the parts'. What a method takes over a batch, it then takes over a part: batch
-        norm's statistics, whose moving ones move once for each, SimCLR's negatives, SwAV's codes; and MoCo's queue
-        moves on within the step. docs/decisions/0010-six-methods.md.
+        For each part but the last, call `accumulate_step`. For the last, call `train_step`, which applies the mean
+        gradient of all parts. Call this method under the strategy that the model was made under.
+
+        Batch norm uses the statistics of one part, and updates its moving statistics once for each part. SimCLR's
+        negatives, SwAV's codes and Barlow Twins' correlations are those of one part. MoCo's queue is updated after each
+        part. See docs/decisions/0010-six-methods.md.
 
         Args:
-            parts: of a batch; call it where the model was made, under its strategy.
+            parts: the number of parts of each global batch.
         """
         self.accumulate_steps = parts
         if parts > 1:

@@ -15,7 +15,9 @@ from simsiam_tf.networks.normalization import each_view
 
 
 class BYOL(SSLModel):
-    """Trains an online network to predict what its moving average, the target network, makes of the other view.
+    """Trains an online network to predict the output of a target network for the other view.
+
+    The target network is a moving average of the online network.
 
     Args:
         backbone: a built `keras.Model` from images `[B, H, W, 3]` to features `[B, D]`.

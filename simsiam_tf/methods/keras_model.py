@@ -23,7 +23,7 @@ class KerasMethod(TracksItsVariables, keras.Model):
     """Checks a method's arguments, compiles it, and saves and loads it whole, so that training goes on.
 
     Attributes:
-        options: the arguments of the constructor but the backbone and `name`, by name.
+        options: the arguments of the constructor by name, without `backbone` and `name`.
     """
 
     # The settings of the same names, whose rules hold for the constructor's arguments; None checks nothing.
@@ -62,14 +62,15 @@ class KerasMethod(TracksItsVariables, keras.Model):
 
         Args:
             optimizer: the optimizer; by default the paper's at batch 256, `SGD(0.05, 0.9, 1e-4)` (Sec. 3).
-            loss: not taken, as `loss_weights`, `metrics` and `weighted_metrics` are not: the method has its own.
-            loss_weights: not taken.
-            metrics: not taken.
-            weighted_metrics: not taken.
+            loss: must be left out; the method has its own loss.
+            loss_weights: must be left out.
+            metrics: must be left out; the method logs its own metrics.
+            weighted_metrics: must be left out.
             run_eagerly: as in Keras.
             steps_per_execution: as in Keras.
             jit_compile: whether XLA compiles the step.
-            auto_scale_loss: as in Keras. An optimizer of ours that scales the loss is not wrapped in Keras' own.
+            auto_scale_loss: as in Keras. It has no effect on `simsiam_tf.SGD(scale_loss=True)`, which scales the loss
+                itself.
 
         Raises:
             ValueError: if there is a loss or a metric.

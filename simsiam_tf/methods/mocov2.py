@@ -17,7 +17,9 @@ from simsiam_tf.networks.normalization import each_view
 
 
 class MoCoV2(SSLModel):
-    """Trains an encoder to tell its momentum encoder's key of the other view from the keys of earlier batches.
+    """Trains an encoder whose query of a view must match the key of the other view, and no key of earlier batches.
+
+    A momentum encoder computes the keys, and a queue keeps those of earlier batches.
 
     MoCo shuffles images over devices, so that batch norm tells a query nothing about its key. Here batch norm is
     synchronised instead, which prevents less: a query and its key share the statistics of one batch, and the keys of
@@ -29,10 +31,10 @@ class MoCoV2(SSLModel):
         projector_layers: the number of dense layers of the projector.
         projector_hidden_dim: the width of the hidden layers of the projector; 0 makes it D.
         bn_placement: batch norm in the projector: `none` in MoCo v2; see `make_projector`.
-        temperature: T.
+        temperature: T, the temperature of the softmax.
         ema_momentum: m of the momentum encoder in the first step.
         ema_schedule: the schedule of m: `constant`, or `cosine`, which rises to 1.
-        queue_size: K, the number of keys that are kept, both views counted.
+        queue_size: K, the number of keys in the queue. Each image adds two, one for each view.
 
     Example:
         >>> import simsiam_tf

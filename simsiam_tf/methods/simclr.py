@@ -15,7 +15,7 @@ from simsiam_tf.networks.normalization import each_view
 
 
 class SimCLR(SSLModel):
-    """Trains an encoder to tell the other view of an image from all other images of the global batch.
+    """Trains an encoder to find the other view of an image among all views in the global batch.
 
     Args:
         backbone: a built `keras.Model` from images `[B, H, W, 3]` to features `[B, D]`.
@@ -26,7 +26,7 @@ class SimCLR(SSLModel):
         predictor: the kind of predictor, `identity`, or `mlp` (Sec. 6.2); see `make_predictor`.
         predictor_dim: the width of the hidden layer of the predictor.
         stop_gradient: whether the keys are constants (Sec. 6.2).
-        temperature: T.
+        temperature: T, the temperature of the softmax.
 
     Example:
         >>> import simsiam_tf

@@ -19,22 +19,26 @@ PAIRS = {"symmetric": ((0, 1), (1, 0)), "asymmetric": ((0, 1),), "asymmetric_2x"
 
 
 class SimSiam(SSLModel):
-    """Two views, one encoder, a predictor on one side and a stop-gradient on the other.
+    """Trains an encoder to predict, from one view of an image, its own output for the other view (paper Sec. 3).
+
+    The prediction passes through a predictor, and the target through a stop-gradient.
 
     Args:
         backbone: a built `keras.Model` from images `[B, H, W, 3]` to features `[B, D]`.
-        projector_dim: d of z and p.
-        projector_layers: dense layers of the projector: 3, or 2 on CIFAR-10 (App. D).
-        projector_hidden_dim: width of the projector's hidden layers; 0: D.
-        predictor: `mlp`, or `identity` or `fixed` (Table 1); see `make_predictor`.
-        predictor_dim: width of the predictor's hidden layer: d / 4 in the paper.
-        bn_placement: where the heads have batch norm (Table 3); see `make_projector`.
-        stop_gradient: `False` shows the collapse (Sec. 4.1).
-        similarity: `cosine` or `cross_entropy` (Sec. 4.5).
-        symmetry: `symmetric`, `asymmetric`, or `asymmetric_2x` with two pairs of views of each image (Sec. 4.6).
-        alternation_steps: SGD steps that use targets computed before the first of them, or `epoch` (Sec. 5.2).
-        eta_momentum: of targets that are a moving average over epochs (Sec. 5.2), whose first one is of the untrained
-            network; 0: none.
+        projector_dim: d, the width of z and of p.
+        projector_layers: the number of dense layers of the projector: 3, or 2 on CIFAR-10 (App. D).
+        projector_hidden_dim: the width of the hidden layers of the projector; 0 makes it D.
+        predictor: the kind of predictor: `mlp`, `identity` or `fixed` (Table 1); see `make_predictor`.
+        predictor_dim: the width of the hidden layer of the predictor: d / 4 in the paper.
+        bn_placement: the batch norm of the heads, by the rows of Table 3; see `make_projector`.
+        stop_gradient: whether the targets are constants; if `False`, training collapses (Sec. 4.1).
+        similarity: the similarity D in the loss: `cosine` or `cross_entropy` (Sec. 4.5).
+        symmetry: the predictions in the loss (Sec. 4.6): `symmetric`, of both views; `asymmetric`, of view 1 only;
+            `asymmetric_2x`, of the first view in each of two pairs of views.
+        alternation_steps: the number of SGD steps whose targets are computed together before the first of them, or
+            `epoch` (Sec. 5.2); 1 is SimSiam.
+        eta_momentum: the weight of the old target in a moving average over epochs (Sec. 5.2); with 0 there is no
+            average.
 
     Example:
         >>> import simsiam_tf

@@ -25,8 +25,9 @@ class Targets(tf.Module):
     table: tf.Variable | None = None
 
     def lookahead_window(self, step: int) -> range:
-        """Returns the window of steps around `step` whose batches go to `precompute` before its first step is trained.
+        """Returns the window of steps that contains `step`, whose targets are computed together.
 
+        Before the first step of the window is trained, the batches of all its steps are given to `precompute`.
         An empty window means that `step` needs no precomputed targets.
         """
         return range(0)
@@ -124,7 +125,7 @@ class MovingAverageTargets(Targets):
     """Averages the targets of an image over the epochs: eta <- m eta + (1 - m) z / |z|.
 
     In Sec. 5.2, "Expectation over augmentations", this average replaces the predictor. The target of view 1 takes in
-    the new z of view 2, and the other way round; the table stores the mean of both.
+    the new z of view 2, and the other way round; the table stores the mean of the two new targets.
 
     The first targets are computed by the untrained network (Sec. 5.1, Eq. 7). If they were z of the present weights,
     the first epoch would be SimSiam without a predictor, which collapses.

@@ -16,7 +16,9 @@ from simsiam_tf.networks.normalization import each_view
 
 
 class SwAV(SSLModel):
-    """Trains an encoder to predict, from one view, the other view's code: its assignment to prototypes.
+    """Trains an encoder to predict the code of one view from the other view.
+
+    A code is a soft assignment to prototypes.
 
     Codes divide the images evenly among the prototypes. Views beyond the first two, of any size (multi-crop), predict
     both codes and have none themselves.
@@ -31,12 +33,12 @@ class SwAV(SSLModel):
         predictor_dim: the width of the hidden layer of the predictor.
         stop_gradient: whether the codes are constants; otherwise training diverges (Sec. 6.2).
         temperature: T of the predicted assignments.
-        num_prototypes: K.
+        num_prototypes: K, the number of prototypes.
         prototype_norm: how prototypes get length 1: in the loss, with its `gradient`, or `outside`, after each step.
         freeze_prototypes_epochs: the number of epochs before the prototypes are trained.
         sinkhorn_epsilon: the weight of the entropy of the codes; smaller makes harder codes.
         sinkhorn_iterations: the number of iterations of Sinkhorn-Knopp.
-        queue_size: the number of z of earlier batches, for each view, that help to compute codes.
+        queue_size: the number of images of earlier batches whose z are used when codes are computed; 0 for no queue.
         queue_from_epoch: the number of epochs before the queue is used.
 
     Example:

@@ -15,7 +15,7 @@ from simsiam_tf.networks.tracked import TracksItsVariables
 
 
 class MomentumEncoder(TracksItsVariables, keras.Model):
-    """Encodes views with a moving average of the encoder's weights: xi <- m xi + (1 - m) theta.
+    """Holds a copy of the encoder whose weights xi follow the encoder's weights theta: xi <- m xi + (1 - m) theta.
 
     This is Eq. 2 of MoCo and Sec. 3.1 of BYOL. theta are the trainable weights of the encoder, and xi are those of the
     copy. No gradient reaches xi.

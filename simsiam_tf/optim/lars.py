@@ -15,20 +15,21 @@ from simsiam_tf.optim.sgd import SGD, Rate
 @keras.saving.register_keras_serializable(package="simsiam_tf")
 @names_its_options
 class LARS(SGD):
-    """Updates by SGD with each variable's gradient scaled to a fixed share of the variable's norm.
+    """Updates by SGD, with the gradient of each variable scaled in proportion to the variable's norm.
 
     For a variable w with gradient g, both of non-zero norm:
     g = (g + weight_decay * w) * trust_coefficient * |w| / (|g| + weight_decay * |w| + epsilon);
-    any other g is left as it is and not decayed. Then v = sgd_momentum * v + g; w -= lr * v.
+    if |w| or |g| is zero, g is neither scaled nor decayed. Then v = sgd_momentum * v + g; w -= lr * v.
 
     Args:
         learning_rate: the learning rate, or a schedule of the step.
         sgd_momentum: the weight of the old velocity.
         weight_decay: coupled L2; 0 in the paper's linear evaluation.
-        trust_coefficient: the share.
+        trust_coefficient: the ratio of the scaled gradient's norm to the variable's norm, about.
         epsilon: a number added to the denominator.
-        heads_axis: for variables that hold several weights side by side, the axis that counts them, from the end (-1,
-            -2, ...). Each is then scaled by its own norms. `None` takes a variable as one.
+        heads_axis: the axis that counts the heads, from the end (-1, -2, ...), for variables that hold several
+            classifiers side by side. Each head is then scaled by its own norms. By default a variable is scaled as a
+            whole.
         excluded: the variables, or their paths, whose gradients are neither scaled nor decayed.
         name: the name of the optimizer, a part of its variables' paths.
 

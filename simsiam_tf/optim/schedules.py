@@ -25,19 +25,19 @@ def scaled_learning_rate(base_learning_rate: float, global_batch_size: int) -> f
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     """Decays the learning rate along a cosine to zero, without restart (paper Sec. 3).
 
-    At step s of S it is peak * (1 + cos(pi * s / S)) / 2.
+    Without warm-up, the rate at step s of S is peak * (1 + cos(pi * s / S)) / 2.
 
-    With w steps of warm-up it is peak * (s + 1) / (w + 1) in these, which is never zero and meets the start of the
-    cosine, and peak * (1 + cos(pi * (s - w) / (S - w))) / 2 after them. With a final share f the cosine goes from peak
-    to f * peak. It is computed in Keras' floatx; Keras' own schedules stay in float32.
+    With w steps of warm-up, it first rises: peak * (s + 1) / (w + 1) for s < w. From step w on it is
+    peak * (1 + cos(pi * (s - w) / (S - w))) / 2. With `final` above 0, the cosine ends at final * peak instead of zero.
+    Rates are computed in Keras' floatx; Keras' own schedules stay in float32.
 
     Args:
         peak: the scaled learning rate; an array of them gives an array of rates.
         total_steps: S, the number of steps of the run.
         warmup_steps: w, the number of steps of the warm-up.
-        steps_per_update: the number of steps that the rate is held for. 1 decays at each step; the steps of an epoch
-            decay once per epoch, as the authors' release does.
-        final: f, the final learning rate as a fraction of the peak.
+        steps_per_update: the number of steps for which the rate stays the same. With 1 it decays at each step. With
+            the number of steps in an epoch, it decays once per epoch, as in the authors' release.
+        final: the final learning rate as a fraction of the peak.
 
     Raises:
         ValueError: if a number is out of its range.

@@ -27,8 +27,8 @@ class SGD(keras.optimizers.Optimizer):
         learning_rate: the learning rate, or a schedule of the step.
         sgd_momentum: the weight of the old velocity.
         weight_decay: coupled L2 on every variable, scales and offsets of batch norm and biases included.
-        overrides: pairs of (variables or their paths, learning rate or schedule), for variables with a rate of their
-            own such as the predictor's (Sec. 4.2).
+        overrides: variables with their own learning rate, such as the predictor's (Sec. 4.2): pairs of a list of
+            variables (or their paths) and a rate or schedule.
         scale_loss: whether the loss is multiplied by a power of two, which keeps small gradients of float16 from
             vanishing. If a gradient overflows on any replica, the factor halves and the step is skipped. After 2000
             good steps in a row the factor doubles. A skipped step counts as a step of the schedule. (Keras' wrapper
@@ -90,7 +90,7 @@ class SGD(keras.optimizers.Optimizer):
         return float(rate(step) if callable(rate) else tf.convert_to_tensor(rate))
 
     def scale_loss(self, loss: tf.Tensor) -> tf.Tensor:
-        """Scales the loss that the gradient is taken of."""
+        """Multiplies the loss by the scale, before the gradient is computed."""
         return loss * tf.cast(self.loss_scale, loss.dtype) if self.scales_loss else super().scale_loss(loss)
 
     def apply(self, grads: list[tf.Tensor], trainable_variables: list[keras.Variable] | None = None) -> None:

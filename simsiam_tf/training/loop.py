@@ -39,7 +39,7 @@ class TrainingLoop:
     """Trains a model from the current step of its optimizer, which may lie inside an epoch.
 
     The last step of each epoch is saved before the end-of-epoch callbacks are called. If a run was killed between the
-    two, resuming it only calls those callbacks.
+    two, resuming it first calls those callbacks.
 
     Args:
         model: a compiled method whose optimizer is built.
