@@ -5,10 +5,11 @@ DEMO := runs/demo
 # Two tests at a time, a file's in one process, and the long files of tests/e2e early.
 PYTEST := $(RUN) -m pytest -q --durations=10 -n 2 --dist=loadfile --no-loadscope-reorder
 REQUIREMENTS := requirements.txt
+CORE := not slow and not long and not tpu_compile
 CORE_TESTS := tests/losses tests/methods tests/optim tests/networks tests/augment tests/data tests/parity \
 	tests/distribute tests/training/test_checkpoints.py tests/e2e/test_replicas.py
 
-.PHONY: help install demo test test-slow test-all test-latest latest test-tpu test-tpu-build tpu-check tpu-build lint \
+.PHONY: help install demo test test-slow test-all test-long test-latest latest test-tpu test-tpu-build tpu-check tpu-build lint \
 	format clean
 
 help:
@@ -17,6 +18,7 @@ help:
 	@echo "make test            install, and run the tests that every change needs: under 10 minutes on 2 cores"
 	@echo "make test-slow       the other tests"
 	@echo "make test-all        both"
+	@echo "make test-long       tests that take minutes each, by hand before a release"
 	@echo "make test-latest     the core tests under the newest TensorFlow, Keras and TFDS, in .venv-latest"
 	@echo "make test-tpu        compile a tiny step for a TPU, and run it through JAX, in .venv-tpu-check"
 	@echo "make test-tpu-build  the core tests under tensorflow-tpu, on the CPU, in .venv-tpu-build"
@@ -54,13 +56,16 @@ demo: $(VENV)/.installed
 	@$(RUN) -m simsiam_tf.cli.show --workdir=$(DEMO)
 
 test: $(VENV)/.installed-dev
-	$(PYTEST) -m "not slow and not tpu_compile"
+	$(PYTEST) -m "$(CORE)"
 
 test-slow: $(VENV)/.installed-dev
-	$(PYTEST) -m "slow and not tpu_compile"
+	$(PYTEST) -m "slow and not long"
 
 test-all: $(VENV)/.installed-dev
-	$(PYTEST) -m "not tpu_compile"
+	$(PYTEST) -m "not long and not tpu_compile"
+
+test-long: $(VENV)/.installed-dev
+	$(PYTEST) -m "long"
 
 test-latest:
 	@$(MAKE) --no-print-directory VENV=.venv-latest REQUIREMENTS=requirements-latest.txt latest
@@ -74,14 +79,14 @@ test-tpu-build:
 
 latest: $(VENV)/.installed
 	@$(VENV)/bin/python -m pip list 2>/dev/null | grep -iE "^(tensorflow|keras|tensorflow-datasets) "
-	$(PYTEST) -m "not slow and not tpu_compile" $(CORE_TESTS)
+	$(PYTEST) -m "$(CORE)" $(CORE_TESTS)
 
 tpu-check: $(VENV)/.installed
 	$(RUN) -m pytest -q -m tpu_compile
 
 tpu-build: $(VENV)/.installed
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pytest
-	TPU_SKIP_MDS_QUERY=1 $(RUN) -m pytest -q -m "not slow and not tpu_compile and not host_xla" $(CORE_TESTS)
+	TPU_SKIP_MDS_QUERY=1 $(RUN) -m pytest -q -m "$(CORE) and not host_xla" $(CORE_TESTS)
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

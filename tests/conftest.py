@@ -1,5 +1,6 @@
 """Shared settings: a quiet TensorFlow, and logical devices so that one CPU can play several replicas."""
 
+import fcntl
 import logging
 import os
 import pathlib
@@ -91,9 +92,15 @@ TINY_FLAGS = (
 
 @pytest.fixture(scope="session")
 def _tiny_run(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("runs") / "tiny"
-    done = run_script("train.py", *TINY_FLAGS, "--online_probe", f"--workdir={workdir}")
-    assert done.returncode == 0, done.stderr
+    """A finished run, made by one of the processes of pytest-xdist for all."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    workdir = folder / "tiny"
+    with (folder / "tiny.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (workdir / "summary.json").exists():
+            done = run_script("train.py", *TINY_FLAGS, "--online_probe", f"--workdir={workdir}")
+            assert done.returncode == 0, done.stderr
     return workdir
 
 

@@ -27,6 +27,7 @@ def made_batch(views, images, size, epoch=1):
     return {"images": (tf.constant(images),), "parameters": parameters, "index": index}
 
 
+@pytest.mark.slow
 @pytest.mark.host_xla
 @pytest.mark.parametrize("name", [*AUGMENTATIONS, "everything"])
 def test_eager_host_and_xla_all_at_once_or_one_by_one_make_the_same_views(rng, name):

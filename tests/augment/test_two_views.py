@@ -14,6 +14,7 @@ def images(rng):
     return rng.integers(0, 256, (6, 20, 24, 3)).astype("uint8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["simsiam_cifar", "byol"])
 def test_given_index_and_epoch_the_views_are_those_of_training(policy, images):
     expected = views_of(memory_source("six", images, None), POLICIES[policy], 16, 3, 5, range(6))
@@ -35,6 +36,7 @@ def test_each_pass_over_a_data_set_sees_other_views(images):
             assert np.abs(first - second).max(axis=(1, 2, 3)).min() > 0.1
 
 
+@pytest.mark.slow
 def test_a_batch_counts_its_images(images):
     two_views, alone = TwoViews(size=16), TwoViews(size=16)
     batch = two_views(images)
@@ -43,6 +45,7 @@ def test_a_batch_counts_its_images(images):
         np.testing.assert_array_equal(batch[i], tf.stack([views[i] for views in single]))
 
 
+@pytest.mark.slow
 def test_images_of_any_size_are_taken(images):
     spec = tf.TensorSpec([None, None, 3], tf.uint8)
     dataset = tf.data.Dataset.from_generator(lambda: iter([images[0], images[1, :9]]), output_signature=spec)
@@ -53,6 +56,7 @@ def test_images_of_any_size_are_taken(images):
         np.testing.assert_allclose(view[0], reference, atol=1e-4)  # without XLA the last bits differ
 
 
+@pytest.mark.slow
 def test_float_images_need_their_range(images):
     exact = TwoViews(size=16)(images, index=np.arange(6))
     in_levels = TwoViews(size=16, value_range=(0, 255))(images.astype("float32"), index=np.arange(6))

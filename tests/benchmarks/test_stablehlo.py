@@ -50,7 +50,7 @@ def test_every_variable_goes_in_and_what_changes_comes_out(trainer):
     assert {names[i] for i in program.updated} == set(variables) - frozen
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_scaling_benchmark_counts_what_is_exchanged(tmp_path):
     path = tmp_path / "scaling.json"
     flags = ["--image_size=16", "--global_batch_size=8", "--replicas=1,2", f"--json={path}"]

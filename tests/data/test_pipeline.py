@@ -92,6 +92,7 @@ def test_images_in_memory_and_in_files_are_shown_alike(source, files):
             assert np.abs(x - y).mean() < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.host_xla
 @pytest.mark.parametrize("kind", ["source", "files"])
 def test_views_made_on_the_device_are_those_made_on_the_host(kind, request):
@@ -109,6 +110,7 @@ def test_views_made_on_the_device_are_those_made_on_the_host(kind, request):
             np.testing.assert_array_equal(x, np.concatenate(y))
 
 
+@pytest.mark.slow
 @pytest.mark.host_xla
 @pytest.mark.parametrize(("kind", "on_device"), [("source", True), ("files", False)])
 def test_small_views_stand_beside_the_two_and_leave_them_as_they_are(kind, on_device, request):
@@ -129,6 +131,7 @@ def test_small_views_stand_beside_the_two_and_leave_them_as_they_are(kind, on_de
     assert all(np.abs(small[i] - small[j]).max() > 0.1 for i, j in ((0, 1), (0, 2), (1, 2)))
 
 
+@pytest.mark.slow
 def test_hosts_and_replicas_share_each_global_batch_without_overlap(source):
     order = ShuffledOrder(48, 16, seed=1)
     whole = [b["index"] for b in batches(source, order, 0, 3, batch=16)]

@@ -52,6 +52,7 @@ def test_one_worker_is_the_chief_and_agrees_with_itself(two_replicas, several):
     workers.check_same_run(strategy, "any")
 
 
+@pytest.mark.slow
 def test_two_workers_do_what_either_requests_and_what_the_chief_has(tmp_path):
     first, second = run_two_workers(tmp_path)
     assert (first["is_chief"], second["is_chief"]) == (True, False)

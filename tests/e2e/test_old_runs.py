@@ -15,6 +15,8 @@ from simsiam_tf.data.shapes import make_shapes
 from tests.conftest import ROOT, run_script
 from tests.evaluation.judging import judge, summary
 
+pytestmark = pytest.mark.slow
+
 OLD = ROOT / "tests" / "fixtures" / "run_dc5c22e"
 
 

@@ -85,7 +85,7 @@ def trained(tmp_path_factory):
     return on
 
 
-@pytest.mark.parametrize("devices", ["2", pytest.param("4", marks=pytest.mark.slow), "workers"])
+@pytest.mark.parametrize("devices", ["2", pytest.param("4", marks=pytest.mark.long), "workers"])
 def test_replicas_and_workers_train_like_one_device(trained, devices):
     ours, theirs = trained(devices), trained("1")
     found, expected = state(ours), state(theirs)
@@ -115,7 +115,7 @@ def test_two_replicas_that_were_killed_go_on_to_the_bit(trained, tmp_path):
     assert ours == theirs
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("devices", ["2", "4", "workers"])
 def test_float32_stays_close(trained, devices):
     ours, theirs = (lines(trained(name, "float32")) for name in (devices, "1"))
@@ -129,7 +129,7 @@ def wait_for(processes, happened, folder):
         time.sleep(0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_signal_to_one_worker_stops_both_and_both_go_on_from_the_chief_s_checkpoint(tmp_path):
     flags = ["--max_examples=64", "--epochs=60", "--knn_every_epochs=0"]  # four steps an epoch
     whole, folder = tmp_path / "whole", tmp_path / "run"

@@ -63,8 +63,8 @@ def uninterrupted(tmp_path_factory):
 @pytest.mark.parametrize(
     "flags",
     [
-        ("--alternation_steps=7",),
-        pytest.param(("--eta_momentum=0.8", "--predictor=identity"), marks=pytest.mark.slow),
+        pytest.param(("--alternation_steps=7",), marks=pytest.mark.slow),
+        pytest.param(("--eta_momentum=0.8", "--predictor=identity"), marks=pytest.mark.long),
     ],
 )
 def test_sigterm_saves_the_step_and_the_same_command_goes_on(uninterrupted, tmp_path, flags):
@@ -80,6 +80,7 @@ def test_sigterm_saves_the_step_and_the_same_command_goes_on(uninterrupted, tmp_
     assert summary(workdir)["weights_sha256"] != summary(uninterrupted(()))["weights_sha256"]
 
 
+@pytest.mark.slow
 def test_an_epoch_that_lacks_only_its_record_gets_it(uninterrupted, tmp_path):
     """Killed after an epoch's last step is saved and before the epoch is on record; three steps an execution."""
     workdir, flags = tmp_path / "run", [*FLAGS, "--steps_per_execution=3"]
@@ -91,7 +92,7 @@ def test_an_epoch_that_lacks_only_its_record_gets_it(uninterrupted, tmp_path):
     assert_same_run(workdir, uninterrupted(()))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "more",
     [
@@ -111,7 +112,7 @@ def test_two_replicas_killed_within_an_epoch_resume_to_the_bit(tmp_path, more):
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("flag", ["--jit=on", "--deterministic"])
 def test_other_ways_to_compute_the_step_resume_to_the_bit(uninterrupted, tmp_path, flag):
     flags = [*FLAGS, flag]
@@ -123,7 +124,7 @@ def test_other_ways_to_compute_the_step_resume_to_the_bit(uninterrupted, tmp_pat
     assert ours == pytest.approx(theirs, abs=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("devices", [(), ("--cpu_devices=2",)], ids=["one", "two"])
 def test_ten_kills_at_random_steps_change_nothing(uninterrupted, tmp_path, devices):
     workdir, flags = tmp_path / "run", [*FLAGS, *devices]

@@ -223,7 +223,7 @@ def test_unreadable_files_are_skipped_listed_and_counted(photographs, tmp_path):
     assert_refused(run_script(*judge, "--max_bad_fraction=0.01"), "At most 1.00% of the 100 images of")
 
 
-@pytest.mark.parametrize("flags", [pytest.param([], marks=pytest.mark.slow), ["--cpu_devices=2"]])
+@pytest.mark.parametrize("flags", [pytest.param([], marks=pytest.mark.long), ["--cpu_devices=2"]])
 def test_a_run_that_augments_on_the_device_is_that_on_the_host(finished, tmp_path, flags):
     workdir, _ = finished
     flags = [*TINY_FLAGS, "--augment_on=device", "--knn_every_epochs=0", f"--workdir={tmp_path / 'run'}", *flags]
@@ -250,7 +250,7 @@ def test_the_preview_is_a_picture_and_overwrites_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "rates"),
     [
-        pytest.param("cifar", ("host", "all"), marks=pytest.mark.slow),
+        pytest.param("cifar", ("host", "all"), marks=pytest.mark.long),
         ("imagenet", ("host", "all", "decode")),
     ],
 )

@@ -13,6 +13,7 @@ def test_diagnostics_of_one_image_are_refused(tiny_run):
         judge(tiny_run, protocol="diagnostics", diagnostics_max_examples=1)
 
 
+@pytest.mark.slow
 def test_diagnostics_leave_the_training_s_numbers_alone(tiny_run):
     before = summary(tiny_run)
     judge(tiny_run, protocol="diagnostics", diagnostics_max_examples=300)

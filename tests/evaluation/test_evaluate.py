@@ -48,7 +48,7 @@ def test_several_protocols_run_in_the_order_given_each_once(tiny_run, monkeypatc
     assert done == [("export", tiny_run), ("knn", tiny_run), ("linear", tiny_run)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_devices_give_the_numbers_of_one(tiny_run, tmp_path):
     """Within three of a thousand images."""
     options = {"label_fraction": 0.02, "finetune_epochs": 2}

@@ -13,6 +13,7 @@ from simsiam_tf.training.loop import TrainingLoop
 from tests.evaluation.judging import RECORD, judge, summary
 
 
+@pytest.mark.slow
 def test_finetuning_on_a_share_of_the_labels(tiny_run, capsys):
     options = {"label_fraction": 0.02, "finetune_epochs": 2, "finetune_batch_size": 50, "finetune_backbone_lr": 0.1}
     judge(tiny_run, protocol="finetune", **options)
@@ -38,6 +39,7 @@ def test_finetuning_on_a_share_of_the_labels(tiny_run, capsys):
     assert summary(tiny_run)["finetune_mine_top1"]["value"] == record["value"]
 
 
+@pytest.mark.slow
 def test_stopped_finetuning_ends_with_the_bits_of_one_that_was_not(tiny_run, tmp_path, monkeypatch):
     options = {"label_fraction": 0.02, "finetune_epochs": 2, "finetune_batch_size": 50}
     digests, run = [], TrainingLoop.run
@@ -61,6 +63,7 @@ def test_stopped_finetuning_ends_with_the_bits_of_one_that_was_not(tiny_run, tmp
     assert digests[0] == digests[1]
 
 
+@pytest.mark.slow
 def test_a_backbone_of_rate_zero_stays_and_the_head_learns(tiny_run, monkeypatch):
     seen = []
     fit = finetune.fit

@@ -25,6 +25,7 @@ def backbone(rng):
     return model
 
 
+@pytest.mark.slow
 def test_the_saved_model_serves_without_this_package(tmp_path, rng, backbone):
     export(backbone, 32, tmp_path / "export")
     images = rng.integers(0, 256, (3, 32, 32, 3), np.uint8)

@@ -180,6 +180,7 @@ def test_an_online_probe_learns_and_leaves_the_method_as_it_is(method, rng):
     assert np.abs(beside.online_probe.kernel.numpy()).max() > 0.05
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_add_up_on_one_replica_and_on_two(method, rng, two_replicas, float64):
     """The update is that of the parts' mean gradient, each part with batch statistics of its own."""
     halves = [tuple(view[8 * i :][:8] for view in make_views(rng)) for i in range(2)]

@@ -107,6 +107,7 @@ def all_reduces(two_replicas, monkeypatch, network, views):
     return len(counted) // 2
 
 
+@pytest.mark.slow
 def test_a_layer_sends_one_all_reduce_each_way_for_both_views(rng, two_replicas, monkeypatch):
     views = rng.standard_normal((2, 8, 8, 8, 3)).astype(np.float32)
     with two_replicas.scope():

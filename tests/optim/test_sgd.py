@@ -76,6 +76,7 @@ def test_linear_scaling():
     assert scaled_learning_rate(0.05, 512) == pytest.approx(0.1)
 
 
+@pytest.mark.slow
 def test_updates_do_not_depend_on_the_timing_of_threads(rng):
     """The same three steps from the same weights, to the bit; as one sum in the optimizer many differed."""
     model = SimSiam(resnet18(cifar_stem=True, width=0.25), 512, 2, predictor_dim=128)

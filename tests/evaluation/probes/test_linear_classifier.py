@@ -18,6 +18,7 @@ def train(probe, features, labels, steps=60):
     return losses.numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["lars", "sgd"])
 def test_forty_heads_score_as_the_forty_alone(problem, optimizer):
     features, labels = problem

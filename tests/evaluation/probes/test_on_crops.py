@@ -14,6 +14,7 @@ from tests.evaluation.judging import summary
 QUICK = {"probe_epochs": 10, "probe_batch_size": 16, "probe_base_learning_rate": 1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augmentation", ["linear_eval", "linear_train"])
 def test_learns_and_leaves_the_backbone_alone(run, augmentation):
     before = [v.numpy() for v in run.backbone.variables]
@@ -36,6 +37,7 @@ def test_a_backbone_that_changes_is_found_out(run, monkeypatch):
         run_probes(run, ProbeConfig(probe_epochs=1), ("paper",))
 
 
+@pytest.mark.slow
 def test_probes_that_share_their_crops_score_as_each_alone(run, tmp_path):
     config = ProbeConfig(probe_epochs=2, probe_batch_size=16)
     run_probes(run, config, ("paper", "sgd"))
@@ -48,6 +50,7 @@ def test_probes_that_share_their_crops_score_as_each_alone(run, tmp_path):
         np.testing.assert_array_equal(alone[name], together[name])
 
 
+@pytest.mark.slow
 def test_a_stopped_probe_goes_on_and_ends_with_the_same_bits(run, tmp_path, monkeypatch):
     config = ProbeConfig(probe_epochs=4, probe_batch_size=16)
     run_probes(run, config, ("paper",))
@@ -72,6 +75,7 @@ def test_a_stopped_probe_goes_on_and_ends_with_the_same_bits(run, tmp_path, monk
             np.testing.assert_array_equal(value, whole[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_an_unreadable_image_costs_a_row_not_a_step(run, tmp_path):
     train, folder = run.train_source, tmp_path / "images"
     folder.mkdir()

@@ -7,6 +7,7 @@ from tests.evaluation.judging import summary
 QUICK = ProbeConfig(probe_epochs=10, probe_batch_size=16, probe_base_learning_rate=1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2000, 10**9], ids=["zeroed", "emptied"])
 def test_a_damaged_state_is_not_gone_on_from(run, console, capsys, count):
     run_probes(run, QUICK, ("sgd",))

@@ -1,10 +1,13 @@
 import dataclasses
 
+import pytest
+
 from simsiam_tf.config.methods import SwAVConfig
 from simsiam_tf.config.model import ModelConfig
 from simsiam_tf.evaluation.report.pictures import view_strips
 
 
+@pytest.mark.slow
 def test_small_views_are_left_out_of_the_rows_of_views(run):
     """SwAV's multi-crop has more views than the two of the pair."""
     model, augment = ModelConfig(of_method=SwAVConfig()), dataclasses.replace(run.config.augment, small_views=2)

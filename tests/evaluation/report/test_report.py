@@ -24,6 +24,7 @@ def report(_tiny_run, tmp_path_factory):
     return runs[0] / "report.html"
 
 
+@pytest.mark.slow
 def test_the_report_holds_all_it_shows(report):
     page = report.read_text()
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
