@@ -137,6 +137,7 @@ def take_our_flags():
 def no_flags():
     """None of ours are defined, as in a new process; afterwards those that were are again."""
     before, of_absl = take_our_flags(), flags.FLAGS["verbosity"]
+    of_absl.unparse()  # another test may have set it, and then it is not replaced
     yield
     take_our_flags()
     delattr(flags.FLAGS, of_absl.short_name)
