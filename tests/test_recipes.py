@@ -46,6 +46,7 @@ def test_parses_and_its_header_says_command_hardware_time_and_number(path):
 TINY = ["--width=0.0625", "--image_size=8", "--head_scale=0.05", "--batch_scale=0.0156", "--epochs_scale=0.1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted({*PAPER.glob("*.flags")} - LONGER), ids=lambda path: path.stem)
 def test_every_row_of_the_paper_takes_three_steps(path, rng):
     """At a size, as the command has it, and a tiny one on top; nothing but the recipe's own difference is left out."""
