@@ -90,6 +90,9 @@ TINY_FLAGS = (
 )
 
 
+TINY_RUN_FLAGS = (*TINY_FLAGS, "--online_probe")
+
+
 @pytest.fixture(scope="session")
 def _tiny_run(tmp_path_factory):
     """A finished run, made by one of the processes of pytest-xdist for all."""
@@ -99,8 +102,10 @@ def _tiny_run(tmp_path_factory):
     with (folder / "tiny.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (workdir / "summary.json").exists():
-            done = run_script("train.py", *TINY_FLAGS, "--online_probe", f"--workdir={workdir}")
+            done = run_script("train.py", *TINY_RUN_FLAGS, f"--workdir={workdir}")
             assert done.returncode == 0, done.stderr
+            (folder / "tiny.stdout").write_text(done.stdout)
+            (folder / "tiny.stderr").write_text(done.stderr)
     return workdir
 
 

@@ -50,6 +50,7 @@ def test_eager_host_and_xla_all_at_once_or_one_by_one_make_the_same_views(rng, n
             np.testing.assert_allclose(x, y, atol=LEVEL)
 
 
+@pytest.mark.slow
 @pytest.mark.host_xla
 def test_parameters_are_the_same_eager_in_tf_data_and_under_xla():
     views, index = (EVERYTHING, EVERYTHING), tf.range(4096)

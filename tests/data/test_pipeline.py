@@ -57,6 +57,7 @@ def test_incomplete_batches_are_dropped(source):
     assert len(batches(source, order, 0, 3, batch=16)) == 3
 
 
+@pytest.mark.slow
 def test_views_depend_on_seed_epoch_index_and_view_alone(source, files, tmp_path):
     order = ShuffledOrder(48, 16, seed=1)
     for way in (source, files):

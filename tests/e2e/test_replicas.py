@@ -17,7 +17,7 @@ from tests.conftest import ROOT, TINY_FLAGS, run_script
 
 STEPS = 20
 # One step an epoch, so that metrics.jsonl has each step's loss.
-FLAGS = [*TINY_FLAGS, "--max_examples=31", f"--epochs={STEPS}", "--knn_every_epochs=10"]
+FLAGS = [*TINY_FLAGS, "--max_examples=31", f"--epochs={STEPS}", f"--knn_every_epochs={STEPS}"]
 
 
 def start(workdir, *flags, **environment):
@@ -85,7 +85,9 @@ def trained(tmp_path_factory):
     return on
 
 
-@pytest.mark.parametrize("devices", ["2", pytest.param("4", marks=pytest.mark.long), "workers"])
+@pytest.mark.parametrize(
+    "devices", ["2", pytest.param("4", marks=pytest.mark.long), pytest.param("workers", marks=pytest.mark.slow)]
+)
 def test_replicas_and_workers_train_like_one_device(trained, devices):
     ours, theirs = trained(devices), trained("1")
     found, expected = state(ours), state(theirs)
@@ -162,6 +164,7 @@ def wait_for_errors(processes, folder):
     return codes, [next(line for line in log.splitlines() if line.startswith("error: ")) for log in logs]
 
 
+@pytest.mark.slow
 def test_what_the_chief_refuses_the_others_do_not_start(tmp_path):
     (tmp_path / "0" / "checkpoints").mkdir(parents=True)
     (tmp_path / "0" / "checkpoints" / "step-1.index").touch()
@@ -171,6 +174,7 @@ def test_what_the_chief_refuses_the_others_do_not_start(tmp_path):
     assert other == "error: The chief refused the run; its output says why."
 
 
+@pytest.mark.slow
 def test_a_worker_with_other_flags_is_refused(tmp_path):
     codes, (chief, other) = wait_for_errors(start_workers(tmp_path, others=["--seed=1"]), tmp_path)
     assert codes[1] == 2

@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -11,15 +12,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.conftest import ROOT, TINY_FLAGS, run_script
+from tests.conftest import ROOT, TINY_FLAGS, TINY_RUN_FLAGS, run_script
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("runs") / "tiny"
-    done = run_script("train.py", *TINY_FLAGS, f"--workdir={workdir}")
-    assert done.returncode == 0, done.stderr
-    return workdir, done
+def finished(_tiny_run, tmp_path_factory):
+    """A finished run, and what it printed to stdout and stderr."""
+    workdir = shutil.copytree(_tiny_run, tmp_path_factory.mktemp("runs") / "tiny")
+    return workdir, *((_tiny_run.parent / f"tiny.{stream}").read_text() for stream in ("stdout", "stderr"))
 
 
 def summary(workdir):
@@ -34,8 +34,8 @@ def tree(workdir):
     return {path: path.stat().st_mtime_ns for path in workdir.rglob("*") if path.is_file()}
 
 
-def test_a_run_leaves_its_record(finished):
-    workdir, done = finished
+def test_a_run_leaves_its_record(finished, _tiny_run):
+    workdir, stdout, _ = finished
     records = summary(workdir)
     wanted = {"knn_top1", "knn_top1_untrained", "loss", "z_std_scaled"}
     assert wanted | {"weights_sha256", "images_per_second", "wall_seconds", "epochs", "recipe"} <= set(records)
@@ -55,19 +55,20 @@ def test_a_run_leaves_its_record(finished):
     assert config["config"]["run"]["seed"] == 0
     assert config["versions"]["tensorflow"]
     assert list((workdir / "tensorboard").glob("events*"))
-    assert f"results in {workdir}/summary.json" in done.stdout.splitlines()[-1]
+    assert f"results in {_tiny_run}/summary.json" in stdout.splitlines()[-1]
 
 
 def test_a_healthy_run_prints_its_own_lines_alone(finished):
-    _, done = finished
-    assert done.stderr == ""
+    _, stdout, stderr = finished
+    assert stderr == ""
     ours = r"Starting: |Embedding shapes/|Epoch \d/2$|4/4 - |epoch \d: |Training: \d of 8 steps|Done: "
-    for line in done.stdout.splitlines():
-        assert re.match(ours, line)
-    assert "\r" not in done.stdout
-    assert "\b" not in done.stdout
+    for line in stdout.splitlines():
+        assert re.match(ours, line), line
+    assert "\r" not in stdout
+    assert "\b" not in stdout
 
 
+@pytest.mark.slow
 def test_another_method_with_its_own_optimizer_and_views_leaves_its_record(tmp_path):
     """SwAV as its authors train it, with multi-crop."""
     swav = ["--method=swav", "--num_prototypes=8", "--small_views=2", "--optimizer=lars", "--nolars_exclude"]
@@ -80,20 +81,20 @@ def test_another_method_with_its_own_optimizer_and_views_leaves_its_record(tmp_p
 
 
 def test_a_finished_run_is_left_alone(finished):
-    workdir, _ = finished
+    workdir, *_ = finished
     before = tree(workdir)
-    again = run_script("train.py", *TINY_FLAGS, f"--workdir={workdir}")
+    again = run_script("train.py", *TINY_RUN_FLAGS, f"--workdir={workdir}")
     assert again.returncode == 0
     assert "This run is finished" in again.stdout
     assert tree(workdir) == before
 
 
 def test_another_configuration_is_refused(finished):
-    workdir, _ = finished
+    workdir, *_ = finished
     before = tree(workdir)
-    other = run_script("train.py", *TINY_FLAGS, "--seed=5", f"--workdir={workdir}")
+    other = run_script("train.py", *TINY_RUN_FLAGS, "--seed=5", f"--workdir={workdir}")
     assert_refused(other, "other settings (seed: 0 in the folder, 5 now)")
-    assert_refused(run_script("train.py", *TINY_FLAGS, "--noresume", f"--workdir={workdir}"), "--noresume")
+    assert_refused(run_script("train.py", *TINY_RUN_FLAGS, "--noresume", f"--workdir={workdir}"), "--noresume")
     assert tree(workdir) == before
 
 
@@ -130,8 +131,9 @@ def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
     assert_refused(done, "--workdir must be a folder that can be written")
 
 
+@pytest.mark.slow
 def test_evaluation_adds_to_the_summary(finished):
-    workdir, _ = finished
+    workdir, *_ = finished
     for flags in (
         ["--protocol=knn", "--knn_k=50"],
         ["--protocol=linear", "--probe=sgd,cached", "--probe_augmentation=linear_eval", "--probe_epochs=2"],
@@ -157,6 +159,7 @@ def test_evaluation_of_no_run_is_refused(tmp_path):
     assert_refused(run_script("evaluate.py", "--protocol=knn", f"--workdir={tmp_path}"), "must be the folder of a run")
 
 
+@pytest.mark.slow
 def test_an_unlabelled_folder_trains_without_knn(tmp_path):
     rng = np.random.default_rng(0)
     for i in range(20):
@@ -201,6 +204,7 @@ def photographs(tmp_path, rng):
     return folder
 
 
+@pytest.mark.slow
 def test_unreadable_files_are_skipped_listed_and_counted(photographs, tmp_path):
     run = tmp_path / "run"
     flags = [*TINY_FLAGS, "--dataset=folder", f"--data_dir={photographs}", "--max_examples=0", f"--workdir={run}"]
@@ -223,9 +227,11 @@ def test_unreadable_files_are_skipped_listed_and_counted(photographs, tmp_path):
     assert_refused(run_script(*judge, "--max_bad_fraction=0.01"), "At most 1.00% of the 100 images of")
 
 
-@pytest.mark.parametrize("flags", [pytest.param([], marks=pytest.mark.long), ["--cpu_devices=2"]])
+@pytest.mark.parametrize(
+    "flags", [pytest.param([], marks=pytest.mark.long), pytest.param(["--cpu_devices=2"], marks=pytest.mark.slow)]
+)
 def test_a_run_that_augments_on_the_device_is_that_on_the_host(finished, tmp_path, flags):
-    workdir, _ = finished
+    workdir, *_ = finished
     flags = [*TINY_FLAGS, "--augment_on=device", "--knn_every_epochs=0", f"--workdir={tmp_path / 'run'}", *flags]
     done = run_script("train.py", *flags)
     assert done.returncode == 0, done.stderr
@@ -233,6 +239,7 @@ def test_a_run_that_augments_on_the_device_is_that_on_the_host(finished, tmp_pat
         assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_preview_is_a_picture_and_overwrites_nothing(tmp_path):
     out = tmp_path / "new" / "preview.png"
     command = [sys.executable, "-m", "simsiam_tf.augment.preview", "--dataset=shapes", "--image_size=32"]
@@ -251,7 +258,7 @@ def test_the_preview_is_a_picture_and_overwrites_nothing(tmp_path):
     ("kind", "rates"),
     [
         pytest.param("cifar", ("host", "all"), marks=pytest.mark.long),
-        ("imagenet", ("host", "all", "decode")),
+        pytest.param("imagenet", ("host", "all", "decode"), marks=pytest.mark.slow),
     ],
 )
 def test_the_input_benchmark_writes_its_rates(tmp_path, kind, rates):
