@@ -10,6 +10,7 @@ from tests.conftest import ROOT
 README = (ROOT / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_keras_script_runs_in_under_25_lines(tmp_path, monkeypatch, rng, capsys):
     (code,) = (block for block in re.findall(r"```python\n(.*?)```", README, re.S) if "model.fit" in block)
     assert len(code.strip().splitlines()) < 25

@@ -27,7 +27,7 @@ def test_given_index_and_epoch_the_views_are_those_of_training(policy, images):
 
 
 def test_each_pass_over_a_data_set_sees_other_views(images):
-    two_views = TwoViews("simsiam_cifar", size=16)
+    two_views = TwoViews("linear_train", size=16)
     dataset = tf.data.Dataset.from_tensor_slices(images).map(two_views, tf.data.AUTOTUNE).batch(6)
     passes = [x for _ in range(3) for views in dataset for x in views]
     assert int(two_views.num_seen) == 18
@@ -92,9 +92,9 @@ def test_a_layer_is_serialised(policy):
 
 
 def test_a_checkpoint_keeps_the_count(images, tmp_path):
-    two_views = TwoViews(size=8)
+    two_views = TwoViews("linear_train", size=8)
     two_views(images)
     path = tf.train.Checkpoint(views=two_views).save(tmp_path / "checkpoint")
-    again = TwoViews(size=8)
+    again = TwoViews("linear_train", size=8)
     tf.train.Checkpoint(views=again).restore(path).assert_consumed()
     assert int(again.num_seen) == 6

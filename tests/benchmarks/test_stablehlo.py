@@ -32,6 +32,7 @@ def trainer():
 VIEWS = [tuple(tf.TensorSpec([4, 16, 16, 3]) for _ in range(2))]
 
 
+@pytest.mark.slow
 def test_a_batch_norm_layer_costs_one_all_reduce_forward_and_one_backward(trainer):
     model, variables = trainer
     text = stablehlo.lower(model.train_step, VIEWS, variables, replicas=4).text
@@ -40,6 +41,7 @@ def test_a_batch_norm_layer_costs_one_all_reduce_forward_and_one_backward(traine
     assert text.count("stablehlo.all_reduce") == 2 * layers + len(model.trainable_variables) + 3
 
 
+@pytest.mark.slow
 def test_every_variable_goes_in_and_what_changes_comes_out(trainer):
     model, variables = trainer
     program = stablehlo.lower(model.train_step, VIEWS, variables)

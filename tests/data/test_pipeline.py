@@ -43,6 +43,7 @@ def batches(source, order, start=0, stop=None, batch=8, **share):
     return [tf.nest.map_structure(lambda x: x.numpy(), element) for element in with_views(dataset, POLICY, 10)]
 
 
+@pytest.mark.slow
 def test_each_epoch_shows_each_example_once_in_another_order(source):
     order = ShuffledOrder(48, 16, seed=1)
     index = np.concatenate([b["index"] for b in batches(source, order, 0, 6, batch=16)]).reshape(2, 48)

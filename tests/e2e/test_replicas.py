@@ -86,7 +86,12 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "devices", ["2", pytest.param("4", marks=pytest.mark.long), pytest.param("workers", marks=pytest.mark.slow)]
+    "devices",
+    [
+        pytest.param("2", marks=pytest.mark.slow),
+        pytest.param("4", marks=pytest.mark.long),
+        pytest.param("workers", marks=pytest.mark.slow),
+    ],
 )
 def test_replicas_and_workers_train_like_one_device(trained, devices):
     ours, theirs = trained(devices), trained("1")

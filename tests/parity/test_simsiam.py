@@ -1,5 +1,6 @@
 """Training steps against an independent PyTorch implementation that equals the authors' release."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -103,8 +104,14 @@ def run_in_float32(path) -> dict:
     return {**got, "features": np.array(got["features"])}
 
 
-@pytest.mark.parametrize("floatx", ["float64", "float32"])
-@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("path", "floatx"),
+    [
+        # In `make test` CIFAR's recipe in float64, the others in `make test-slow`.
+        pytest.param(path, floatx, id=f"{path.stem}-{floatx}", marks=[] if number == 0 else pytest.mark.slow)
+        for number, (path, floatx) in enumerate(itertools.product(FIXTURES, ("float64", "float32")))
+    ],
+)
 def test_training_steps_equal_the_reference(path, floatx, request):
     fixture = reference.load(path)
     exact, spread = floatx == "float64", fixture["float32_spread"]
