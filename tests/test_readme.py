@@ -4,6 +4,7 @@ import re
 
 import keras
 import numpy as np
+import pytest
 
 from tests.conftest import ROOT
 
