@@ -52,6 +52,7 @@ def test_each_epoch_shows_each_example_once_in_another_order(source):
     assert np.any(index[0] != index[1])
 
 
+@pytest.mark.slow
 def test_incomplete_batches_are_dropped(source):
     order = ShuffledOrder(50, 16, seed=1)
     assert order.steps_per_epoch == 3
@@ -169,6 +170,7 @@ def test_an_image_of_the_right_size_is_evaluated_untouched():
     np.testing.assert_allclose(levels, source.images[:4], atol=0.01)
 
 
+@pytest.mark.slow
 def test_an_unreadable_image_is_replaced_in_training_and_left_out_in_evaluation(
     source, files, tmp_path, console, capsys
 ):

@@ -64,6 +64,7 @@ def run_on_both(two_replicas, function, *whole):
     return [two_replicas.experimental_local_results(r) for r in tf.nest.flatten(results)]
 
 
+@pytest.mark.slow
 def test_both_views_in_one_pass_are_the_two_passes(rng, two_replicas, float64):
     """Outputs, gradients, and moving statistics that the first view moves before the second."""
     x1, x2 = rng.standard_normal((8, 8, 8, 3)), 3 + rng.standard_normal((8, 8, 8, 3))
