@@ -66,11 +66,11 @@ class KerasMethod(TracksItsVariables, keras.Model):
             loss_weights: must be left out.
             metrics: must be left out; the method logs its own metrics.
             weighted_metrics: must be left out.
-            run_eagerly: as in Keras.
-            steps_per_execution: as in Keras.
+            run_eagerly: whether steps run without a graph, for debugging.
+            steps_per_execution: the number of steps that run before Keras returns to Python.
             jit_compile: whether XLA compiles the step.
-            auto_scale_loss: as in Keras. It has no effect on `simsiam_tf.SGD(scale_loss=True)`, which scales the loss
-                itself.
+            auto_scale_loss: whether Keras scales the loss in float16. It has no effect on
+                `simsiam_tf.SGD(scale_loss=True)`, which scales the loss itself.
 
         Raises:
             ValueError: if there is a loss or a metric.

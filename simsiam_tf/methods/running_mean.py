@@ -5,7 +5,10 @@ import tensorflow as tf
 
 
 class RunningMean(keras.metrics.Metric):
-    """Averages what it is given. It is the same on every replica; Keras' own mean differs until it is read."""
+    """Averages the values of the steps. Every replica holds the same average.
+
+    Keras' own mean holds a different sum on each replica until its result is read.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name)

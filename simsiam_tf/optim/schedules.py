@@ -64,7 +64,8 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         ):
             check(number >= least, f"{option} must be at least {least}.", repr(number))
         # In an array, a rate that overflows belongs to one head of a sweep, which is never chosen.
-        check(bool(np.ndim(peak) > 0 or np.isfinite(peak)), "peak must be a finite number.", repr(peak))
+        possible = bool(np.ndim(peak) > 0 or (np.isfinite(peak) and peak >= 0))
+        check(possible, "peak must be a finite number that is not negative.", repr(peak))
         check(0 <= final <= 1, "final must be from 0 to 1.", repr(final))
         self.peak = peak
         self.total_steps = total_steps

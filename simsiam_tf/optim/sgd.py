@@ -1,5 +1,6 @@
 """Defines the paper's SGD: coupled weight decay on every parameter, the learning rate outside the velocity."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self, TypeAlias
 
@@ -58,6 +59,10 @@ class SGD(keras.optimizers.Optimizer):
         name: str = "sgd",
         **kwargs: Any,
     ) -> None:
+        for rate in (learning_rate, *(rate for _, rate in overrides)):
+            # A negative rate would climb the loss without a word; a schedule checks its own numbers.
+            if isinstance(rate, int | float):
+                check(0 <= rate < math.inf, "learning_rate must be a finite number that is not negative.", repr(rate))
         for option, value in (("sgd_momentum", sgd_momentum), ("weight_decay", weight_decay)):
             possible = bool(np.all((np.asarray(value) >= 0) & np.isfinite(value)))
             check(possible, f"{option} must be a finite number that is not negative.", repr(value))
