@@ -238,6 +238,18 @@ def test_optimizers_and_schedules_are_serialised(optimizer):
     assert type(keras.optimizers.get(keras.optimizers.serialize(optimizer))) is type(optimizer)
 
 
+def test_rules_for_single_variables_are_serialised():
+    sgd = keras.optimizers.serialize(SGD(overrides=[(["a/b"], 0.2)]))
+    lars = keras.optimizers.serialize(LARS(excluded=["a/b"]))
+    assert sgd["config"]["overrides"] == [[["a/b"], 0.2]]
+    assert lars["config"]["excluded"] == ["a/b"]
+    variables = [keras.Variable(1.0, name="c"), keras.Variable(1.0, name="d")]
+    paths = [[variables[1].path], 0.2]
+    again = keras.optimizers.deserialize({**sgd, "config": {**sgd["config"], "overrides": [paths]}})
+    again.build(variables)
+    assert again._own_rate == [None, 0.2]
+
+
 def test_a_rule_for_a_variable_that_is_not_there_is_an_error():
     optimizer = SGD(overrides=[(["predictor/kernel"], 0.2)])
     with pytest.raises(UsageError, match="'predictor/kernel', which must be one of those that it updates"):
