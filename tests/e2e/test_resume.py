@@ -11,6 +11,7 @@ from tests.conftest import TINY_FLAGS, run_script
 
 STEPS, EPOCHS = 4, 10
 FLAGS = [*TINY_FLAGS, f"--epochs={EPOCHS}", "--save_every_steps=3", "--knn_every_epochs=5"]
+SHORT = ("--epochs=4", "--knn_every_epochs=4")
 
 
 def summary(workdir):
@@ -39,12 +40,12 @@ def finish(workdir, flags):
     return done
 
 
-def assert_same_run(ours, theirs):
+def assert_same_run(ours, theirs, epochs=EPOCHS):
     assert summary(ours)["weights_sha256"] == summary(theirs)["weights_sha256"]
     assert record_of(ours) == record_of(theirs)
-    assert [line["epoch"] for line in record_of(ours)] == list(range(EPOCHS + 1))
+    assert [line["epoch"] for line in record_of(ours)] == list(range(epochs + 1))
     assert curve_of(ours) == curve_of(theirs)
-    assert set(curve_of(ours)) == {STEPS * (i + 1) for i in range(EPOCHS)}
+    assert set(curve_of(ours)) == {STEPS * (i + 1) for i in range(epochs)}
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +83,13 @@ def test_sigterm_saves_the_step_and_the_same_command_goes_on(uninterrupted, tmp_
 
 def test_an_epoch_that_lacks_only_its_record_gets_it(uninterrupted, tmp_path):
     """Killed after an epoch's last step is saved and before the epoch is on record; three steps an execution."""
-    workdir, flags = tmp_path / "run", [*FLAGS, "--steps_per_execution=3"]
-    killed = run_script("tests/e2e/killed.py", "SIGKILL", "end-of-5", *flags, f"--workdir={workdir}")
+    workdir, flags = tmp_path / "run", [*FLAGS, *SHORT, "--steps_per_execution=3"]
+    killed = run_script("tests/e2e/killed.py", "SIGKILL", "end-of-3", *flags, f"--workdir={workdir}")
     assert killed.returncode == -9
-    assert (workdir / "checkpoints" / "step-20.index").exists()
-    assert record_of(workdir)[-1]["epoch"] == 4
+    assert (workdir / "checkpoints" / "step-12.index").exists()
+    assert record_of(workdir)[-1]["epoch"] == 2
     finish(workdir, flags)
-    assert_same_run(workdir, uninterrupted(()))
+    assert_same_run(workdir, uninterrupted(SHORT), epochs=4)
 
 
 @pytest.mark.long
