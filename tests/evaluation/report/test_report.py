@@ -77,6 +77,7 @@ window.onload = () => {
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "dark"), [(1, False), (0, True)])
 def test_a_browser_shows_the_report(report, tmp_path, scheme, dark):
     page = tmp_path / "probed.html"
