@@ -1,14 +1,159 @@
-"""Expands paths that users type, and writes files whole or not at all."""
+"""Expands paths that users type, and reads and writes files whole or not at all."""
 
+import atexit
+import contextlib
+import errno
 import json
+import logging
 import os
 import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator
 from typing import Any
+
+from simsiam_tf.errors import UsageError
+
+_log = logging.getLogger(__name__)
+
+# Errors of the disk itself, which every folder on it has: it is full, or it fails.
+DISK_ERRORS = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EIO") if hasattr(errno, name)}
+# Characters that TensorFlow reads as parts of a pattern when it looks for the files of a checkpoint.
+_PATTERN_CHARACTERS = frozenset("*?[]{}" + ("" if os.sep == "\\" else "\\"))
+# The aliases that `plain_path` has made, by the folders that they stand for.
+_ALIASES: dict[pathlib.Path, pathlib.Path] = {}
 
 
 def expand(path: str) -> str:
-    """Returns the absolute path of a path that a user typed, with `~` expanded."""
+    """Returns the absolute path of a path that a user typed, with `~` expanded.
+
+    Raises:
+        UsageError: if the system cannot have a file of this name.
+    """
+    try:
+        if b"\0" in os.fsencode(path):
+            raise ValueError("it holds the character NUL")
+    except ValueError as error:
+        raise UsageError(f"A path must be a name that this system can have. Received: {path!r}.") from error
     return os.path.abspath(os.path.expanduser(path))
+
+
+def plain_path(folder: pathlib.Path) -> pathlib.Path:
+    """Returns a path of a folder that TensorFlow takes literally.
+
+    TensorFlow reads the path of a checkpoint as a pattern, so that it finds nothing in a folder named `lr[0.1]`, and
+    takes no path that is not UTF-8. For such a folder this is a symbolic link, which lasts as long as this process.
+
+    Args:
+        folder: the path of the folder.
+    """
+    if _is_plain(str(folder)):
+        return folder
+    alias = _ALIASES.get(folder)
+    if alias is None or not alias.is_symlink():
+        home = pathlib.Path(tempfile.mkdtemp(prefix="simsiam_tf-"))
+        atexit.register(shutil.rmtree, home, ignore_errors=True)  # removes the link, not what it points to
+        alias = _ALIASES[folder] = home / "folder"
+        alias.symlink_to(folder, target_is_directory=True)
+    return alias
+
+
+def _is_plain(path: str) -> bool:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return not _PATTERN_CHARACTERS.intersection(path)
+
+
+def set_aside(path: pathlib.Path, why: str) -> None:
+    """Renames a file or folder that is in the way, and says so: `name` becomes `name.damaged`, `name.damaged-2`, ...
+
+    Nothing that it holds is lost.
+
+    Args:
+        path: the file or folder.
+        why: the reason, as a sentence without its full stop.
+    """
+    names = (f"{path.name}.damaged{number}" for number in ["", *(f"-{i}" for i in range(2, 1_000_000))])
+    free = next(path.with_name(name) for name in names if not os.path.lexists(path.with_name(name)))
+    path.rename(free)
+    _log.warning(f"{why}; it is now called {free.name}: {path}")
+
+
+def make_way(path: pathlib.Path, is_folder: bool = False) -> None:
+    """Sets aside what stands at a path, if it is a folder where a file belongs, or the other way round.
+
+    Args:
+        path: the path of the file or the folder that belongs there.
+        is_folder: whether a folder belongs there.
+    """
+    if os.path.lexists(path) and not (path.is_dir() if is_folder else path.is_file()):
+        set_aside(path, f"{'A folder' if is_folder else 'A file'} belongs here, and something else was in its place")
+
+
+@contextlib.contextmanager
+def naming_the_file(path: pathlib.Path) -> Iterator[None]:
+    """Adds the path to an OSError that names no file, inside a `with` block. Python names none when a disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Writes a file whole or not at all: an existing file is replaced only once the new one is complete.
+
+    Args:
+        path: the path of the file.
+
+    Yields:
+        The path of the draft to write inside the `with` block. It is removed if the block raises.
+    """
+    draft = path.with_name(f"{path.name}.tmp{os.getpid()}")
+    try:
+        with naming_the_file(path):
+            yield draft
+            draft.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def replacing_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Writes a new folder whole or not at all.
+
+    Args:
+        path: the path of the folder, at which there must be nothing.
+
+    Yields:
+        The path of an empty folder to write into inside the `with` block. It is removed if the block raises.
+    """
+    draft = path.with_name(f"{path.name}.draft{os.getpid()}")
+    try:
+        with naming_the_file(path):
+            draft.mkdir(parents=True)
+            yield draft
+            draft.replace(path)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a text in UTF-8, whole or not at all. File names in it need not be UTF-8.
+
+    Args:
+        path: the path of the file.
+        text: the content.
+    """
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:
@@ -21,7 +166,49 @@ def write_json(path: pathlib.Path, content: Any) -> None:
     Raises:
         ValueError: if a number is not finite. JSON has no such numbers, and no record should hold one.
     """
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    draft = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    draft.write_text(text)
-    draft.replace(path)
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def parse_json(text: bytes) -> Any:
+    """Parses JSON that may be damaged.
+
+    Args:
+        text: the content of the file.
+
+    Raises:
+        ValueError: if it is not JSON in UTF-8.
+    """
+    try:
+        return json.loads(text.decode("utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def check_output(path: pathlib.Path) -> None:
+    """Checks that a file or folder can be made at the path of --out, before the work whose result it gets.
+
+    The folders above it are made.
+
+    Args:
+        path: the path, at which nothing exists yet, or a file to replace.
+
+    Raises:
+        UsageError: if it cannot be made.
+    """
+    probe = path.parent / f".write_test_{os.getpid()}"
+    try:
+        os.lstat(path)  # raises if the name itself is too long
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _not_writable(path, error) from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _not_writable(path, error) from error
+
+
+def _not_writable(path: pathlib.Path, error: OSError) -> UsageError:
+    return UsageError(f"--out must be a path that can be written ({error.strerror}). Received: {path}.")

@@ -5,6 +5,7 @@ two views in each epoch.
 """
 
 import logging
+import os
 import pathlib
 
 import numpy as np
@@ -14,7 +15,7 @@ from simsiam_tf.cli.flags import define_preview_flags, preview_config
 from simsiam_tf.cli.quiet import loading_tensorflow
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import expand
+from simsiam_tf.files import check_output, expand
 
 _log = logging.getLogger("simsiam_tf.cli.preview")  # __name__ is "__main__" where the command is run
 
@@ -28,10 +29,11 @@ def draw() -> None:
     """Draws the picture that the flags ask for, and writes it."""
     picture, data, augment, seed = preview_config()
     path = pathlib.Path(expand(picture.out))
-    if path.exists():
+    if os.path.lexists(path):
         raise UsageError(f"--out exists and is not overwritten; move it away or name another file. Received: {path}.")
     if path.suffix.lower() != ".png":
         raise UsageError(f"--out must end in .png. Received: {path}.")
+    check_output(path)
     from PIL import Image
 
     with loading_tensorflow():

@@ -13,7 +13,7 @@ from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_reproduce_flags, reproduce_config, training_config_of
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import expand
+from simsiam_tf.files import expand, write_text
 from simsiam_tf.reproduce import page, runs
 from simsiam_tf.reproduce.experiments import EXPERIMENTS, Experiment
 from simsiam_tf.training.workdir import Workdir
@@ -49,7 +49,7 @@ def reproduce() -> None:
         pages.append(page.write(root, name, EXPERIMENTS[name], plan, config.probe, flags))
         _log.log(RESULT, f"Wrote {root / name}.md, .json and .png")
     if len(plans) > 1:
-        (root / "all.md").write_text("\n".join(pages))
+        write_text(root / "all.md", "\n".join(pages))
         _log.log(RESULT, f"Wrote {root / 'all.md'}: every table.")
 
 

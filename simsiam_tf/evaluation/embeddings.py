@@ -3,7 +3,6 @@
 import csv
 import logging
 import math
-import os
 import pathlib
 
 import numpy as np
@@ -16,6 +15,7 @@ from simsiam_tf.evaluation.loaded_run import LoadedRun
 from simsiam_tf.evaluation.outputs import new_path, place_of
 from simsiam_tf.evaluation.thumbnails import thumbnails
 from simsiam_tf.features.embed import Features
+from simsiam_tf.files import plain_path, replacing_folder
 
 _log = logging.getLogger(__name__)
 
@@ -41,12 +41,10 @@ def run_embed(run: LoadedRun, config: ImagesConfig) -> None:
     name = "-".join([*pathlib.Path(source.name).parts[-2:], run.checkpoint]).replace("/", "")
     out = new_path(config.out, run.workdir.root / "embeddings" / name)
     features = run.features(source)
-    draft = out.with_name(f"{out.name}.draft{os.getpid()}")
-    draft.mkdir(parents=True)
-    _write_features(features, draft / "features.npy")
-    _write_images(features, source, draft / "images.csv")
-    _write_projector(features, source, draft / "projector")
-    draft.replace(out)
+    with replacing_folder(out) as draft:
+        _write_features(features, draft / "features.npy")
+        _write_images(features, source, draft / "images.csv")
+        _write_projector(features, source, draft / "projector")
     _log.log(
         RESULT,
         f"Wrote {out}: {len(features)} features of {features.dim} numbers in features.npy, their images in images.csv, "
@@ -62,7 +60,7 @@ def _write_features(features: Features, path: pathlib.Path) -> None:
 
 
 def _write_images(features: Features, source: Source, path: pathlib.Path) -> None:
-    with path.open("w", newline="", errors="surrogateescape") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(["row", "path", "label"])
         for row, position in enumerate(features.index):
@@ -79,7 +77,7 @@ def _write_projector(features: Features, source: Source, folder: pathlib.Path) -
     folder.mkdir()
     count = min(len(features), _PROJECTED)
     np.savetxt(folder / "features.tsv", features.take(np.arange(count)), fmt="%.6g", delimiter="\t")
-    with (folder / "metadata.tsv").open("w", errors="surrogateescape") as file:
+    with (folder / "metadata.tsv").open("w", encoding="utf-8", errors="surrogateescape") as file:
         file.write("path\tlabel\n")
         for row in range(count):
             # A tab or a line break within a path would break the table.
@@ -108,4 +106,4 @@ def _write_projector_config(folder: pathlib.Path) -> None:
     embedding.tensor_name, embedding.tensor_path, embedding.metadata_path = "features", "features.tsv", "metadata.tsv"
     embedding.sprite.image_path = "sprite.png"
     embedding.sprite.single_image_dim.extend([_THUMBNAIL, _THUMBNAIL])
-    projector.visualize_embeddings(str(folder), config)
+    projector.visualize_embeddings(str(plain_path(folder)), config)

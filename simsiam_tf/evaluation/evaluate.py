@@ -2,8 +2,9 @@
 
 import dataclasses
 import logging
+import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -19,10 +20,12 @@ from simsiam_tf.evaluation.embeddings import run_embed
 from simsiam_tf.evaluation.finetune import run_finetuning
 from simsiam_tf.evaluation.loaded_run import LoadedRun
 from simsiam_tf.evaluation.neighbours import run_neighbours
+from simsiam_tf.evaluation.outputs import new_path
 from simsiam_tf.evaluation.probes.on_crops import run_probes
 from simsiam_tf.evaluation.probes.sweep import run_sweep
-from simsiam_tf.evaluation.report.report import run_report
+from simsiam_tf.evaluation.report.report import check_report_path, run_report
 from simsiam_tf.features.knn import KNNProtocol, knn_scores
+from simsiam_tf.files import expand
 from simsiam_tf.interop.saved_model import export
 from simsiam_tf.training.workdir import record
 
@@ -46,6 +49,7 @@ def evaluate(
     task = options.task
     _check_paths(paths, task.protocol)
     protocols = dict.fromkeys(task.protocol)  # each once, in the order given
+    _check_out(options.images.out, protocols)
     devices = _on_one_machine(devices)
     # TensorFloat-32 would round away the small differences by which neighbours are ranked.
     tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -70,6 +74,14 @@ def _check_paths(paths: Sequence[str], protocols: Sequence[str]) -> None:
     if not paths or (len(paths) > 1 and not several):
         wanted = "the folders of one run or more" if several else "the folder of one run"
         raise UsageError(f"--workdir must name {wanted} of train.py. Received: {', '.join(paths) or 'none'}.")
+
+
+def _check_out(out: str, protocols: Iterable[str]) -> None:
+    """Raises a UsageError if --out cannot be written, before other protocols take their time."""
+    if out and "report" in protocols:
+        check_report_path(pathlib.Path(expand(out)))
+    elif out and {"embed", "neighbours"}.intersection(protocols):
+        new_path(out, pathlib.Path())
 
 
 def _on_one_machine(devices: DeviceConfig) -> DeviceConfig:

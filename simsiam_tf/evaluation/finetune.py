@@ -1,12 +1,8 @@
 """Fine-tunes the whole network on all labels or on a few, as SimCLR does on 1 % and 10 % of ImageNet."""
 
-import contextlib
-import dataclasses
-import json
 import logging
 import pathlib
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -22,11 +18,12 @@ from simsiam_tf.data.pipeline import evaluation_dataset, pretraining_dataset, wi
 from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute.input import Share
 from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation.finetune_task import FinetuneTask
 from simsiam_tf.evaluation.label_subsets import balanced_subset, listed_subset
 from simsiam_tf.evaluation.loaded_run import LoadedRun
 from simsiam_tf.features import metrics
 from simsiam_tf.features.embed import feature_batches
-from simsiam_tf.files import write_json
+from simsiam_tf.files import make_way, write_text
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.networks.heads import make_classifier
 from simsiam_tf.optim import SGD, WarmupCosine, scaled_learning_rate
@@ -96,49 +93,6 @@ class Classifier(SSLModel):
         return loss, {"top1": 100.0 * tf.reduce_mean(hits)}
 
 
-@dataclasses.dataclass(frozen=True)
-class FinetuneTask:
-    """Holds the labelled images of a fine-tuning, and the paths of its files.
-
-    Attributes:
-        name: the part of the records' names that says which labels are used, for example `10pct`.
-        train: all training images.
-        rows: the positions in `train` of the labelled images that are used.
-        test: the labelled test images.
-        batch_size: the number of images in a step, over all replicas.
-        directory: the folder of the fine-tuning.
-    """
-
-    name: str
-    train: Source
-    rows: np.ndarray
-    test: Source
-    batch_size: int
-    directory: pathlib.Path
-
-    @property
-    def labelled_path(self) -> pathlib.Path:
-        """Returns the path of the list of labelled images."""
-        return self.directory / "labelled.txt"
-
-    @property
-    def _seconds_path(self) -> pathlib.Path:
-        return self.directory / "seconds.json"
-
-    def seconds_trained(self) -> float:
-        """Returns the seconds of training so far, those before an interruption included."""
-        return json.loads(self._seconds_path.read_text()) if self._seconds_path.exists() else 0.0
-
-    @contextlib.contextmanager
-    def counting_seconds(self) -> Iterator[None]:
-        """Adds the seconds of the `with` block to those trained, even if the block raises."""
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            write_json(self._seconds_path, self.seconds_trained() + time.monotonic() - start)
-
-
 def prepare(run: LoadedRun, config: FinetuneConfig) -> FinetuneTask:
     """Chooses the labelled images, and lists them in the folder of the fine-tuning.
 
@@ -161,9 +115,11 @@ def prepare(run: LoadedRun, config: FinetuneConfig) -> FinetuneTask:
     key = run.key(config, train.fingerprint, rows.tolist(), batch_size)
     directory = run.workdir.root / "finetune" / f"{name}-{key}"
     task = FinetuneTask(name, train, rows, test, batch_size, directory)
+    for folder in (directory.parent, directory, directory / "checkpoints"):
+        make_way(folder, is_folder=True)
     directory.mkdir(parents=True, exist_ok=True)
-    names = "".join(f"{train.name_of(i)}\n" for i in rows)
-    task.labelled_path.write_text(names, encoding="utf-8", errors="surrogateescape")
+    make_way(task.labelled_path)
+    write_text(task.labelled_path, "".join(f"{train.name_of(i)}\n" for i in rows))
     _log.info(f"Fine-tuning on {len(rows)} labelled images of {train.name}; their names are in {task.labelled_path}")
     return task
 

@@ -1,5 +1,6 @@
 """Chooses the labelled images that a protocol may use: a share of each class, or those that a file lists."""
 
+import os
 import pathlib
 
 import numpy as np
@@ -77,7 +78,7 @@ def listed_subset(source: Source, file: str) -> np.ndarray:
         UsageError: if the file is missing or empty, or if a line fits no image or several images.
     """
     path = pathlib.Path(expand(file))
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError(f"--label_file must be a file with the name of an image in each line. Received: {path}.")
     wanted = list(
         dict.fromkeys(

@@ -26,6 +26,7 @@ from simsiam_tf.files import expand
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.training import factory
 from simsiam_tf.training.checkpoints import restore_model
+from simsiam_tf.training.run_files import OF_EVALUATION, check_kinds
 from simsiam_tf.training.workdir import Workdir, record
 
 _log = logging.getLogger(__name__)
@@ -78,12 +79,15 @@ class LoadedRun:
             batch_size: the number of images to embed at a time, on each replica.
 
         Raises:
-            UsageError: if the workdir holds no run, has no readable checkpoint, or cannot be written to.
+            UsageError: if the workdir holds no run, has no readable checkpoint, holds damaged files, or cannot be
+                written to.
             FloatingPointError: if the checkpoint's weights are not finite.
         """
         workdir = Workdir.open_existing(path)
         config = workdir.config()
         workdir.check_writable()
+        check_kinds(workdir.root, OF_EVALUATION)
+        workdir.summary()
         # A run in mixed precision has float32 weights, so it is evaluated and exported in float32.
         factory.set_precision("float64" if config.devices.precision == "float64" else "float32")
         with strategy.scope():
@@ -238,7 +242,7 @@ def load(workdir: str | os.PathLike[str], checkpoint: str = "") -> keras.Model:
     """
     path = os.fspath(workdir)
     rule = "workdir must be the folder of a run, with the config.json that train.py wrote."
-    check((pathlib.Path(expand(path)) / "config.json").is_file(), rule, repr(path))
+    check(os.path.isfile(pathlib.Path(expand(path)) / "config.json"), rule, repr(path))
     run = Workdir.open_existing(path)
     config = run.config()
     before = keras.config.floatx(), keras.config.dtype_policy()

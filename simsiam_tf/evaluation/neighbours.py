@@ -1,6 +1,7 @@
 """Shows the images that are nearest to one image, as a table in the terminal and as a picture."""
 
 import logging
+import os
 import pathlib
 from collections.abc import Sequence
 
@@ -55,7 +56,7 @@ def run_neighbours(run: LoadedRun, config: ImagesConfig) -> None:
 def _open_query(path: str) -> Source:
     """Opens an image file as a data set of one image without a label."""
     file = pathlib.Path(expand(path))
-    if not path or not file.is_file():
+    if not path or not os.path.isfile(file):
         raise UsageError(f"--query must be an image file. Received: {path or 'none'}.")
     image = FolderImages(file.parent, [file], UnreadableImages(str(file), max_fraction=0.0))
     return Source(str(file), 1, None, 0, image)

@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import logging
-import os
+import math
 import pathlib
 import time
 import zlib
@@ -19,7 +19,7 @@ from simsiam_tf.augment.policies import EVALUATION_CROP
 from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
 from simsiam_tf.features.embed import ONE_DEVICE, Features, backbone_sha256, embedding_progress, feature_batches
-from simsiam_tf.files import write_json
+from simsiam_tf.files import make_way, parse_json, replacing, write_json
 from simsiam_tf.networks import feature_dim
 
 _log = logging.getLogger(__name__)
@@ -87,22 +87,47 @@ class FeatureStore:
         """
         manifest = self.manifest(source)
         directory = self._directory(source, manifest)
+        make_way(directory.parent, is_folder=True)
+        make_way(directory, is_folder=True)
         stored = _read_json(directory / _MANIFEST)
-        is_whole = stored is not None and isinstance(stored.get("seconds"), int | float)
-        if stored and is_whole and stored.get("num_shards") == len(self._shards(directory).complete):
+        features = self._load(source, directory) if stored is not None and _has_seconds(stored) else None
+        if features is not None:
             _log.info(f"Using the stored features of {source.name} in {directory}")
         else:
             if stored is not None:
-                if not is_whole:  # without its shards, all images are embedded again, and their seconds counted
+                # Without its shards, all images are embedded again, and their seconds counted.
+                if not _has_seconds(stored) or self._shards(directory).is_complete(stored.get("num_shards")):
+                    make_way(directory / _CHECKSUMS)
                     (directory / _CHECKSUMS).unlink(missing_ok=True)
                 _log.warning(f"Features in {directory} are damaged or have no checksums; embedding these images again.")
-            stored = self._embed(source, directory, manifest)
-        index = np.concatenate([np.load(directory / f"index-{i:05}.npy") for i in range(stored["num_shards"])])
+            self._embed(source, directory, manifest)
+            features = self._load(source, directory)
+            if features is None:
+                raise RuntimeError(f"The features in {directory} cannot be read again; this is a bug in simsiam_tf.")
         if source.files is not None:
-            for position in np.setdiff1d(np.arange(source.num_examples), index):
+            for position in np.setdiff1d(np.arange(source.num_examples), features.index):
                 reason = ValueError("it could not be read when its features were stored")
                 source.files.skip(int(position), reason)
-        parts = [np.load(directory / f"features-{i:05}.npy", mmap_mode="r") for i in range(stored["num_shards"])]
+        return features
+
+    def _load(self, source: Source, directory: pathlib.Path) -> Features | None:
+        """Opens the stored features of a source; returns `None` if they are damaged or not whole."""
+        count: Any = (_read_json(directory / _MANIFEST) or {}).get("num_shards")
+        if not self._shards(directory).is_complete(count):
+            return None
+        try:
+            indices = [np.load(directory / f"index-{i:05}.npy") for i in range(count)]
+            parts = [np.load(directory / f"features-{i:05}.npy", mmap_mode="r") for i in range(count)]
+        except (OSError, ValueError, EOFError):
+            return None
+        index = np.concatenate(indices)
+        is_whole = index.dtype == np.int64 and index.ndim == 1 and np.all(np.diff(index, prepend=-1) > 0)
+        if not is_whole or index[-1:].sum() >= source.num_examples:
+            return None
+        for positions, part in zip(indices, parts, strict=True):
+            width = feature_dim(self.backbone) if len(positions) else 1
+            if part.dtype != np.float32 or part.shape != (len(positions), width):
+                return None
         labels = None if source.labels is None else source.labels[index]
         return Features(tuple(part for part in parts if len(part)), index, labels)
 
@@ -111,7 +136,8 @@ class FeatureStore:
 
         If the embedding was interrupted, only the last process counts.
         """
-        return json.loads((self._directory(source, self.manifest(source)) / _MANIFEST).read_text())["seconds"]
+        stored = _read_json(self._directory(source, self.manifest(source)) / _MANIFEST) or {}
+        return stored["seconds"] if _has_seconds(stored) else 0.0
 
     def _directory(self, source: Source, manifest: dict[str, Any]) -> pathlib.Path:
         """Returns the folder of a source's features, whose name ends with a hash of the manifest."""
@@ -121,9 +147,10 @@ class FeatureStore:
     def _shards(self, directory: pathlib.Path) -> "ShardWriter":
         return ShardWriter(directory, rows=max(1, _SHARD_BYTES // (4 * feature_dim(self.backbone))))
 
-    def _embed(self, source: Source, directory: pathlib.Path, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Embeds the images that the folder lacks, shard by shard; returns what the manifest says about the result."""
+    def _embed(self, source: Source, directory: pathlib.Path, manifest: dict[str, Any]) -> None:
+        """Embeds the images that the folder lacks, shard by shard, and writes the manifest."""
         directory.mkdir(parents=True, exist_ok=True)
+        make_way(directory / _MANIFEST)
         (directory / _MANIFEST).unlink(missing_ok=True)
         start, shards = time.monotonic(), self._shards(directory)
         images = evaluation_dataset(source, self.image_size, self.batch_size, start=shards.next_position)
@@ -135,7 +162,6 @@ class FeatureStore:
         seconds = round(time.monotonic() - start, 2)
         made = {"source": source.name, "rows": shards.num_rows, "num_shards": len(shards.complete), "seconds": seconds}
         write_json(directory / _MANIFEST, manifest | made)
-        return made
 
 
 class ShardWriter:
@@ -159,6 +185,14 @@ class ShardWriter:
             if self._sums(len(self.complete)) != sums:  # the shard is damaged or missing
                 break
             self.complete.append(sums)
+
+    def is_complete(self, count: Any) -> bool:
+        """Returns whether a number of shards is that of the complete ones, of which there must be one at least.
+
+        Args:
+            count: the number, or whatever a damaged manifest holds in its place.
+        """
+        return type(count) is int and count > 0 and count == len(self.complete)
 
     @property
     def next_position(self) -> int:
@@ -193,11 +227,12 @@ class ShardWriter:
         empty = (np.zeros((0, 1), np.float32), np.zeros(0, np.int64))  # no image of the shard could be read
         features, index = zip(*(self._held or [empty]), strict=True)
         for path, parts in zip(self._paths(len(self.complete)), (features, index), strict=True):
-            draft = path.with_name(f"draft{os.getpid()}-{path.name}")
-            np.save(draft, np.concatenate(parts))
-            draft.replace(path)
+            make_way(path)
+            with replacing(path) as draft, draft.open("wb") as file:  # np.save would add an ending to a path
+                np.save(file, np.concatenate(parts))
         self._held = []
         self.complete.append(self._sums(len(self.complete)))
+        make_way(self._directory / _CHECKSUMS)
         write_json(self._directory / _CHECKSUMS, {"rows": self._rows, "shards": self.complete})
 
     def _paths(self, number: int) -> list[pathlib.Path]:
@@ -209,12 +244,18 @@ class ShardWriter:
         return [zlib.crc32(path.read_bytes()) for path in paths] if all(path.is_file() for path in paths) else []
 
 
+def _has_seconds(stored: dict[str, Any]) -> bool:
+    """Returns whether a manifest says how long the embedding took, as every whole one does."""
+    seconds: Any = stored.get("seconds")
+    return type(seconds) in (int, float) and math.isfinite(seconds)
+
+
 def _read_json(path: pathlib.Path) -> dict[str, Any] | None:
-    """Reads a JSON file; returns an empty dictionary if the file is damaged, and `None` if it is missing."""
+    """Reads a JSON file; returns an empty dictionary if it is damaged or a folder, and `None` if it is missing."""
     try:
-        content = json.loads(path.read_text())
+        content = parse_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    except ValueError:
+    except (IsADirectoryError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

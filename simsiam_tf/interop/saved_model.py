@@ -1,6 +1,5 @@
 """Exports a backbone as a SavedModel that takes images of any size, and as a Keras file."""
 
-import os
 import pathlib
 
 import keras
@@ -8,6 +7,7 @@ import tensorflow as tf
 
 from simsiam_tf.augment import ops, policies
 from simsiam_tf.features.metrics import finite
+from simsiam_tf.files import plain_path, replacing_folder
 
 
 def _centre(images: tf.Tensor, size: int) -> tf.Tensor:
@@ -53,7 +53,7 @@ def export(backbone: keras.Model, image_size: int, directory: pathlib.Path) -> N
     archive = keras.export.ExportArchive()
     archive.track(backbone)
     archive.add_endpoint("serve", embed)
-    draft = directory.with_name(f"{directory.name}.draft{os.getpid()}")
-    archive.write_out(str(draft), verbose=False)
-    backbone.save(draft / "backbone.keras")
-    draft.replace(directory)
+    with replacing_folder(directory) as draft:
+        literal = plain_path(draft)
+        archive.write_out(str(literal), verbose=False)
+        backbone.save(literal / "backbone.keras")

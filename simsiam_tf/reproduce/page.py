@@ -1,7 +1,6 @@
 """Writes an experiment's page: the paper's numbers beside ours, and the curves of Fig. 2 for every row."""
 
 import dataclasses
-import json
 import math
 import pathlib
 import shlex
@@ -12,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from simsiam_tf.evaluation.report.plots import COLOURS
-from simsiam_tf.files import write_json
+from simsiam_tf.files import write_json, write_text
 from simsiam_tf.reproduce import verdicts
 from simsiam_tf.reproduce.experiments import Experiment, Row
 from simsiam_tf.reproduce.runs import Run, outcome, top1_name
+from simsiam_tf.training.run_files import read_json
 
 _CURVES = (
     ("loss", "loss"),
@@ -52,7 +52,7 @@ def write(
     of_all |= _about([run for of_row in runs.values() for run in of_row], probe)
     write_json(root / f"{name}.json", {**of_all, "rows": rows})
     text = _markdown(name, of_all, rows)
-    (root / f"{name}.md").write_text(text)
+    write_text(root / f"{name}.md", text)
     curves = [(row["label"], runs[row["recipe"]][0].workdir.metrics()) for row in rows]
     _draw(curves).savefig(root / f"{name}.png", dpi=110)
     return text
@@ -81,7 +81,7 @@ def _about(runs: Sequence[Run], probe: str) -> dict[str, Any]:
     runs = list({run.workdir.root: run for run in runs}.values())
     summaries = [run.workdir.summary() for run in runs if run.workdir.is_finished()]
     produced = summaries[0][top1_name(probe)] if summaries else {}
-    contents = [json.loads(run.workdir.config_path.read_text()) for run in runs]
+    contents = [read_json(run.workdir.config_path) for run in runs]
     return {
         "protocol": {key: produced[key] for key in ("protocol", "k", "temperature", "test") if key in produced},
         "training_hours": sum(summary["wall_seconds"]["value"] for summary in summaries) / 3600,

@@ -5,9 +5,8 @@ remembered targets of Sec. 5.2 if the method has a table of them.
 """
 
 import logging
-import os
+import math
 import pathlib
-import shutil
 import time
 from collections.abc import Sequence
 
@@ -17,8 +16,16 @@ import tensorflow as tf
 
 from simsiam_tf.distribute import workers
 from simsiam_tf.errors import UsageError
+from simsiam_tf.files import plain_path
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.networks.fingerprint import variables_sha256
+from simsiam_tf.training.checkpoint_files import (
+    check_space,
+    delete_checkpoint,
+    saved_checkpoints,
+    step_of,
+    write_whole,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +63,8 @@ class Checkpoints:
             averages=_trackable(model.metrics_variables),
             **({} if table is None else {"table": table}),
         )
+        held = [*model.variables, *model.optimizer.variables, *([] if table is None else [table])]
+        self._size = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in held)
         self._saved_step = -1
         self._is_chief = workers.is_chief(strategy)
 
@@ -74,25 +83,17 @@ class Checkpoints:
 
         Raises:
             FloatingPointError: if a variable of the model or its optimizer is not finite. Nothing is written then.
+            OSError: if the disk is full or fails. The earlier checkpoints stay whole then.
         """
         if self._saved_step != self.step:
             _check_finite([*self._model.variables, *self._model.optimizer.variables], f"Step {self.step}")
         if self._is_chief and self._saved_step != self.step:
-            draft = self._directory / "draft"
-            shutil.rmtree(draft, ignore_errors=True)  # left by an earlier save if the process was killed during it
-            written = pathlib.Path(self._checkpoint.write(str(draft / f"step-{self.step}")))
-            # The index file is moved last. A kill before that leaves no index, so no incomplete checkpoint is found.
-            for part in sorted(written.parent.glob(f"{written.name}.*"), key=lambda path: path.suffix == ".index"):
-                _flush(part)
-                part.replace(self._directory / part.name)
-            _flush(self._directory)
-            shutil.rmtree(draft)
+            write_whole(self._checkpoint.write, self._directory, f"step-{self.step}")
             _log.debug(f"Saved step {self.step} in {self._directory}.")
             saved = saved_checkpoints(self._directory)
-            damaged = [path for path in saved if _step(path) > self.step]  # if readable, it would have been restored
+            damaged = [path for path in saved if step_of(path) > self.step]  # if readable, it would have been restored
             for old in [*damaged, *saved[len(damaged) :][self._keep :]]:
-                for part in (pathlib.Path(f"{old}.index"), *self._directory.glob(f"{pathlib.Path(old).name}.data-*")):
-                    part.unlink(missing_ok=True)
+                delete_checkpoint(old)
         self._saved_step = self.step
 
     def restore_latest(self) -> int:
@@ -104,8 +105,11 @@ class Checkpoints:
         Raises:
             UsageError: if there are checkpoints, but none can be read or they belong to another model.
             FloatingPointError: if the restored weights are not finite.
+            OSError: if the disk has no room for another checkpoint.
         """
         there = saved_checkpoints(self._directory) if self._is_chief else []
+        if self._is_chief:
+            check_space(self._directory, self._size)
         try:
             found = _read_first(self._checkpoint, there)
         except AssertionError as error:
@@ -137,38 +141,18 @@ def _check_finite(variables: Sequence[keras.Variable], what: str) -> None:
             )
 
 
-def _flush(path: pathlib.Path) -> None:
-    """Waits until the system has written a file or a folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError:  # some file systems cannot do this for folders
-        pass
-    finally:
-        os.close(descriptor)
-
-
 def _read_first(checkpoint: tf.train.Checkpoint, paths: Sequence[str]) -> str | None:
     """Restores the first checkpoint that can be read, and returns its path, or `None` if none can be read."""
     for path in paths:
         try:
-            checkpoint.read(path).assert_existing_objects_matched().expect_partial()
+            literal = plain_path(pathlib.Path(path).parent) / pathlib.Path(path).name
+            checkpoint.read(str(literal)).assert_existing_objects_matched().expect_partial()
             _log.debug(f"Restored {path}.")
             return path
-        except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:  # raised for damaged files
+        except (tf.errors.OpError, OSError, ValueError, IndexError, RuntimeError) as error:  # raised for damaged files
             reason = (str(error) or type(error).__name__).splitlines()[0]
             _log.warning(f"{path} cannot be read ({reason}); trying the previous checkpoint.")
     return None
-
-
-def _step(path: str) -> int:
-    return int(path.rpartition("-")[2])
-
-
-def saved_checkpoints(directory: pathlib.Path) -> list[str]:
-    """Lists the paths of a run's checkpoints, the latest first, without checking whether they can be read."""
-    paths = [str(path.with_suffix("")) for path in directory.glob("step-*.index")]
-    return sorted(paths, key=_step, reverse=True)
 
 
 def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = "") -> str:

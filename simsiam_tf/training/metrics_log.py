@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from simsiam_tf.files import plain_path
 from simsiam_tf.training.workdir import Workdir
 
 
@@ -22,7 +23,7 @@ class MetricsLog(keras.callbacks.Callback):
         super().__init__()
         self._workdir = workdir
         self._steps_per_epoch = steps_per_epoch
-        self._writer = tf.summary.create_file_writer(str(workdir.tensorboard))
+        self._writer = tf.summary.create_file_writer(str(plain_path(workdir.root) / workdir.tensorboard.name))
         earlier = workdir.metrics()
         self._start = time.monotonic() - (earlier[-1]["wall_seconds"] if earlier else 0.0)
 

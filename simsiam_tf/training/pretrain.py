@@ -28,7 +28,7 @@ from simsiam_tf.errors import UsageError
 from simsiam_tf.features.knn import KNNProtocol
 from simsiam_tf.files import expand
 from simsiam_tf.methods import SSLModel
-from simsiam_tf.training import factory, summary
+from simsiam_tf.training import factory, limits, summary
 from simsiam_tf.training.checkpoints import Checkpoints, Saver, weights_sha256
 from simsiam_tf.training.executor import Prepare
 from simsiam_tf.training.loop import TrainingLoop
@@ -118,6 +118,10 @@ def _refuse_what_cannot_be_computed(config: Config, strategy: tf.distribute.Stra
     devices, batch_size = config.devices, config.data.global_batch_size
     per_replica_batch_size(batch_size, strategy.num_replicas_in_sync, devices.accumulate_steps)
     compiles_step(strategy, devices.jit)
+    accelerated = has_accelerator(strategy)
+    shares = strategy.num_replicas_in_sync if isinstance(strategy, _SEVERAL_HOSTS) else 1
+    limits.check_memory(config, devices.cpu_devices, shares, holds_activations=not accelerated)
+    limits.warn_if_slow(config, accelerated)
     if config.model.of_method.remembers_images and isinstance(strategy, _SEVERAL_HOSTS):
         raise UsageError(
             "--eta_momentum and --alternation_steps keep targets of each image in the memory of one host; they need "
@@ -218,8 +222,10 @@ def _begin_record(run: RunState, model: SSLModel, step: int) -> tuple[list[keras
     on_record = step // steps
     if step == 0 and not lines:  # a run stopped before its first step has the line already
         log.write(0, monitors[0].measure(model, verbose=True) if monitors else {})
-    elif lines:  # a kill may come after an epoch's last save and before its line is written
-        on_record = min(max(lines[-1]["epoch"], (step - 1) // steps), on_record)
+    else:  # a kill may come after an epoch's last save and before its line is written
+        on_record = min(max(lines[-1]["epoch"] if lines else 0, (step - 1) // steps), on_record)
+        if not lines and step:
+            _log.warning(f"metrics.jsonl has no line up to step {step}; it goes on with epoch {on_record + 1}.")
     return [*monitors, log], on_record
 
 

@@ -65,7 +65,7 @@ def records_of_training(config: Config, workdir: Workdir, knn: KNNProtocol | Non
         "knn_top1_untrained": _knn_record(untrained, knn),
         **_online_records(config, last, at_the_end, knn),
         "loss": record(last["loss"], **of_last_epoch),
-        "z_std_scaled": record(last["z_std_scaled"], **of_last_epoch),
+        "z_std_scaled": record(last.get("z_std_scaled"), **of_last_epoch),
         **_speed_records(config, last),
         "skipped_images": record(len(workdir.skipped()), reason="unreadable", listed_in=workdir.skipped_path.name),
         "epochs": record(config.run.epochs),

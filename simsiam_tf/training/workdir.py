@@ -1,25 +1,23 @@
 """Manages the folder of a run: locks it, and reads and writes its config.json, metrics.jsonl and summary.json."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import platform
-import subprocess
-import sys
 from typing import Any
-
-from simsiam_tf.files import write_json
 
 try:
     import fcntl
 except ImportError:  # Windows has no fcntl: the folder is not locked there
     fcntl = None  # type: ignore[assignment]
 
-import simsiam_tf
 from simsiam_tf.config.run import FORMAT, Config
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import expand
+from simsiam_tf.files import DISK_ERRORS, expand, naming_the_file, set_aside, write_json, write_text
+from simsiam_tf.training.environment import environment
+from simsiam_tf.training.run_files import OF_TRAINING, check_kinds, read_json, read_metrics, read_summary
 
 # The lock files stay open until the process ends. The system then releases the locks, even after a kill.
 _LOCKS: dict[pathlib.Path, Any] = {}
@@ -54,10 +52,14 @@ class Workdir:
 
         Raises:
             UsageError: if the folder cannot be written, is in use by another process, lacks the config.json of a run
-                that it holds, holds a run with other settings, or holds a run that `--noresume` forbids to resume.
+                that it holds, holds damaged files or a run with other settings, or holds a run that `--noresume`
+                forbids to resume.
+            OSError: if the disk is full or fails.
         """
         workdir = cls(pathlib.Path(expand(config.run.workdir)))
         workdir.check_writable()
+        check_kinds(workdir.root, OF_TRAINING)
+        workdir.summary()
         workdir._lock()
         if workdir._has_results():
             if not workdir.config_path.exists():
@@ -73,7 +75,7 @@ class Workdir:
                 raise UsageError(
                     f"--workdir has metrics.jsonl but no config.json; give another folder. Received: {workdir.root}."
                 )
-            write_json(workdir.config_path, {"format": FORMAT, "config": _portable(config), **_environment()})
+            write_json(workdir.config_path, {"format": FORMAT, "config": _portable(config), **environment()})
         return workdir
 
     @classmethod
@@ -87,7 +89,7 @@ class Workdir:
             UsageError: if the folder holds no config.json.
         """
         workdir = cls(pathlib.Path(expand(path)))
-        if not path or not workdir.config_path.exists():
+        if not path or not os.path.isfile(workdir.config_path):  # False for a name that is too long, too
             raise UsageError(
                 f"--workdir must be the folder of a run, with the config.json that train.py wrote. Received: {path!r}."
             )
@@ -98,13 +100,19 @@ class Workdir:
 
         Raises:
             UsageError: if the folder cannot be made or written into.
+            OSError: if the disk is full or fails.
         """
         probe = self.root / f".write_test_{os.getpid()}"
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe.touch()
-            probe.unlink()
+            with naming_the_file(probe):
+                self.root.mkdir(parents=True, exist_ok=True)
+                try:
+                    probe.write_bytes(bytes(4096))  # a full disk may still take empty files
+                finally:
+                    probe.unlink(missing_ok=True)
         except OSError as error:
+            if error.errno in DISK_ERRORS:
+                raise
             raise UsageError(
                 f"--workdir must be a folder that can be written ({error.strerror}). Received: {self.root}."
             ) from error
@@ -113,22 +121,23 @@ class Workdir:
         """Locks the folder against other training processes until this process ends, even by a kill."""
         if fcntl is None or self.root in _LOCKS:
             return
-        file = (self.root / ".lock").open("a+")
+        file = (self.root / ".lock").open("ab+", buffering=0)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
             raise UsageError(
-                f"Another process is training in --workdir ({file.read().strip() or 'unknown'}); wait for it "
+                "Another process is training in --workdir "
+                f"({file.read().decode(errors='backslashreplace').strip() or 'unknown'}); wait for it "
                 f"or give another folder. Received: {self.root}."
             ) from error
         except OSError:  # the file system has no locks: training goes on without one
             return
         _LOCKS[self.root] = file
         if not self.is_finished():  # a finished run is not trained, so the file need not name this process
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {platform.node()}\n")
-            file.flush()
+            with contextlib.suppress(OSError):  # the lock holds without its text
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {platform.node()}\n".encode())
 
     @property
     def config_path(self) -> pathlib.Path:
@@ -188,7 +197,7 @@ class Workdir:
             UsageError: if config.json was not written by train.py, or was written by a newer version.
         """
         try:
-            content = json.loads(self.config_path.read_text())
+            content = read_json(self.config_path)
             written = content.get("format", 1)  # files of format 1 do not state it
             if written > FORMAT:
                 raise UsageError(
@@ -196,7 +205,9 @@ class Workdir:
                     f"wrote it, or a newer one. Received: {self.config_path}."
                 )
             return Config.from_dict(content["config"])
-        except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+        except UsageError:
+            raise
+        except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
             raise UsageError(f"config.json must be one that train.py wrote. Received: {self.config_path}.") from error
 
     def record_resolved(self, resolved: dict[str, Any]) -> None:
@@ -205,12 +216,16 @@ class Workdir:
         Args:
             resolved: the derived settings, as from `summary.resolved_settings`.
         """
-        content = json.loads(self.config_path.read_text())
+        content = read_json(self.config_path)
         write_json(self.config_path, {**content, "resolved": resolved})
 
     def summary(self) -> dict[str, Any]:
-        """Reads the records of summary.json; there are none if the file does not exist yet."""
-        return json.loads(self.summary_path.read_text()) if self.summary_path.exists() else {}
+        """Reads the records of summary.json; there are none if the file does not exist yet.
+
+        Raises:
+            UsageError: if the file is damaged.
+        """
+        return read_summary(self.summary_path)
 
     def add_to_summary(self, records: dict[str, Any]) -> None:
         """Adds records to summary.json. A record of the same name is replaced.
@@ -225,30 +240,30 @@ class Workdir:
         return "loss" in self.summary()
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Reads the lines of metrics.jsonl. A line that a kill cut short is left out."""
-        lines = []
-        if self.metrics_path.exists():
-            for line in self.metrics_path.read_text().splitlines():
-                try:
-                    lines.append(json.loads(line))
-                except json.JSONDecodeError:
-                    continue
-        return lines
+        """Reads the lines of metrics.jsonl. A line that a kill cut short is left out, as is a damaged one."""
+        return read_metrics(self.metrics_path)[0]
 
     def keep_metrics_up_to(self, step: int) -> None:
-        """Removes the lines of metrics.jsonl after a step, because a resumed run trains those steps again."""
-        kept = [line for line in self.metrics() if line["step"] <= step]
-        draft = self.metrics_path.with_suffix(".tmp")
-        draft.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        draft.replace(self.metrics_path)
+        """Removes the lines of metrics.jsonl after a step, because a resumed run trains those steps again.
+
+        If a line is damaged, the file is set aside, and its other lines are written anew.
+        """
+        lines, damaged = read_metrics(self.metrics_path)
+        if damaged:
+            count = f"{damaged} line{'s' if damaged > 1 else ''}"
+            set_aside(self.metrics_path, f"metrics.jsonl had {count} that train.py did not write")
+        kept = [line for line in lines if line["step"] <= step]
+        write_text(self.metrics_path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def skipped(self) -> list[str]:
         """Reads the paths of the images that could not be read, from skipped.txt."""
-        return self.skipped_path.read_text(errors="surrogateescape").splitlines() if self.skipped_path.exists() else []
+        if not self.skipped_path.exists():
+            return []
+        return self.skipped_path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Adds a line to metrics.jsonl."""
-        with self.metrics_path.open("a") as file:
+        with naming_the_file(self.metrics_path), self.metrics_path.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
 
@@ -258,33 +273,3 @@ def _portable(config: Config) -> dict[str, Any]:
     for group, name in (("data", "data_dir"), ("run", "workdir")):
         values[group][name] = values[group][name] and expand(values[group][name])
     return values
-
-
-def _environment() -> dict[str, Any]:
-    """Returns the versions, the git commit and the command for config.json."""
-    import importlib.metadata
-
-    def version(*names: str) -> str | None:
-        for name in names:
-            try:
-                return importlib.metadata.version(name)
-            except importlib.metadata.PackageNotFoundError:
-                continue
-        return None
-
-    git = ["git", "-C", str(pathlib.Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or None
-    except OSError:  # no git on this machine
-        commit = None
-    return {
-        "versions": {
-            "simsiam_tf": simsiam_tf.__version__,
-            "python": platform.python_version(),
-            "tensorflow": version("tensorflow", "tensorflow-cpu", "tensorflow-tpu"),
-            "keras": version("keras"),
-            "tensorflow-datasets": version("tensorflow-datasets"),
-        },
-        "git_commit": commit,
-        "command": sys.argv,
-    }

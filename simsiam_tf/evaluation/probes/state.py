@@ -1,12 +1,14 @@
 """Saves the state of a probe to disk, so that a stopped probe can be resumed."""
 
 import logging
+import math
 import pathlib
-import zipfile
-import zlib
+from typing import Any
 
 import keras
 import numpy as np
+
+from simsiam_tf.files import make_way, replacing
 
 _log = logging.getLogger(__name__)
 
@@ -31,11 +33,12 @@ class ProbeState:
             epochs: the number of epochs trained so far.
             seconds: the seconds that these epochs took.
         """
+        make_way(self.file.parent, is_folder=True)
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.file.with_name(f"draft-{self.file.name}")
-        values = {f"{i:02}_{v.name}": v.numpy() for i, v in enumerate(self._variables)}
-        np.savez(draft, epochs=epochs, seconds=seconds, **values)
-        draft.replace(self.file)
+        make_way(self.file)
+        values: dict[str, Any] = {f"{i:02}_{v.name}": v.numpy() for i, v in enumerate(self._variables)}
+        with replacing(self.file) as draft, draft.open("wb") as file:  # np.savez would add an ending to a path
+            np.savez(file, epochs=epochs, seconds=seconds, **values)
 
     def restore(self) -> tuple[int, float]:
         """Restores the variables, if there is a file.
@@ -49,14 +52,23 @@ class ProbeState:
         if not self.file.exists():
             return 0, 0.0
         try:
-            with np.load(self.file) as saved:
-                values = [saved[f"{i:02}_{variable.name}"] for i, variable in enumerate(self._variables)]
-                epochs, seconds = int(saved["epochs"]), float(saved["seconds"])
-            if any(v.shape != variable.shape for v, variable in zip(values, self._variables, strict=True)):
-                raise ValueError("it belongs to another probe")
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            _log.warning(f"cannot resume from {self.file} ({error}); training the probe from the start.")
+            values, epochs, seconds = self._read()
+        except Exception as error:  # whatever NumPy and zipfile raise for a file that is damaged or is another's
+            reason = " ".join(str(error).split()) or type(error).__name__
+            _log.warning(f"cannot resume from {self.file} ({reason}); training the probe from the start.")
             return 0, 0.0
         for variable, value in zip(self._variables, values, strict=True):
             variable.assign(value)
         return epochs, seconds
+
+    def _read(self) -> tuple[list[np.ndarray], int, float]:
+        """Reads the values of the variables, the epochs and the seconds from the file."""
+        with np.load(self.file) as saved:
+            values = [saved[f"{i:02}_{variable.name}"] for i, variable in enumerate(self._variables)]
+            epochs, seconds = int(saved["epochs"]), float(saved["seconds"])
+        for value, variable in zip(values, self._variables, strict=True):
+            if value.shape != variable.shape or value.dtype != variable.numpy().dtype:
+                raise ValueError("it belongs to another probe")
+        if epochs < 0 or not 0 <= seconds < math.inf:
+            raise ValueError("its counts are not possible")
+        return values, epochs, seconds

@@ -6,6 +6,7 @@ The page shows curves, numbers, spectra, neighbours, views and configurations. I
 import datetime
 import json
 import logging
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +25,8 @@ from simsiam_tf.evaluation.report.pictures import neighbour_strips, view_strips
 from simsiam_tf.evaluation.report.reported_run import ReportedRun
 from simsiam_tf.evaluation.thumbnails import VISIBLE
 from simsiam_tf.features.embed import Features
-from simsiam_tf.files import expand
+from simsiam_tf.files import check_output, expand, write_text
+from simsiam_tf.training.run_files import read_json
 
 _log = logging.getLogger(__name__)
 
@@ -45,21 +47,26 @@ def run_report(loaded: Sequence[LoadedRun], config: ImagesConfig) -> None:
         UsageError: if the path is a folder, or a file that is not a report.
     """
     out = pathlib.Path(expand(config.out)) if config.out else loaded[0].workdir.root / "report.html"
-    _check_replaceable(out)
+    check_report_path(out)
     names = _names([run.workdir.root for run in loaded])
     runs = [ReportedRun(name, number, run) for number, (name, run) in enumerate(zip(names, loaded, strict=True))]
     page = _page(runs, config)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = out.with_name(f"{out.name}.tmp")
-    draft.write_text(page, encoding="utf-8", errors="backslashreplace")  # file names need not be valid UTF-8
-    draft.replace(out)
+    write_text(out, page.encode("utf-8", "backslashreplace").decode())  # file names need not be valid UTF-8
     _log.log(RESULT, f"Wrote {out} ({len(page) / 2**20:.1f} MiB): {', '.join(names)}.")
 
 
-def _check_replaceable(out: pathlib.Path) -> None:
-    """Raises a UsageError if the path is a folder, or a file that is not a report."""
-    if out.is_dir():
+def check_report_path(out: pathlib.Path) -> None:
+    """Checks that a report can be written to a path.
+
+    Args:
+        out: the path of the page.
+
+    Raises:
+        UsageError: if the path is a folder, holds a file that is not a report, or cannot be written.
+    """
+    if os.path.isdir(out):
         raise UsageError(f"--out must be a file. Received: the folder {out}.")
+    check_output(out)
     if out.exists() and f'name="generator" content="{_GENERATOR}' not in out.read_text(errors="replace")[:2000]:
         raise UsageError(
             "The path holds a file that is not a report of simsiam_tf; move it away or give another --out. "
@@ -113,7 +120,7 @@ def _embed(runs: Sequence[ReportedRun]) -> tuple[list[tuple[Source, Features]], 
 def _about(run: ReportedRun, embedded: Sequence[tuple[Source, Features]], config: ImagesConfig) -> dict[str, Any]:
     """Collects the values that the template shows for one run."""
     loaded, settings = run.loaded, run.loaded.config
-    content = json.loads(loaded.workdir.config_path.read_text())
+    content = read_json(loaded.workdir.config_path)
     commit = (content.get("git_commit") or "unknown commit")[:9]
     return {
         "name": run.name,

@@ -1,0 +1,124 @@
+"""Lists the files of checkpoints, and writes them whole or not at all."""
+
+import contextlib
+import errno
+import os
+import pathlib
+import re
+import shutil
+from collections.abc import Callable, Iterator
+
+from simsiam_tf.files import DISK_ERRORS, make_way, plain_path
+
+_NAME = re.compile(r"step-([0-9]{1,18})\.index")
+
+
+def saved_checkpoints(directory: pathlib.Path) -> list[str]:
+    """Lists the paths of a run's checkpoints, the latest first, without checking whether they can be read.
+
+    Files of other names, such as the copy `step-4-copy.index`, are left alone.
+
+    Args:
+        directory: the folder of the checkpoints.
+    """
+    names = [path.name for path in directory.glob("step-*.index") if _NAME.fullmatch(path.name) and path.is_file()]
+    return sorted((str(directory / name.removesuffix(".index")) for name in names), key=step_of, reverse=True)
+
+
+def step_of(path: str) -> int:
+    """Returns the step of a checkpoint, given its path."""
+    return int(path.rpartition("-")[2])
+
+
+def delete_checkpoint(path: str) -> None:
+    """Deletes the files of a checkpoint."""
+    index = pathlib.Path(f"{path}.index")
+    for part in (index, *index.parent.glob(f"{index.stem}.data-*")):
+        part.unlink(missing_ok=True)
+
+
+def check_space(directory: pathlib.Path, size: int) -> None:
+    """Checks that the disk has room for a checkpoint, before the training that it would save.
+
+    Args:
+        directory: the folder of the checkpoints.
+        size: the size of a checkpoint in bytes.
+
+    Raises:
+        OSError: if the disk has less free space.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(directory).free
+    if free < size:
+        what = f"A checkpoint takes {size / 2**20:.1f} MiB, and {free / 2**20:.1f} MiB are free"
+        raise OSError(errno.ENOSPC, what, str(directory))
+
+
+def write_whole(write: Callable[[str], str], directory: pathlib.Path, name: str) -> None:
+    """Writes a checkpoint whole or not at all.
+
+    Args:
+        write: the function that writes the files of a checkpoint to a path and returns the path.
+        directory: the folder of the checkpoints.
+        name: the name of the checkpoint.
+
+    Raises:
+        OSError: if the disk is full or fails. Nothing is left of the checkpoint then.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    draft = directory / "draft"
+    shutil.rmtree(draft, ignore_errors=True)  # left by an earlier save if the process was killed during it
+    try:
+        with _as_os_error(directory / name):
+            write(str(plain_path(directory) / "draft" / name))
+            # The index file is moved last. A kill before that leaves no index, so no incomplete checkpoint is found.
+            for part in sorted(draft.glob(f"{name}.*"), key=lambda path: path.suffix == ".index"):
+                _flush(part)
+                make_way(directory / part.name)
+                part.replace(directory / part.name)
+            _flush_folder(directory)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _as_os_error(path: pathlib.Path) -> Iterator[None]:
+    """Turns TensorFlow's errors of the file system into an OSError that names the checkpoint, inside a `with` block."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    except Exception as error:
+        for number in (*DISK_ERRORS, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.ENAMETOOLONG):
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number), str(path)) from error
+        raise
+
+
+def _flush(path: pathlib.Path) -> None:
+    """Waits until the system has written a file to the disk.
+
+    Raises:
+        OSError: if the disk is full or fails.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:  # some file systems cannot do this
+        if error.errno in DISK_ERRORS:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _flush_folder(path: pathlib.Path) -> None:
+    """Waits until the system has written the names of a folder's files to the disk, where it can.
+
+    Windows opens no folders, and some file systems cannot do this for them. The files themselves are safe there too.
+    """
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,139 @@
+"""Refuses runs that need more memory than there is, and warns of slow ones, before anything is built.
+
+The estimates are lower bounds, so that no run is refused that would fit.
+"""
+
+import logging
+import math
+from collections.abc import Iterator
+
+from simsiam_tf.config.run import Config, resolve_stem
+from simsiam_tf.errors import UsageError
+from simsiam_tf.host import available_memory
+
+_log = logging.getLogger(__name__)
+
+# For each architecture the number of blocks in each stage, and whether these are bottlenecks.
+_STAGES = {
+    "resnet18": ((2, 2, 2, 2), False),
+    "resnet34": ((3, 4, 6, 3), False),
+    "resnet50": ((3, 4, 6, 3), True),
+    "resnet101": ((3, 4, 23, 3), True),
+    "resnet152": ((3, 8, 36, 3), True),
+}
+_BYTES = {"float64": (8, 8), "float32": (4, 4), "bfloat16": (4, 2), "float16": (4, 2)}  # of weights, of activations
+
+
+def check_memory(config: Config, replicas: int = 1, shares: int = 1, holds_activations: bool = True) -> None:
+    """Checks that the memory of this machine can hold a run.
+
+    Args:
+        config: the settings of the run.
+        replicas: the number of replicas that keep their weights in this memory.
+        shares: the number of machines that each global batch is divided among.
+        holds_activations: whether the replicas compute in this memory, and not in that of a GPU or a TPU.
+
+    Raises:
+        UsageError: if it cannot. The message names the part that takes the most.
+    """
+    of_weight, of_activation = _BYTES[config.devices.precision]
+    copies = 3 if config.model.of_method.values().get("ema_momentum") else 2  # velocities, and a momentum encoder
+    images = max(1, config.data.global_batch_size // config.devices.accumulate_steps // shares)
+    weights, views = of_weight * replicas, sum(3 * side * side * count for side, count in _views(config))
+    needed = {
+        "the backbone (--arch, --width)": _backbone_weights(config) * copies * weights,
+        "the heads (--projector_layers, --projector_dim, --projector_hidden_dim)": _head_weights(config)
+        * (copies * weights),
+        "the method (--queue_size, --num_prototypes, --projector_dim)": _method_numbers(config) * weights,
+        "a batch of views (--global_batch_size, --image_size, --small_views)": images * views * of_activation,
+    }
+    if holds_activations:
+        activations = images * sum(_activations(config)) * of_activation
+        needed["the activations (--global_batch_size, --image_size, --width)"] = activations
+    total, there = sum(needed.values()), available_memory()
+    if total > there:
+        most = max(needed, key=lambda part: needed[part])
+        raise UsageError(
+            f"The run must fit into the free memory, {there / 2**30:.3g} GiB; lower the sizes, or raise "
+            f"--accumulate_steps. Received: settings that need at least {total / 2**30:.3g} GiB, most of it for {most}."
+        )
+
+
+def warn_if_slow(config: Config, has_accelerator: bool) -> None:
+    """Warns of a precision that the devices compute very slowly.
+
+    Args:
+        config: the settings of the run.
+        has_accelerator: whether the replicas run on GPUs or TPUs.
+    """
+    if config.devices.precision == "float16" and not has_accelerator:
+        _log.warning("--precision=float16 is very slow on a CPU, often a hundred times; use float32 or bfloat16 there.")
+
+
+def _convolutions(config: Config) -> Iterator[tuple[int, int, int, int]]:
+    """Yields kernel size, channels in, channels out and total stride of each convolution of the backbone."""
+    base, is_small = max(1, round(64 * config.model.width)), resolve_stem(config.model, config.data.image_size)
+    yield (3 if is_small else 7), 3, base, 1 if is_small else 2
+    channels, stride = base, 1 if is_small else 4
+    depths, is_bottleneck = _STAGES[config.model.arch]
+    for stage, depth in enumerate(depths):
+        width = base * 2**stage
+        for block in range(depth):
+            before, stride = stride, stride * (2 if stage and not block else 1)
+            out = 4 * width if is_bottleneck else width
+            if channels != out or before != stride:
+                yield 1, channels, out, stride
+            if is_bottleneck:
+                yield 1, channels, width, before
+                yield 3, width, width, stride
+                yield 1, width, out, stride
+            else:
+                yield 3, channels, width, stride
+                yield 3, width, width, stride
+            channels = out
+
+
+def _backbone_weights(config: Config) -> int:
+    return sum(size * size * fan_in * fan_out for size, fan_in, fan_out, _ in _convolutions(config))
+
+
+def _feature_dim(config: Config) -> int:
+    return list(_convolutions(config))[-1][2]
+
+
+def _head_weights(config: Config) -> int:
+    """Counts the weights of the dense layers of the projector, and of the predictor if there is one."""
+    method = config.model.of_method
+    values, features = method.values(), _feature_dim(config)
+    hidden = method.projector_hidden_dim or features
+    count = features * hidden + (method.projector_layers - 2) * hidden * hidden + hidden * method.projector_dim
+    if values.get("predictor", "identity") != "identity":
+        count += 2 * method.projector_dim * values["predictor_dim"]
+    return count
+
+
+def _method_numbers(config: Config) -> int:
+    """Counts the numbers of a queue, of prototypes, and of a matrix of correlations."""
+    values, dim = config.model.of_method.values(), config.model.of_method.projector_dim
+    count = values.get("queue_size", 0) * dim + values.get("num_prototypes", 0) * dim
+    return count + (dim * dim if config.model.method == "barlow_twins" else 0)
+
+
+def _views(config: Config) -> list[tuple[int, int]]:
+    """Returns the sides of the views of an image in pixels, each with the number of its views."""
+    size, augment = config.data.image_size, config.augment
+    large = (size, 2 * config.model.of_method.pairs_of_views)
+    return [large, (max(1, round(augment.small_view_size * size)), augment.small_views)]
+
+
+def _activations(config: Config) -> Iterator[int]:
+    """Yields, for each convolution, the numbers of its outputs of one image.
+
+    The gradient needs all of them at once, except those of views that are only compared with, as MoCo's keys.
+    """
+    (large_side, large_count), small = _views(config)
+    values = config.model.of_method.values()
+    one_sided = config.model.method == "mocov2" or values.get("symmetry", "symmetric") != "symmetric"
+    for side, count in ((large_side, large_count // 2 if one_sided else large_count), small):
+        for _, _, channels, stride in _convolutions(config):
+            yield count * channels * math.ceil(side / stride) ** 2

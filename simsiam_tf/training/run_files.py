@@ -1,0 +1,114 @@
+"""Reads the files of a run, which may be damaged or of the wrong kind."""
+
+import math
+import os
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+from simsiam_tf.errors import UsageError
+from simsiam_tf.files import parse_json
+
+# The files and the folders that training reads or writes in the folder of a run.
+OF_TRAINING = ("config.json", "metrics.jsonl", "summary.json", "skipped.txt", ".lock", "checkpoints", "tensorboard")
+# Those that an evaluation reads or writes.
+OF_EVALUATION = (
+    *("config.json", "metrics.jsonl", "summary.json", "skipped.txt", "diagnostics.json", "report.html"),
+    *("checkpoints", "features", "probes", "finetune", "embeddings", "neighbours"),
+)
+_FOLDERS = {"checkpoints", "tensorboard", "features", "probes", "finetune", "embeddings", "neighbours"}
+# The numbers that every line of metrics.jsonl holds.
+_OF_EVERY_LINE = {"epoch", "step", "wall_seconds"}
+
+
+def check_kinds(root: pathlib.Path, names: Iterable[str]) -> None:
+    """Checks that files are files, and folders folders, before hours of work need them.
+
+    Args:
+        root: the folder of a run.
+        names: the names of its files and folders; those that do not exist are possible.
+
+    Raises:
+        UsageError: if one of them is of another kind.
+    """
+    for name in names:
+        path = root / name
+        kind, fits = ("folder", os.path.isdir(path)) if name in _FOLDERS else ("file", os.path.isfile(path))
+        if os.path.exists(path) and not fits:
+            raise UsageError(
+                f"{name} in --workdir must be a {kind}; move what is there away, or give another folder. "
+                f"Received: {path}."
+            )
+
+
+def read_json(path: pathlib.Path) -> Any:
+    """Reads a JSON file.
+
+    Args:
+        path: the path of the file.
+
+    Raises:
+        ValueError: if it does not hold JSON in UTF-8.
+    """
+    return parse_json(path.read_bytes())
+
+
+def read_summary(path: pathlib.Path) -> dict[str, Any]:
+    """Reads the records of summary.json; there are none if the file does not exist.
+
+    Args:
+        path: the path of the file.
+
+    Raises:
+        UsageError: if it holds anything else than records.
+    """
+    try:
+        content = read_json(path)
+        if not isinstance(content, dict) or not all(isinstance(r, dict) and "value" in r for r in content.values()):
+            raise ValueError("it does not hold records")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            "summary.json must be one that train.py wrote; move it away, and the run's command of train.py makes the "
+            f"records of training anew. Received: {path} ({error})."
+        ) from error
+    return content
+
+
+def read_metrics(path: pathlib.Path) -> tuple[list[dict[str, Any]], int]:
+    """Reads the lines of metrics.jsonl; there are none if the file does not exist.
+
+    Args:
+        path: the path of the file.
+
+    Returns:
+        The lines, without those that are damaged, and the number of damaged ones. A last line that a kill cut short is
+        not counted.
+    """
+    try:
+        *texts, rest = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return [], 0
+    texts = [text for text in texts if text.strip()]
+    lines = [line for line in map(_line, texts) if line is not None]
+    damaged = len(texts) - len(lines)
+    last = _line(rest)
+    return [*lines, last] if last is not None else lines, damaged
+
+
+def _line(text: bytes) -> dict[str, Any] | None:
+    """Parses a line of metrics.jsonl; returns `None` unless it is one that train.py writes."""
+    try:
+        line = parse_json(text)
+        whole = isinstance(line, dict) and line.keys() >= _OF_EVERY_LINE and all(map(math.isfinite, line.values()))
+        if (
+            whole
+            and type(line["epoch"]) is int
+            and type(line["step"]) is int
+            and ("loss" in line or line["epoch"] == 0)
+        ):
+            return line
+    except (ValueError, TypeError, OverflowError):
+        pass
+    return None
