@@ -11,6 +11,16 @@ from typing import Any, TypeVar
 
 from absl import flags
 
+from simsiam_tf.cli.command_line import flagfiles, parse_flags
+from simsiam_tf.cli.parsers import (
+    CommaSerializer,
+    IntegerParser,
+    ListParser,
+    NumberParser,
+    PerViewParser,
+    number,
+    whole_number,
+)
 from simsiam_tf.config.augment import AugmentConfig, PerView
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.devices import DeviceConfig
@@ -25,72 +35,22 @@ from simsiam_tf.reproduce.config import ReproduceConfig
 _OLD_RUN = "Run, and data other than the run's own"
 
 
-class _PerViewParser(flags.ArgumentParser):
-    """Parses a number for both views, or two numbers with a comma between them."""
-
-    syntactic_help = "a number, or one for each view: a,b"
-
-    def parse(self, argument: Any) -> Any:
-        """Returns a float for both views, or a tuple of one float for each."""
-        try:
-            numbers = tuple(float(part) for part in str(argument).split(","))
-        except ValueError:
-            numbers = ()
-        if len(numbers) not in (1, 2):
-            raise ValueError("it must be a number, or two with a comma between them, one for each view.")
-        return numbers if len(numbers) == 2 else numbers[0]
-
-
-class _ListParser(flags.ArgumentParser):
-    """Parses values with commas between them.
-
-    Args:
-        kind: a function that converts the text of a value to the value.
-        what: the words for the values in messages.
-    """
-
-    def __init__(self, kind: Callable[[str], Any], what: str):
-        self._kind, self._what = kind, what
-        self.syntactic_help = f"{what} with commas between them"
-
-    def parse(self, argument: Any) -> tuple:
-        """Returns a tuple of the values."""
-        parts = argument if isinstance(argument, tuple) else [p for p in str(argument).split(",") if p.strip()]
-        try:
-            return tuple(self._kind(part) for part in parts)
-        except ValueError:
-            raise ValueError(f"it must be {self._what}, with commas between them.") from None
-
-
-class _CommaSerializer(flags.ArgumentSerializer):
-    """Writes values with commas between them, as on a command line."""
-
-    def serialize(self, value: Any) -> str:
-        """Returns the text of one value or of a tuple of values."""
-        parts = value if isinstance(value, tuple) else (value,)
-        return ",".join(f"{p:g}" if isinstance(p, float) and float(f"{p:g}") == p else str(p) for p in parts)
-
-
-def _define_list(kind: Callable[[str], Any], what: str) -> Callable[..., None]:
+def _define_with(parser: flags.ArgumentParser, serializer: flags.ArgumentSerializer) -> Callable[..., None]:
     def define(name: str, default: Any, text: str, **options: Any) -> None:
-        flags.DEFINE(_ListParser(kind, what), name, default, text, serializer=_CommaSerializer(), **options)
+        flags.DEFINE(parser, name, default, text, serializer=serializer, **options)
 
     return define
 
 
-def _define_per_view(name: str, default: Any, text: str, **options: Any) -> None:
-    flags.DEFINE(_PerViewParser(), name, default, text, serializer=_CommaSerializer(), **options)
-
-
 _DEFINE: dict[Any, Callable[..., Any]] = {
     str: flags.DEFINE_string,
-    int: flags.DEFINE_integer,
-    float: flags.DEFINE_float,
+    int: _define_with(IntegerParser(), flags.ArgumentSerializer()),
+    float: _define_with(NumberParser(), flags.ArgumentSerializer()),
     bool: flags.DEFINE_bool,
-    PerView: _define_per_view,
-    Integers: _define_list(int, "whole numbers"),
-    Numbers: _define_list(float, "numbers"),
-    Names: _define_list(str.strip, "names"),
+    PerView: _define_with(PerViewParser(), CommaSerializer()),
+    Integers: _define_with(ListParser(whole_number, "whole numbers"), CommaSerializer()),
+    Numbers: _define_with(ListParser(number, "numbers"), CommaSerializer()),
+    Names: _define_with(ListParser(str.strip, "names"), CommaSerializer()),
 }
 
 _Group = TypeVar("_Group", bound=SettingsGroup)
@@ -105,10 +65,11 @@ def _define(group: type[SettingsGroup]) -> None:
 
 def _define_setting(setting: Setting, heading: str) -> None:
     name, default, text = setting.name, setting.default, setting.help
+    where: dict[str, Any] = {"module_name": heading, "flag_values": flags.FLAGS}
     if setting.choices and setting.type is str:
-        flags.DEFINE_enum(name, default, setting.choices, text, module_name=heading)
+        flags.DEFINE_enum(name, default, setting.choices, text, **where)
     else:
-        _DEFINE[setting.type](name, default, text, module_name=heading)
+        _DEFINE[setting.type](name, default, text, **where)
 
 
 def _parsed(group: type[_Group]) -> _Group:
@@ -153,7 +114,7 @@ def training_config_of(arguments: Sequence[str]) -> Config:
     for setting in _training_settings():
         flags.FLAGS[setting.name].unparse()
     try:
-        flags.FLAGS(["", *arguments])
+        parse_flags(["", *arguments])
     except flags.Error as error:
         raise UsageError(str(error)) from error
     return _config(arguments)
@@ -161,14 +122,12 @@ def training_config_of(arguments: Sequence[str]) -> Config:
 
 def recipe_name(arguments: Sequence[str]) -> str:
     """Returns the names of the flagfiles on a command line, without folder and ending, joined by '+'; or `custom`."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    files = [a.partition("=")[2] or b for a, b in pairs if a.lstrip("-").partition("=")[0] == "flagfile"]
-    return "+".join(pathlib.Path(file).stem for file in files) or "custom"
+    return "+".join(pathlib.Path(file).stem for file in flagfiles(arguments)) or "custom"
 
 
 def define_workdir_flag() -> None:
     """Defines the flag of a command that shows a run."""
-    flags.DEFINE_string("workdir", "", "Folder of the run to show.", module_name=_OLD_RUN)
+    flags.DEFINE_string("workdir", "", "Folder of the run to show.", module_name=_OLD_RUN, flag_values=flags.FLAGS)
 
 
 def workdir_flag() -> str:
@@ -189,6 +148,7 @@ def define_evaluation_flags() -> None:
         [],
         "Folder of the run. 'report' takes several, each with a --workdir of its own.",
         module_name=_OLD_RUN,
+        flag_values=flags.FLAGS,
     )
     for setting in DataConfig.settings():
         if setting.name in _DATA_OF_ANOTHER_SET:

@@ -120,6 +120,7 @@ class FinetuneConfig(SettingsGroup):
 
     def validate(self) -> None:
         """Checks the fraction of labelled images, and that they are chosen in only one way."""
+        check(self.label_seed < 2**31, "--label_seed must be below 2**31.", self.label_seed)
         check(0 < self.label_fraction <= 1, "--label_fraction must be above 0 and at most 1.", self.label_fraction)
         check(
             not self.label_file or self.label_fraction == 1,

@@ -1,7 +1,9 @@
 """Defines settings: fields of frozen dataclasses, each with its default, its explanation and its choices."""
 
 import dataclasses
+import functools
 import math
+import numbers
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal, Self
@@ -12,6 +14,9 @@ from simsiam_tf.errors import check
 Numbers = tuple[float, ...]
 Integers = tuple[int, ...]
 Names = tuple[str, ...]
+
+# The largest number of float32, in which networks compute; above it, a setting would become infinite there.
+LARGEST = 3.4028234e38
 
 _REQUIRED = object()
 
@@ -86,13 +91,51 @@ class Setting:
         Raises:
             UsageError: if the setting cannot have this value.
         """
-        for part in value if isinstance(value, tuple) else (value,):
-            if self.choices and part is not None:
+        if self.choices and self.type is str:
+            check(value in self.choices, f"--{self.name} must be one of {', '.join(self.choices)}.", repr(value))
+        check(_fits(self.type, value), f"--{self.name} must be {_kind(self.type)}.", repr(value))
+        for part in value if isinstance(value, tuple | list) else (value,):
+            if self.choices:
                 check(part in self.choices, f"--{self.name} must be one of {', '.join(self.choices)}.", repr(part))
-            if isinstance(part, int | float) and not isinstance(part, bool):
-                check(math.isfinite(part), f"--{self.name} must be a finite number.", part)
-                check(part >= 0, f"--{self.name} must not be negative.", part)
-                check(part > 0 or not self.positive, f"--{self.name} must be positive.", value)
+            if _is_number(part):
+                self._check_number(part, value)
+
+    def _check_number(self, number: Any, value: Any) -> None:
+        """Checks a number of the value: its sign, and that neither float32 nor int64 make something else of it."""
+        if isinstance(number, numbers.Integral):
+            check(number < 2**63, f"--{self.name} must be below 2**63.", number)
+        else:
+            check(math.isfinite(number), f"--{self.name} must be a finite number.", number)
+            check(number <= LARGEST, f"--{self.name} must be at most {LARGEST}, the largest number of float32.", number)
+        check(number >= 0, f"--{self.name} must not be negative.", number)
+        check(number > 0 or not self.positive, f"--{self.name} must be positive.", value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    """Returns whether a value has the type of a setting."""
+    if kind is int:
+        return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if kind is float:
+        return _is_number(value)
+    if kind in (str, bool):
+        return isinstance(value, kind)
+    if typing.get_origin(kind) is tuple:
+        of_part, *others = typing.get_args(kind)
+        count = None if others == [...] else 1 + len(others)
+        fits = isinstance(value, tuple | list) and all(_fits(of_part, part) for part in value)
+        return fits and count in (None, len(value))
+    return value is None or any(_fits(choice, value) for choice in typing.get_args(kind) if choice is not type(None))
+
+
+def _kind(kind: Any) -> str:
+    """Returns the words for the values of a type."""
+    words = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+    words |= {Integers: "whole numbers", Numbers: "numbers", Names: "names"}
+    return words.get(kind, "a number, or two with a comma between them, one for each view")
 
 
 def _without_literal(kind: Any) -> tuple[Any, tuple[str, ...]]:
@@ -128,7 +171,7 @@ class SettingsGroup:
 
     @classmethod
     def _own_settings(cls) -> tuple[Setting, ...]:
-        return tuple(Setting.from_field(field) for field in dataclasses.fields(cls) if "help" in field.metadata)
+        return _settings_of(cls)  # type: ignore[arg-type]
 
     @classmethod
     def settings(cls) -> tuple[Setting, ...]:
@@ -156,3 +199,9 @@ class SettingsGroup:
     def values(self) -> dict[str, Any]:
         """Returns the values of all settings, by name."""
         return {setting.name: getattr(self, setting.name) for setting in self.settings()}
+
+
+@functools.cache
+def _settings_of(group: type[SettingsGroup]) -> tuple[Setting, ...]:
+    """Returns the settings that a group declares itself."""
+    return tuple(Setting.from_field(field) for field in dataclasses.fields(group) if "help" in field.metadata)

@@ -76,6 +76,11 @@ class Config:
             f"--warmup_epochs must not exceed --epochs ({self.run.epochs}).",
             self.optimizer.warmup_epochs,
         )
+        check(
+            self.devices.cpu_devices <= self.data.global_batch_size,
+            f"--cpu_devices must not exceed --global_batch_size ({self.data.global_batch_size}).",
+            self.devices.cpu_devices,
+        )
         method = self.model.of_method
         if isinstance(method, SwAVConfig):
             check(

@@ -5,6 +5,7 @@ import dataclasses
 from simsiam_tf.config.fields import SettingsGroup, option
 from simsiam_tf.config.methods import MethodConfig
 from simsiam_tf.config.run import Config
+from simsiam_tf.errors import check
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,4 +55,9 @@ class SizeConfig(SettingsGroup):
 
 def _times(count: int, scale: float, least: int = 1) -> int:
     """Multiplies a count, and keeps it at `least` or above. 0 has a meaning of its own, and stays 0."""
-    return max(least, round(count * scale)) if count else count
+    if not count:
+        return count
+    product = count * scale
+    # Beyond int64 the setting itself refuses the product; what is not finite cannot be rounded.
+    check(product < float("inf"), "A multiplied setting must be a finite number.", f"{count} times {scale}")
+    return max(least, round(product))

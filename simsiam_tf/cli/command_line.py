@@ -1,0 +1,71 @@
+"""Parses a command line, with its flagfiles, and answers every mistake in it in one sentence."""
+
+import itertools
+import os
+import pathlib
+from collections.abc import Sequence
+
+from absl import flags
+
+from simsiam_tf.errors import UsageError
+
+
+def parse_flags(arguments: Sequence[str]) -> list[str]:
+    """Parses a command line into `absl.flags.FLAGS`.
+
+    Args:
+        arguments: the command line; the first argument is the name of the command.
+
+    Returns:
+        The name of the command, and the arguments that are no flags.
+
+    Raises:
+        UsageError: if a flagfile cannot be read, or a flag that takes no value has one.
+        absl.flags.Error: if there is no such flag, or it cannot have its value.
+    """
+    for file in flagfiles(arguments[1:]):
+        _check_flagfile(file, ())
+    try:
+        return flags.FLAGS(arguments)
+    except flags.Error:
+        raise
+    except RecursionError as error:  # absl compares the name with every other to suggest one
+        raise UsageError("There is no flag of such a long name; --help lists the flags.") from error
+    except ValueError as error:  # --noresume=1
+        raise UsageError(f"{str(error).rstrip('.')}. Received: {' '.join(arguments[1:])}.") from error
+
+
+def flagfiles(arguments: Sequence[str]) -> list[str]:
+    """Returns the paths of the flagfiles that arguments name, as `--flagfile=FILE` or `--flagfile FILE`."""
+    pairs = itertools.pairwise([*arguments, ""])
+    return [a.partition("=")[2] or b for a, b in pairs if a.startswith("-") and _name(a) == "flagfile"]
+
+
+def _name(argument: str) -> str:
+    return argument.lstrip("-").partition("=")[0]
+
+
+def _check_flagfile(file: str, above: tuple[str, ...]) -> None:
+    """Checks that a flagfile and those that it includes can be read.
+
+    A pipe, as of `<(...)` in a shell, can be read only once, so it is left to the parser.
+
+    Args:
+        file: the path of the file.
+        above: the real paths of the files that include it.
+    """
+    path = pathlib.Path(os.path.expanduser(file))
+    if not file or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
+        return
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise UsageError(f"--flagfile must be a file that can be read ({error.strerror}). Received: {file}.") from error
+    except ValueError as error:
+        raise UsageError(f"--flagfile must be a text file with a flag in each line. Received: {file}.") from error
+    real = os.path.realpath(path)
+    if real in above:
+        raise UsageError(f"A flagfile must not include itself. Received: {' includes '.join([*above, real])}.")
+    for line in lines:
+        for included in flagfiles([line.strip()]):
+            _check_flagfile(included, (*above, real))
