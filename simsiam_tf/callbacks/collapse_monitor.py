@@ -19,7 +19,8 @@ class CollapseMonitor(keras.callbacks.Callback):
 
     A loss near its minimum says nothing about a collapse. The standard deviation of z / |z| does (paper Sec. 4.1): the
     methods of this package log it as `z_std_scaled`, which is near 1 in a healthy run. The monitor warns if it is below
-    0.1, or below 0.5 while the loss is below -0.9.
+    0.1, or below 0.5 while the loss is below -0.9. It also warns, once, of a run that does not learn: its loss is
+    exactly 0, or exactly what it was in the epoch before.
 
     Args:
         advice: what to do when the loss is no longer finite, as the end of the error message.
@@ -36,6 +37,8 @@ class CollapseMonitor(keras.callbacks.Callback):
     def __init__(self, advice: str = "lower the learning rate, or raise it slowly in the first epochs") -> None:
         super().__init__()
         self._advice = advice
+        self._last_loss: float | None = None
+        self._warned_of_standstill = False
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Stops training if the loss of a step is not finite."""
@@ -51,8 +54,9 @@ class CollapseMonitor(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Warns if the epoch's means show a collapse."""
+        """Warns if the epoch's means show a collapse, or no change at all."""
         logs = logs or {}
+        self._check_standstill(epoch, logs.get("loss"), is_of_views="z_std_scaled" in logs)
         std, loss = logs.get("z_std_scaled", 1.0), logs.get("loss", 0.0)
         if (std < COLLAPSED_STD and loss < COLLAPSED_LOSS) or std < POINT_STD:
             _log.warning(
@@ -62,3 +66,17 @@ class CollapseMonitor(keras.callbacks.Callback):
                 loss,
                 std,
             )
+
+    def _check_standstill(self, epoch: int, loss: float | None, is_of_views: bool) -> None:
+        """Warns once if the loss is constant. A classifier's loss of 0 is a success, but that of views is none."""
+        stands = loss is not None and ((loss == 0 and is_of_views) or loss == self._last_loss)
+        if stands and not self._warned_of_standstill:
+            self._warned_of_standstill = True
+            _log.warning(
+                "epoch %d: the run does not learn: its loss is exactly %g%s, so the gradients are 0; %s.",
+                epoch + 1,
+                loss,
+                ", as in the epoch before" if loss == self._last_loss else "",
+                self._advice,
+            )
+        self._last_loss = loss

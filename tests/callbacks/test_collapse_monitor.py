@@ -24,3 +24,19 @@ def test_a_float16_run_that_only_skips_ends_with_advice():
     CollapseMonitor().on_train_batch_end(0, {"loss": 0.1, "loss_scale": 1.0})
     with pytest.raises(FloatingPointError, match=r"every step is skipped; compute in bfloat16"):
         CollapseMonitor().on_train_batch_end(0, {"loss": 0.1, "loss_scale": 0.5})
+
+
+@pytest.mark.parametrize("losses", [[0.0, 0.0, 0.0], [-0.5, -0.25, -0.25, -0.25]], ids=["zero", "constant"])
+def test_a_run_that_does_not_learn_is_said_once(caplog, losses):
+    check = CollapseMonitor("lower --base_learning_rate")
+    for epoch, loss in enumerate(losses):
+        check.on_epoch_end(epoch, {"loss": loss, "z_std_scaled": 0.9})
+    assert caplog.text.count("the run does not learn: its loss is exactly") == 1
+    assert "so the gradients are 0; lower --base_learning_rate." in caplog.text
+
+
+def test_a_classifier_that_knows_all_its_images_is_no_standstill(caplog):
+    check = CollapseMonitor()
+    check.on_epoch_end(0, {"loss": 0.1, "top1": 100.0})
+    check.on_epoch_end(1, {"loss": 0.0, "top1": 100.0})
+    assert caplog.text == ""
