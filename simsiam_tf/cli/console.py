@@ -1,5 +1,6 @@
 """Shows the package's log messages on the console, as plain sentences."""
 
+import io
 import logging
 import sys
 from typing import Any, TextIO
@@ -58,6 +59,16 @@ def define_verbosity_flag() -> None:
 def verbosity_flag() -> int:
     """Returns the verbosity that the parsed flags ask for: -1 (quiet), 0 (normal) or 1 (debug)."""
     return int(flags.FLAGS.verbosity)
+
+
+def escape_what_cannot_be_printed() -> None:
+    """Makes stdout and stderr write escapes for characters that their encoding lacks, instead of raising.
+
+    This holds for everything that a command prints: messages, --help, progress bars, tables and tracebacks.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class ConsoleHandler(logging.Handler):

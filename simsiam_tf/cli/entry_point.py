@@ -8,7 +8,14 @@ from collections.abc import Callable
 
 from absl import flags
 
-from simsiam_tf.cli.console import define_verbosity_flag, show_messages, verbosity_flag
+from simsiam_tf.cli import failures
+from simsiam_tf.cli.command_line import parse_flags
+from simsiam_tf.cli.console import (
+    define_verbosity_flag,
+    escape_what_cannot_be_printed,
+    show_messages,
+    verbosity_flag,
+)
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import Stopped, UsageError
 
@@ -18,8 +25,9 @@ _log = logging.getLogger(__name__)
 def run(define: Callable[[], None], work: Callable[[], None], description: str | None) -> None:
     """Parses the command line, does the command's work, and exits unless the work succeeds.
 
-    The exit code is 0 after success; 2 if the request cannot be met; 3 if the run diverged; 1 if it lost a worker. In
-    these cases one sentence says why. After a signal it is 128 plus the signal's number. After any other exception it
+    The exit code is 0 after success; 2 if the request cannot be met; 3 if a number is not finite, as after a
+    divergence; 1 if the machine fails: a full disk, the network, a lost worker, too little memory. In these cases one
+    sentence says why. After a signal it is 128 plus the signal's number. After any other exception, which is a bug, it
     is 1, with a traceback.
 
     Args:
@@ -27,6 +35,7 @@ def run(define: Callable[[], None], work: Callable[[], None], description: str |
         work: a function that does the command's work once the flags are parsed.
         description: the text that --help prints above the flags, which is the docstring of the command's module.
     """
+    escape_what_cannot_be_printed()
     show_messages()
     define()
     define_verbosity_flag()
@@ -45,7 +54,7 @@ def run(define: Callable[[], None], work: Callable[[], None], description: str |
 def _exit_code(work: Callable[[], None]) -> int:
     """Parses the flags, calls `work`, prints what went wrong, and returns the exit code."""
     try:
-        rest = flags.FLAGS(sys.argv)[1:]
+        rest = parse_flags(sys.argv)[1:]
         show_messages(verbosity_flag())
         if rest:
             raise UsageError(f"Arguments must be flags, as --name=value. Received: {' '.join(rest)}.")
@@ -62,8 +71,11 @@ def _exit_code(work: Callable[[], None]) -> int:
         return stopped.exit_code
     except KeyboardInterrupt:
         return _report("Interrupted; give the same command again to resume.", 130)
-    except Exception:  # a bug in this package
-        traceback.print_exc()
+    except Exception as error:
+        explained = failures.sentence(error)
+        if explained is not None:
+            return _report(explained, 1)
+        traceback.print_exc()  # a bug in this package
         return 1
 
 
