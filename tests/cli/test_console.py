@@ -1,6 +1,7 @@
 import io
 import logging
 import os
+import subprocess
 import sys
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from simsiam_tf.cli import console as console_module
 from simsiam_tf.cli.console import show_messages
 from simsiam_tf.config.messages import RESULT
+from tests.conftest import ROOT
 
 LOG = logging.getLogger("simsiam_tf.some.module")
 
@@ -59,3 +61,54 @@ def test_a_path_that_is_not_utf8_is_shown_with_escapes():
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     console_module._print(f"Wrote {os.fsdecode(b'/caf' + bytes([0xE9]))}.\n", out)
     assert out.buffer.getvalue() == b"Wrote /caf\\udce9.\n"
+
+
+PRINTS = """
+import logging, sys, rich.console
+from absl import flags
+from simsiam_tf.cli import entry_point
+
+def work():
+    logging.getLogger("simsiam_tf.x").info("Embedding データ")
+    print("データ")
+    rich.console.Console().print("データ")
+    raise ValueError("データ")
+
+entry_point.run(lambda: None, work, "Works on データ.")
+"""
+BAR = """
+import keras
+from simsiam_tf.cli import entry_point
+from simsiam_tf.progress import Progress
+
+def work():
+    with Progress("Embedding データ", 1, "データ") as progress:
+        progress._bar = keras.utils.Progbar(1, unit_name="データ")
+        progress.add(1)
+    keras.utils.Progbar(1, stateful_metrics=["データ"]).update(1, [("データ", 1.0)])
+
+entry_point.run(lambda: None, work, "")
+"""
+
+
+def printed_by(program, *arguments, encoding="cp1252"):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
+    printed = (done.stdout + done.stderr).decode(encoding)
+    assert "UnicodeEncodeError" not in printed
+    assert "\\u30c7\\u30fc\\u30bf" in printed
+    return done.returncode
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [((), 1), (("--help",), 0), (("--データ=1",), 2), (("データ",), 2), (("--flagfile=データ",), 2)],
+)
+def test_a_console_that_lacks_characters_gets_escapes(arguments, code):
+    assert printed_by(PRINTS, *arguments) == code
+
+
+@pytest.mark.slow
+def test_a_progress_bar_is_shown_on_a_console_that_lacks_characters():
+    assert printed_by(BAR, encoding="ascii") == 0

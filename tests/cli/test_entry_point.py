@@ -1,9 +1,11 @@
 """From a command line to messages and an exit code, in this process."""
 
+import errno
 import logging
 import sys
 
 import pytest
+import tensorflow as tf
 from absl import flags
 
 from simsiam_tf.cli import entry_point
@@ -107,6 +109,34 @@ def test_an_error_is_one_sentence_and_debug_shows_where_it_came_from(run, capsys
     printed = capsys.readouterr()
     assert printed.err == "error: The rule. Received: 3.\n"
     assert "Traceback" in printed.out
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "runs/a"), 1, "No space left on device: runs/a; make room"),
+        (MemoryError(), 1, "There is not enough memory; lower --global_batch_size"),
+        (tf.errors.ResourceExhaustedError(None, None, "/a; No space left on device"), 1, "/a; No space left on device"),
+        (PermissionError(errno.EACCES, "Permission denied", "runs/a"), 2, "Permission denied: 'runs/a'"),
+    ],
+)
+def test_a_failure_of_the_machine_is_one_sentence(run, capsys, error, code, words):
+    assert run(work=failing(error)) == code
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert words in printed
+    assert printed.count("\n") == 1
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(run, capsys):
+    assert run(work=failing(ValueError("a bug"))) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_flag_with_a_value_that_it_does_not_take_is_one_sentence(run, capsys):
+    flags.DEFINE_bool("resume", True, "Continue.", flag_values=flags.FLAGS)
+    assert run("--noresume=1") == 2
+    assert capsys.readouterr().err == "error: --noresume=1 does not take an argument. Received: --noresume=1.\n"
 
 
 def test_a_stop_is_said_even_to_the_quiet(run, capsys):

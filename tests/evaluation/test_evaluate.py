@@ -1,11 +1,13 @@
 """The protocols of evaluate.py, and the runs that they take."""
 
+import pathlib
 import shutil
 
 import pytest
 
 from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.evaluate import PROTOCOLS
+from simsiam_tf.evaluation.loaded_run import LoadedRun
 from tests.conftest import run_script
 from tests.evaluation.judging import RECORD, judge, summary
 
@@ -61,3 +63,23 @@ def test_two_devices_give_the_numbers_of_one(tiny_run, tmp_path):
     for name in ("knn_top1", "knn_top5", "finetune_2pct_top1"):
         assert summary(both)[name]["checkpoint"] == "step-8", name
         assert summary(both)[name]["value"] == pytest.approx(summary(tiny_run)[name]["value"], abs=0.3), name
+
+
+def cannot_be_written(folder):
+    (folder / "file").write_text("in the way")
+    return [folder / "file" / "out.png", pathlib.Path("/proc/nothing/out.png"), folder / f"{'n' * 5000}.png"]
+
+
+@pytest.mark.parametrize("protocol", ["embed", "neighbours", "report"])
+@pytest.mark.parametrize("number", range(3), ids=["below a file", "in /proc", "too long"])
+def test_an_out_that_cannot_be_written_is_refused_before_anything_is_loaded(tmp_path, monkeypatch, protocol, number):
+    monkeypatch.setattr(LoadedRun, "load", lambda *args, **kwargs: pytest.fail("loaded"))
+    out = cannot_be_written(tmp_path)[number]
+    with pytest.raises(UsageError, match=r"^--out must be a path that can be written \(.*\)\. Received: /"):
+        judge("run", protocol=("knn", protocol) if protocol != "report" else "report", out=str(out))
+
+
+def test_an_out_that_exists_is_refused_before_anything_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(LoadedRun, "load", lambda *args, **kwargs: pytest.fail("loaded"))
+    with pytest.raises(UsageError, match="--out exists and is not overwritten"):
+        judge("run", protocol=("knn", "embed"), out=str(tmp_path))

@@ -1,5 +1,7 @@
 import dataclasses
+import errno
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -113,6 +115,72 @@ def test_damaged_features_are_embedded_anew(store, source, monkeypatch, damage):
     np.testing.assert_array_equal(after.index, np.arange(50))
     monkeypatch.setattr(module, "feature_batches", lambda *args: pytest.fail("embedded again"))
     store.features_of(source)
+
+
+def empty_set(folder):
+    """A manifest and checksums that agree on no shards at all."""
+    for name, key in (("manifest.json", "num_shards"), ("checksums.json", "shards")):
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**content, key: 0 if key == "num_shards" else []}))
+
+
+def other_numbers(folder):
+    """Shards of other kinds, with checksums that fit them."""
+    np.save(folder / "features-00001.npy", np.zeros([20, 5], np.float64))
+    np.save(folder / "index-00001.npy", np.arange(20)[::-1])
+    checksums = json.loads((folder / "checksums.json").read_text())
+    checksums["shards"][1] = [zlib.crc32((folder / f"{name}-00001.npy").read_bytes()) for name in ("features", "index")]
+    (folder / "checksums.json").write_text(json.dumps(checksums))
+
+
+def replaced_by_a_folder(name):
+    def damage(folder):
+        (folder / name).unlink()
+        (folder / name).mkdir()
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        empty_set,
+        other_numbers,
+        lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"),
+        lambda folder: (folder / "checksums.json").write_text("[" * 100_000),
+        *map(replaced_by_a_folder, ("manifest.json", "checksums.json", "features-00001.npy", "index-00002.npy")),
+    ],
+    ids=["no shards", "other numbers", "no text", "deep", "manifest", "checksums", "features", "index"],
+)
+def test_what_is_no_feature_is_made_anew_and_folders_are_set_aside(store, source, monkeypatch, damage):
+    monkeypatch.setattr(module, "_SHARD_BYTES", 32 * 4 * 20)
+    before = store.features_of(source).loaded()
+    folder = only_folder(store)
+    damage(folder)
+    folders = [path.name for path in folder.iterdir() if path.is_dir()]
+    np.testing.assert_allclose(store.features_of(source).loaded(), before, atol=1e-6)
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == [f"{name}.damaged" for name in folders]
+    monkeypatch.setattr(module, "feature_batches", lambda *args: pytest.fail("embedded again"))
+    store.features_of(source)
+
+
+def test_a_file_in_the_place_of_the_features_is_set_aside(store, source):
+    store.root.write_text("mine")
+    assert len(store.features_of(source)) == 50
+    assert store.root.with_name("features.damaged").read_text() == "mine"
+
+
+def test_a_disk_that_fills_while_features_are_stored_leaves_no_draft(store, source, monkeypatch):
+    def full(file, array):
+        file.write(b"a part")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", full)
+        with pytest.raises(OSError, match=r"No space left on device: '.*features-00000\.npy'"):
+            store.features_of(source)
+    assert list(only_folder(store).iterdir()) == []
+    assert len(store.features_of(source)) == 50
 
 
 @pytest.mark.parametrize("wrong", [None, "long"])
