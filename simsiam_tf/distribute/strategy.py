@@ -52,7 +52,7 @@ def _tpu_strategy(tpu: str) -> tf.distribute.TPUStrategy:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu)
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
-    except (ValueError, tf.errors.OpError) as error:
+    except (OSError, ValueError, tf.errors.OpError) as error:  # an OSError: this machine is not in Google's cloud
         raise UsageError(f"--tpu must name a TPU that can be reached. Received: {tpu!r}.") from error
     strategy = tf.distribute.TPUStrategy(resolver)
     if strategy.extended.num_hosts > 1:

@@ -3,10 +3,12 @@
 The estimates are lower bounds, so that no run is refused that would fit.
 """
 
+import dataclasses
 import logging
 import math
 from collections.abc import Iterator
 
+from simsiam_tf.augment import policies
 from simsiam_tf.config.run import Config, resolve_stem
 from simsiam_tf.errors import UsageError
 from simsiam_tf.host import available_memory
@@ -47,6 +49,7 @@ def check_memory(config: Config, replicas: int = 1, shares: int = 1, holds_activ
         "the method (--queue_size, --num_prototypes, --projector_dim)": _method_numbers(config) * weights,
         "a batch of views (--global_batch_size, --image_size, --small_views)": images * views * of_activation,
     }
+    needed["the blur (--blur_max_sigma)"] = _blur_bytes(config)
     if holds_activations:
         activations = images * sum(_activations(config)) * of_activation
         needed["the activations (--global_batch_size, --image_size, --width)"] = activations
@@ -124,6 +127,13 @@ def _views(config: Config) -> list[tuple[int, int]]:
     size, augment = config.data.image_size, config.augment
     large = (size, 2 * config.model.of_method.pairs_of_views)
     return [large, (max(1, round(augment.small_view_size * size)), augment.small_views)]
+
+
+def _blur_bytes(config: Config) -> int:
+    """Returns what the blur of one image takes: the image with a margin of at least sigma, and the graph of its sum."""
+    pair = policies.resolve(dataclasses.replace(config.augment, small_views=0))
+    radius = max((int(policy.blur_max_sigma) for policy in pair if policy.blur_p > 0), default=0)
+    return radius * (2 * 3 * 4 * config.data.image_size + 1024)
 
 
 def _activations(config: Config) -> Iterator[int]:

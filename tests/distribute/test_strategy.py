@@ -1,3 +1,5 @@
+import urllib.error
+
 import pytest
 import tensorflow as tf
 
@@ -26,6 +28,16 @@ def test_a_cluster_that_is_none_is_refused(monkeypatch, devices, cluster, messag
         monkeypatch.setenv("TF_CONFIG", cluster)
     with pytest.raises(UsageError, match=message):
         make_strategy(DeviceConfig(**devices))
+
+
+@pytest.mark.parametrize("error", [urllib.error.URLError("Name or service not known"), ValueError("no TPU")])
+def test_a_tpu_that_cannot_be_reached_is_refused(monkeypatch, error):
+    def unreachable(tpu):
+        raise error
+
+    monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", unreachable)
+    with pytest.raises(UsageError, match=r"^--tpu must name a TPU that can be reached\. Received: 'nan'\.$"):
+        make_strategy(DeviceConfig(tpu="nan"))
 
 
 def test_one_device_is_tensorflow_s_default_strategy(monkeypatch, two_replicas):

@@ -34,6 +34,7 @@ def with_memory(monkeypatch, gib):
         (["--method=barlow_twins", "--projector_dim=1000000"], "the method"),
         (["--global_batch_size=1000000000000"], "the activations"),
         (["--head_scale=1e12"], "the heads"),
+        (["--blur_max_sigma=1e38"], "the blur"),
     ],
 )
 def test_what_needs_more_memory_than_there_is_is_refused_before_it_is_built(monkeypatch, flags, words):
