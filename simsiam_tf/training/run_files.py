@@ -17,8 +17,8 @@ OF_EVALUATION = (
     *("checkpoints", "features", "probes", "finetune", "embeddings", "neighbours"),
 )
 _FOLDERS = {"checkpoints", "tensorboard", "features", "probes", "finetune", "embeddings", "neighbours"}
-# The numbers that every line of metrics.jsonl holds.
-_OF_EVERY_LINE = {"epoch", "step", "wall_seconds"}
+# The numbers in a line of metrics.jsonl that a resumed run needs.
+TO_RESUME = frozenset({"epoch", "step", "wall_seconds"})
 
 
 def check_kinds(root: pathlib.Path, names: Iterable[str]) -> None:
@@ -76,11 +76,12 @@ def read_summary(path: pathlib.Path) -> dict[str, Any]:
     return content
 
 
-def read_metrics(path: pathlib.Path) -> tuple[list[dict[str, Any]], int]:
+def read_metrics(path: pathlib.Path, needed: frozenset[str] = frozenset({"epoch"})) -> tuple[list[dict[str, Any]], int]:
     """Reads the lines of metrics.jsonl; there are none if the file does not exist.
 
     Args:
         path: the path of the file.
+        needed: the names of the numbers without which a line is damaged.
 
     Returns:
         The lines, without those that are damaged, and the number of damaged ones. A last line that a kill cut short is
@@ -91,24 +92,19 @@ def read_metrics(path: pathlib.Path) -> tuple[list[dict[str, Any]], int]:
     except FileNotFoundError:
         return [], 0
     texts = [text for text in texts if text.strip()]
-    lines = [line for line in map(_line, texts) if line is not None]
+    lines = [line for text in texts if (line := _line(text, needed)) is not None]
     damaged = len(texts) - len(lines)
-    last = _line(rest)
+    last = _line(rest, needed)
     return [*lines, last] if last is not None else lines, damaged
 
 
-def _line(text: bytes) -> dict[str, Any] | None:
+def _line(text: bytes, needed: frozenset[str]) -> dict[str, Any] | None:
     """Parses a line of metrics.jsonl; returns `None` unless it is one that train.py writes."""
     try:
         line = parse_json(text)
-        whole = isinstance(line, dict) and line.keys() >= _OF_EVERY_LINE and all(map(math.isfinite, line.values()))
-        if (
-            whole
-            and type(line["epoch"]) is int
-            and type(line["step"]) is int
-            and ("loss" in line or line["epoch"] == 0)
-        ):
-            return line
+        if not isinstance(line, dict) or not line.keys() >= needed or not all(map(math.isfinite, line.values())):
+            return None
+        counts = all(type(line[name]) is int for name in ("epoch", "step") if name in line)
+        return line if counts and ("loss" in line or line["epoch"] == 0) else None
     except (ValueError, TypeError, OverflowError):
-        pass
-    return None
+        return None

@@ -17,7 +17,7 @@ from simsiam_tf.config.run import FORMAT, Config
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import DISK_ERRORS, expand, naming_the_file, set_aside, write_json, write_text
 from simsiam_tf.training.environment import environment
-from simsiam_tf.training.run_files import OF_TRAINING, check_kinds, read_json, read_metrics, read_summary
+from simsiam_tf.training.run_files import OF_TRAINING, TO_RESUME, check_kinds, read_json, read_metrics, read_summary
 
 # The lock files stay open until the process ends. The system then releases the locks, even after a kill.
 _LOCKS: dict[pathlib.Path, Any] = {}
@@ -248,7 +248,7 @@ class Workdir:
 
         If a line is damaged, the file is set aside, and its other lines are written anew.
         """
-        lines, damaged = read_metrics(self.metrics_path)
+        lines, damaged = read_metrics(self.metrics_path, TO_RESUME)
         if damaged:
             count = f"{damaged} line{'s' if damaged > 1 else ''}"
             set_aside(self.metrics_path, f"metrics.jsonl had {count} that train.py did not write")
