@@ -106,7 +106,9 @@ class Setting:
             check(number < 2**63, f"--{self.name} must be below 2**63.", number)
         else:
             check(math.isfinite(number), f"--{self.name} must be a finite number.", number)
-            check(number <= LARGEST, f"--{self.name} must be at most {LARGEST}, the largest number of float32.", number)
+            # Of several values to try, one may be too large: what diverges then is said, and not chosen.
+            fits = number <= LARGEST or self.type == Numbers
+            check(fits, f"--{self.name} must be at most {LARGEST}, the largest number of float32.", number)
         check(number >= 0, f"--{self.name} must not be negative.", number)
         check(number > 0 or not self.positive, f"--{self.name} must be positive.", value)
 
