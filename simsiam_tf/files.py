@@ -156,6 +156,30 @@ def write_text(path: pathlib.Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
+def expand_several(paths: str) -> list[str]:
+    """Returns the absolute paths of one folder, or of several with commas between them; none for an empty string.
+
+    A folder whose own name has commas is one folder.
+    """
+    if not paths:
+        return []
+    if "," not in paths or os.path.isdir(expand(paths)):
+        return [expand(paths)]
+    return [expand(part.strip()) for part in paths.split(",") if part.strip()]
+
+
+def printable(text: str) -> str:
+    r"""Returns a path or name as one line that no terminal takes for a command.
+
+    Control characters, line separators and bytes that are not UTF-8 become escapes, as in Python.
+
+    Example:
+        >>> printable("a\nb.png")
+        'a\\nb.png'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
 def write_json(path: pathlib.Path, content: Any) -> None:
     """Writes a JSON file whole or not at all: an existing file is replaced only once the new one is complete.
 

@@ -135,7 +135,11 @@ def workdir_flag() -> str:
     return flags.FLAGS.workdir
 
 
-_DATA_OF_ANOTHER_SET = ("dataset", "data_dir", "download", "train_split", "eval_split", "max_bad_fraction")
+_DATA_OF_ANOTHER_SET = (
+    *("dataset", "data_dir", "layout", "file_list", "labels", "holdout", "download", "image_feature", "label_feature"),
+    *("train_split", "eval_split", "exif", "alpha", "value_range", "channels", "max_pixels", "data_changed"),
+    "max_bad_fraction",
+)
 _DEVICES_OF_AN_EVALUATION = ("strategy", "tpu", "cpu_devices")
 
 

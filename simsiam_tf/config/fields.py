@@ -28,6 +28,7 @@ def option(
     *,
     identity: bool = True,
     positive: bool = False,
+    signed: bool = False,
     absent: Any = _REQUIRED,
 ) -> Any:
     """Declares a setting as a field of a dataclass.
@@ -37,14 +38,16 @@ def option(
         help: the explanation for --help.
         choices: the possible values, unless the type of the field is a `Literal` of them.
         identity: whether another value makes another run, so that a workdir cannot be resumed with it.
-        positive: whether 0 is refused. Negative numbers are always refused.
+        positive: whether 0 is refused. Negative numbers are refused unless `signed`.
+        signed: whether negative numbers are allowed.
         absent: the value in a run whose config.json is older than the setting. It must describe what that run did.
             Settings that did not exist in format 1 must have it (tests/config/test_format.py).
 
     Example:
         epochs: int = option(100, "Passes over the images.", positive=True)
     """
-    metadata = {"help": help, "choices": choices, "identity": identity, "positive": positive, "absent": absent}
+    metadata = {"help": help, "choices": choices, "identity": identity, "positive": positive, "signed": signed}
+    metadata["absent"] = absent
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -60,6 +63,7 @@ class Setting:
         choices: the possible values; empty if any value of the type is possible.
         identity: whether another value makes another run.
         positive: whether 0 is refused.
+        signed: whether negative numbers are allowed.
         absent: the value in a run that is older than the setting; `default`, unless `option` was given another one.
         says_absent: whether `option` was given `absent`.
     """
@@ -71,6 +75,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     identity: bool = True
     positive: bool = False
+    signed: bool = False
     absent: Any = None
     says_absent: bool = False
 
@@ -109,7 +114,7 @@ class Setting:
             # Of several values to try, one may be too large: what diverges then is said, and not chosen.
             fits = number <= LARGEST or self.type == Numbers
             check(fits, f"--{self.name} must be at most {LARGEST}, the largest number of float32.", number)
-        check(number >= 0, f"--{self.name} must not be negative.", number)
+        check(number >= 0 or self.signed, f"--{self.name} must not be negative.", number)
         check(number > 0 or not self.positive, f"--{self.name} must be positive.", value)
 
 

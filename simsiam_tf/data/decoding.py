@@ -5,70 +5,87 @@ may differ a little (see `_leave_out_detail`).
 """
 
 import concurrent.futures
+import contextlib
 import functools
 import io
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from simsiam_tf.augment.ops import Box
+from simsiam_tf.config.pixels import Pixels
+from simsiam_tf.data.formats import readable_formats
+from simsiam_tf.data.pixels import to_rgb, upright_size
 from simsiam_tf.host import usable_cores
 
 # A large JPEG file is decoded at a reduced size only if every crop then still has at least this many times the side of
 # its view. The view then differs by at most about one level of 255.
 _DETAIL = 2
+_AS_USUAL = Pixels()
 
 
-def open_image(data: bytes) -> Image.Image:
+def open_image(data: bytes, pixels: Pixels = _AS_USUAL) -> Image.Image:
     """Opens an encoded image, and reads only its header.
 
     Args:
         data: the content of the image file.
+        pixels: the meaning of the pixels, and how many there may be.
 
     Raises:
-        OSError: if Pillow does not recognise the content as an image.
+        OSError: if the content is no image of a format in `formats.FORMATS`, or has too many pixels.
         Exception: any other error of Pillow, for a broken image.
     """
     try:
-        return Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=readable_formats())
     except UnidentifiedImageError:
-        raise OSError("no image of a kind that Pillow reads") from None
+        raise OSError("no image of a kind that is read here") from None
+    if image.width * image.height > pixels.max_pixels:
+        raise OSError(f"{image.width} x {image.height} pixels are more than --max_pixels={pixels.max_pixels}")
+    return image
 
 
 def crop_views(
-    image: Image.Image, boxes: Sequence[Box], sides: Sequence[int], bounded: Sequence[bool]
+    image: Image.Image,
+    boxes: Sequence[Box],
+    sides: Sequence[int],
+    bounded: Sequence[bool],
+    pixels: Pixels = _AS_USUAL,
 ) -> list[Image.Image]:
     """Decodes an image, and resizes a part of it for each view, with Pillow's antialiased bilinear filter.
 
     Args:
         image: an image from `open_image`, not decoded yet.
-        boxes: V boxes: top, left, height, width, in pixels.
+        boxes: V boxes: top, left, height, width, in pixels of the upright image.
         sides: the side of each view, in pixels.
         bounded: for each box, whether the filter uses only pixels inside the box, as when torchvision crops and then
             resizes. The edges of such a box must be whole pixels.
+        pixels: the meaning of the pixels.
 
     Returns:
         V square RGB images.
 
     Raises:
+        UnknownValuesError: if the range of the image's values is not known.
         Exception: any error of Pillow, for a truncated or broken image.
     """
-    full_size = image.size
-    _leave_out_detail(image, min(min(box[2:]) / side for box, side in zip(boxes, sides, strict=True)))
-    image = to_rgb(image)
-    image.load()
-    if image.size != full_size:
-        x, y = (now / full for now, full in zip(image.size, full_size, strict=True))
-        boxes = [(top * y, left * x, height * y, width * x) for top, left, height, width in boxes]
-        bounded = [False] * len(boxes)  # scaled boxes no longer have whole pixels
-    views = []
-    for (top, left, height, width), side, cut_first in zip(boxes, sides, bounded, strict=True):
-        corners = (left, top, left + width, top + height)
-        part, box = (image.crop(corners), None) if cut_first else (image, corners)
-        views.append(part.resize((side, side), Image.Resampling.BILINEAR, box=box))
-    return views
+    full_size = upright_size(image, pixels)
+    with _room.for_pixels(image.width * image.height):
+        _leave_out_detail(image, min(min(box[2:]) / side for box, side in zip(boxes, sides, strict=True)))
+        image = to_rgb(image, pixels)
+        image.load()
+        if image.size != full_size:
+            x, y = (now / full for now, full in zip(image.size, full_size, strict=True))
+            boxes = [(top * y, left * x, height * y, width * x) for top, left, height, width in boxes]
+            bounded = [False] * len(boxes)  # scaled boxes no longer have whole pixels
+        views = []
+        for (top, left, height, width), side, cut_first in zip(boxes, sides, bounded, strict=True):
+            corners = (left, top, left + width, top + height)
+            part, box = (image.crop(corners), None) if cut_first else (image, corners)
+            views.append(part.resize((side, side), Image.Resampling.BILINEAR, box=box))
+        return views
 
 
 def _leave_out_detail(image: Image.Image, shrinkage: float) -> None:
@@ -78,18 +95,35 @@ def _leave_out_detail(image: Image.Image, shrinkage: float) -> None:
         image.draft(None, (int(image.width / ratio), int(image.height / ratio)))
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Converts an image of any kind (grey, palette, CMYK, 16 bits) to RGB.
+class Room:
+    """Limits the number of pixels that all threads decode at the same time, and with it their memory.
 
-    Transparency is dropped, as in torchvision.
+    An image with more pixels than the limit is decoded alone.
+
+    Args:
+        pixels: the limit.
     """
-    if image.mode.startswith(("I", "F")):
-        levels = np.asarray(image)
-        if levels.dtype.kind != "u" and levels.max(initial=0) < 256:
-            image = Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
-        else:  # Pillow would clip 16-bit levels to white
-            image = Image.fromarray((np.clip(levels, 0, 65535) / 257).round().astype(np.uint8))
-    return image if image.mode == "RGB" else image.convert("RGB")
+
+    def __init__(self, pixels: int) -> None:
+        self._limit, self._used = pixels, 0
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def for_pixels(self, count: int) -> Iterator[None]:
+        """Waits until an image of `count` pixels has room, and holds the room inside the `with` block."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._used == 0 or self._used + count <= self._limit)
+            self._used += count
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= count
+                self._changed.notify_all()
+
+
+# Pillow holds up to 8 bytes for a pixel while it converts one, so this is half a GiB.
+_room = Room(64 << 20)
 
 
 @functools.cache

@@ -6,7 +6,9 @@ import zlib
 
 import numpy as np
 
+from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.unreadable import UnreadableImages
+from simsiam_tf.errors import UsageError
 
 
 class EncodedImages(abc.ABC):
@@ -15,11 +17,13 @@ class EncodedImages(abc.ABC):
     Args:
         num_examples: N, the number of images; positions go from 0 to N - 1.
         unreadable: the record of the data set's unreadable images, shared by all its subsets.
+        pixels: the meaning of the pixels; by default that of ordinary photographs.
     """
 
-    def __init__(self, num_examples: int, unreadable: UnreadableImages):
+    def __init__(self, num_examples: int, unreadable: UnreadableImages, pixels: Pixels | None = None):
         self.num_examples = num_examples
         self.unreadable = unreadable
+        self.pixels = pixels or Pixels()
         self._skipped = unreadable.part(num_examples)
 
     @abc.abstractmethod
@@ -54,8 +58,11 @@ class EncodedImages(abc.ABC):
             error: the exception that reading it raised.
 
         Raises:
-            UsageError: if too many of these images are unreadable.
+            UsageError: if too many of these images are unreadable, or `error` is one itself: it then says what is to
+                be decided for all images, and its message gets the name of this one.
         """
+        if isinstance(error, UsageError):
+            self.unreadable.end(self.locate(position), error)
         self.unreadable.add(self._skipped, self.locate(position), error)
 
 
@@ -71,7 +78,7 @@ class SubsetImages(EncodedImages):
     """
 
     def __init__(self, images: EncodedImages, positions: np.ndarray | range):
-        super().__init__(len(positions), images.unreadable)
+        super().__init__(len(positions), images.unreadable, images.pixels)
         self._images = images
         self._positions = positions
 

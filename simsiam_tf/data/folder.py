@@ -1,125 +1,297 @@
-"""Reads a folder of image files, whose sub-folders may be classes."""
+"""Decides what a folder of images is: which images are in which split, and of which class.
 
+README.md has the same rules as a table. The names of the images decide; no image is opened.
+"""
+
+import collections
+import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
-import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from simsiam_tf.config.data import DataConfig
-from simsiam_tf.data.encoded import EncodedImages
-from simsiam_tf.data.unreadable import UnreadableImages
-from simsiam_tf.errors import UsageError
-from simsiam_tf.files import expand
+from simsiam_tf.data.formats import readable_endings
+from simsiam_tf.data.layout import Layout, read_layout
+from simsiam_tf.data.lists import labels_of_file, names_of_list
+from simsiam_tf.data.walk import walk
+from simsiam_tf.errors import UsageError, check
+from simsiam_tf.files import expand, expand_several, printable
 
-IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+# The groups of splits that --eval_split=auto looks for, in this order.
+_EVAL_GROUPS = ("validation", "test")
+LOOSE = "image beside the class folders"
+BESIDE_SPLITS = "image in no split"
 
 
-@typing.final
-class FolderImages(EncodedImages):
-    """Reads the image files below a folder.
+@dataclasses.dataclass(frozen=True)
+class Files(Sequence[str]):
+    """Gives the path of each image, which is made only when it is asked for.
 
-    Args:
-        folder: the folder that the names of images are relative to.
-        files: the path of each image, by position.
-        unreadable: the record of the data set's unreadable images.
+    Attributes:
+        roots: the folders that the images lie below.
+        of_root: the number of each image's folder, `[N]`.
+        keys: the path of each image relative to its folder.
     """
 
-    def __init__(self, folder: pathlib.Path, files: Sequence[pathlib.Path], unreadable: UnreadableImages):
-        super().__init__(len(files), unreadable)
-        self.folder = folder
-        self._files = files
+    roots: tuple[str, ...]
+    of_root: np.ndarray
+    keys: list[str]
 
-    def load(self, position: int) -> bytes:
-        """Reads the content of the file at a position."""
-        return self._files[position].read_bytes()
+    def __len__(self) -> int:
+        return len(self.keys)
 
-    def locate(self, position: int) -> str:
-        """Returns the path of a file."""
-        return str(self._files[position])
+    def __getitem__(self, position):  # type: ignore[no-untyped-def]
+        return os.path.join(self.roots[self.of_root[position]], self.keys[position])
 
-    def name(self, position: int) -> str:
-        """Returns the path of a file relative to the folder."""
-        return self._files[position].relative_to(self.folder).as_posix()
-
-    def fingerprint(self) -> str:
-        """Returns a hash of the paths, sizes and modification times of all files."""
-        digest = hashlib.sha256()
-        for path in self._files:
-            try:
-                stat = path.stat()
-                state = f"{stat.st_size}\0{stat.st_mtime_ns}"
-            except OSError:  # a broken link; it is reported when it is loaded
-                state = "missing"
-            digest.update(f"{path}\0{state}\n".encode("utf-8", "surrogateescape"))
-        return digest.hexdigest()[:16]
+    def take(self, positions: np.ndarray) -> "Files":
+        """Returns the images at some positions `[n]`, in this order."""
+        return Files(self.roots, self.of_root[positions], [self.keys[i] for i in positions])
 
 
-def open_folder(config: DataConfig, split: str) -> tuple[FolderImages, np.ndarray | None, int]:
-    """Opens one split of a folder of images.
+@dataclasses.dataclass(frozen=True)
+class FolderSplit:
+    """Holds the images of one split.
+
+    Attributes:
+        title: the path of the split's folder, or another name, for messages and records.
+        folder: the folder that published lists of its images are relative to.
+        files: the images.
+        labels: the class of each image, `[N] int64`; -1 for an image of no class.
+        classes: the names of the classes, by label; empty without classes.
+        left_out: the names of the images that are not used, by the reason.
+    """
+
+    title: str
+    folder: pathlib.Path
+    files: Files
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    left_out: Mapping[str, list[str]]
+
+    @property
+    def all_labels(self) -> np.ndarray | None:
+        """Returns the labels `[N] int64` if every image has one, otherwise `None`."""
+        return self.labels if self.classes and (self.labels >= 0).all() else None
+
+    def take(self, positions: np.ndarray, title: str = "") -> "FolderSplit":
+        """Returns the split with the images at some positions `[n]` only, in this order."""
+        files, labels = self.files.take(positions), self.labels[positions]
+        return dataclasses.replace(self, title=title or self.title, files=files, labels=labels)
+
+
+class ImageFolder:
+    """Finds the splits and classes of a folder of images, or of several folders.
 
     Args:
         config: the settings of the data set.
-        split: the name of a sub-folder. If there is no sub-folder `train`, `train` means the whole folder.
-
-    Returns:
-        The images; their labels `[N] int64`, or `None` if the sub-folders are not classes; the number of classes K, or
-        0 without labels.
+        held_out: the names of the images that a run holds out for evaluation, relative to the folder; `None` chooses
+            them by `config.holdout`.
 
     Raises:
-        UsageError: if there is no such folder, if it holds no image, or if it has a class that the training set lacks.
+        UsageError: if there is no such folder, or if it can be understood in two ways.
     """
-    root = pathlib.Path(expand(config.data_dir))
-    if not root.is_dir():
-        raise UsageError(f"--data_dir must be an existing folder of images. Received: {root}.")
-    folder = root / split
-    if not folder.is_dir():
-        if split != "train":
-            raise UsageError(f"There is no folder {split} in --data_dir. Received: {root}.")
-        folder = root  # without a sub-folder train, the whole folder is the training set
-    files = _image_files(folder)
-    if not files:
-        raise UsageError(
-            f"There is no image in {folder}; looked for {', '.join(IMAGE_EXTENSIONS)}, also in its sub-folders."
+
+    def __init__(self, config: DataConfig, held_out: frozenset[str] | None = None) -> None:
+        self._config, self._chosen = config, held_out
+        self.left_out: dict[str, list[str]] = collections.defaultdict(list)
+        self._roots = tuple(_roots(config))
+        self._layouts = [self._read(root) for root in self._roots]
+        self._labels = labels_of_file(config.labels, self._roots) if config.labels else None
+
+    def split(self, name: str, least_classes: int = 2) -> FolderSplit:
+        """Returns a split by its name, with its own classes.
+
+        Args:
+            name: the name of the split.
+            least_classes: the number of folders from which on they are classes. Images of a single class can be
+                evaluated on, but not learned from.
+
+        Raises:
+            UsageError: if there is no such split, or it holds no image.
+        """
+        found = [(i, layout.find(name)) for i, layout in enumerate(self._layouts)]
+        parts = [self._part(i, folder) for i, folder in found if folder is not None]
+        if not parts:
+            raise UsageError(f"There is no folder {name} of images in --data_dir. Received: {self.where}.")
+        files = Files(self._roots, np.concatenate([p.of_root for p in parts]), [key for p in parts for key in p.keys])
+        # The images are in an order that is random, so that the first few are of all classes, and always the same.
+        order = np.random.RandomState(0).permutation(len(files))
+        classes = sorted({name for part in parts for name in part.classes if name})
+        number = {name: i for i, name in enumerate(classes)} if len(classes) >= least_classes else {}
+        labels = np.array([number.get(name, -1) for part in parts for name in part.classes], np.int64)
+        left_out: dict[str, list[str]] = collections.defaultdict(list)
+        for part in parts:
+            left_out[LOOSE] += part.loose
+        folder = pathlib.Path(parts[0].folder)
+        title = str(folder) if len(parts) == 1 else ",".join(part.folder for part in parts)
+        names = tuple(classes) if number else ()
+        left_out = {kind: left for kind, left in left_out.items() if left}
+        return FolderSplit(title, folder, files.take(order), labels[order], names, left_out)
+
+    @property
+    def where(self) -> str:
+        """Returns the folder, or the folders, for messages."""
+        return ", ".join(printable(root) for root in self._roots)
+
+    @functools.cached_property
+    def training(self) -> FolderSplit:
+        """Returns the images to train on, which are without those that are held out."""
+        whole = self.split(self._config.train_split)
+        return whole.take(np.flatnonzero(~self._held_out)) if self._config.holdout else whole
+
+    @functools.cached_property
+    def labelled(self) -> FolderSplit | None:
+        """Returns the labelled images that evaluations learn from; `None` if there are none.
+
+        They are the images to train on. If these have other classes than the images to evaluate on, as where the
+        folders of unlabelled images are cameras, they are those of a split that is named as one to train on.
+        """
+        wanted = set(self.evaluation.classes) if self.evaluation is not None else set()
+        candidates = [self.training]
+        for layout in self._layouts:
+            candidates += [self.split(name) for name in layout.of_group("train")]
+        for split in candidates:
+            if split.classes and (not wanted or wanted & set(split.classes)):
+                return split if split.all_labels is not None else split.take(np.flatnonzero(split.labels >= 0))
+        return None
+
+    @functools.cached_property
+    def evaluation(self) -> FolderSplit | None:
+        """Returns the images to evaluate on, with their own classes; `None` if there are none."""
+        config = self._config
+        if config.holdout:
+            whole = self.split(config.train_split)
+            return whole.take(np.flatnonzero(self._held_out), f"{whole.title} (held out {config.holdout:g})")
+        name = config.eval_split if config.eval_split != "auto" else self._automatic_split()
+        return self.split(name, least_classes=1) if name else None
+
+    def _automatic_split(self) -> str:
+        """Returns the name of the split to evaluate on that a folder has, or an empty string."""
+        for group in _EVAL_GROUPS:
+            for layout in self._layouts:
+                for name in layout.of_group(group):
+                    if name != layout.find(self._config.train_split):
+                        return name
+        return ""
+
+    @functools.cached_property
+    def _held_out(self) -> np.ndarray:
+        """Returns which images of the training split are held out, `[N] bool`."""
+        whole = self.split(self._config.train_split)
+        if self._automatic_split():
+            raise UsageError(
+                f"--holdout is for a folder without a split to evaluate on, but {self.where} has "
+                f"{printable(self._automatic_split())}; leave --holdout out. Received: {self._config.holdout:g}."
+            )
+        if self._chosen is not None:
+            return np.array([key in self._chosen for key in whole.files.keys])
+        if not whole.classes:
+            raise UsageError(
+                f"--holdout holds out images of each class, and {self.where} has no class folders. "
+                f"Received: {self._config.holdout:g}."
+            )
+        return _balanced_choice(whole, self._config.holdout)
+
+    def _read(self, root: str) -> Layout:
+        if self._config.file_list:
+            names = list(names_of_list(self._config.file_list, root))
+        else:
+            check(os.path.isdir(root), "--data_dir must be an existing folder of images.", printable(root))
+            listing = walk(root)
+            names = listing.names
+            for kind, left_out in listing.left_out.items():
+                self.left_out[kind] += left_out
+        check(
+            bool(names),
+            f"There is no image in {printable(root)}; looked for .jpg, .jpeg, .png and {len(readable_endings()) - 3} "
+            "other endings, also in its sub-folders.",
+            _instead(self.left_out),
         )
-    labels, num_classes = _labels_from_folders(root, folder, files)
-    unreadable = UnreadableImages(str(folder), config.max_bad_fraction)
-    return FolderImages(folder, files, unreadable), labels, num_classes
+        layout = read_layout(names, self._config.layout, printable(root))
+        used = layout.find(self._config.train_split)
+        if layout.splits and used != "":
+            beside = [name for name in layout.rest if not name.startswith(f"{used}/")]
+            if beside:
+                self.left_out[BESIDE_SPLITS] += beside
+        return layout
+
+    def _part(self, number: int, folder: str) -> "_Part":
+        """Returns the images of a split in one of the folders."""
+        root, names = self._roots[number], self._layouts[number].images_of(folder)
+        path = os.path.join(root, folder) if folder else root
+        of_root = np.full(len(names), number)
+        if self._labels is not None:
+            return _Part(path, of_root, names, [self._labels.get((number, name), "") for name in names], [])
+        start = len(folder) + 1 if folder else 0
+        tops = [name[start:].partition("/")[0] if "/" in name[start:] else "" for name in names]
+        loose = [name for name, top in zip(names, tops, strict=True) if not top]
+        if self._config.layout == "flat" or not _are_classes(tops, printable(path), self._config.layout):
+            return _Part(path, of_root, names, [""] * len(names), [])
+        kept = [i for i, top in enumerate(tops) if top]
+        return _Part(path, of_root[: len(kept)], [names[i] for i in kept], [tops[i] for i in kept], loose)
 
 
-def _image_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Finds all images below a folder, in a random order that is always the same.
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """Holds the images of a split in one folder, sorted, with the name of each one's class, empty for none."""
 
-    The order is random so that the first few images come from all classes.
+    folder: str
+    of_root: np.ndarray
+    keys: list[str]
+    classes: list[str]
+    loose: list[str]
+
+
+def _are_classes(tops: Sequence[str], where: str, layout: str) -> bool:
+    """Returns whether the folders of some images are classes, from the name of each one's folder, empty for none.
+
+    Raises:
+        UsageError: if as many images lie beside the folders as in them.
     """
-    files = sorted(
-        pathlib.Path(parent, name)
-        for parent, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(IMAGE_EXTENSIONS) and not name.startswith(".")
-    )
-    return [files[i] for i in np.random.RandomState(0).permutation(len(files))]
-
-
-def _labels_from_folders(
-    root: pathlib.Path, folder: pathlib.Path, files: Sequence[pathlib.Path]
-) -> tuple[np.ndarray | None, int]:
-    """Labels each image by its class folder, and counts the classes.
-
-    Returns `None` and 0 unless every image lies in a sub-folder and there are at least two of them.
-    """
-    relative = [path.relative_to(folder).parts for path in files]
-    if any(len(parts) < 2 for parts in relative):
-        return None, 0
-    # The classes of the training set get the numbers, so that these are the same in every split.
-    training = root / "train" if (root / "train").is_dir() else folder
-    classes = sorted({path.relative_to(training).parts[0] for path in _image_files(training)})
-    unknown = sorted({parts[0] for parts in relative} - set(classes))
-    if unknown:
-        raise UsageError(f"{folder} has class folders that {training} has not. Received: {', '.join(unknown[:5])}.")
+    classes, loose = sorted({top for top in tops if top}), sum(not top for top in tops)
     if len(classes) < 2:
-        return None, 0
-    number = {name: i for i, name in enumerate(classes)}
-    return np.array([number[parts[0]] for parts in relative], np.int64), len(classes)
+        return len(classes) == 1 and not loose
+    if layout == "auto" and 2 * loose >= len(tops):
+        raise UsageError(
+            f"{where} has {loose} images of its own beside {len(classes)} folders of images "
+            f"({', '.join(map(printable, classes[:3]))}); say --layout=classes if the folders are classes and "
+            "the other images are to be left out, or --layout=flat if there are no classes. Received: --layout=auto."
+        )
+    return True
+
+
+def _balanced_choice(split: FolderSplit, share: float) -> np.ndarray:
+    """Chooses the same number of images from each class, by a hash of their names.
+
+    Returns:
+        Which images are chosen, `[N] bool`.
+    """
+    each = max(1, round(share * len(split.files) / len(split.classes)))
+    ranks = [hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest() for key in split.files.keys]
+    chosen = np.zeros(len(split.files), bool)
+    for label, name in enumerate(split.classes):
+        own = sorted(np.flatnonzero(split.labels == label), key=lambda i: ranks[i])
+        if len(own) <= each:
+            raise UsageError(
+                f"--holdout takes {each} images from each class, and must leave some to train on. "
+                f"Received: {len(own)} images of {printable(name)}."
+            )
+        chosen[own[:each]] = True
+    return chosen
+
+
+def _roots(config: DataConfig) -> list[str]:
+    """Returns the folders that --data_dir names, or the folder of --file_list."""
+    roots = expand_several(config.data_dir) or [os.path.dirname(expand(config.file_list))]
+    check(len(roots) == 1 or not config.file_list, "--file_list needs a single --data_dir.", config.data_dir)
+    return roots
+
+
+def _instead(left_out: Mapping[str, list[str]]) -> str:
+    """Returns what there is in place of images, as a phrase."""
+    counts = [f"{len(names)} x {kind}" for kind, names in left_out.items()]
+    return ", ".join(counts) or "an empty folder"

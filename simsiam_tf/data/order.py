@@ -19,6 +19,8 @@ class ShuffledOrder:
         num_examples: N, the number of training images.
         global_batch_size: the number of images in a step, over all replicas.
         seed: the seed of the run.
+        epoch_steps: the number of steps in an epoch of a run whose data set was changed; 0 for that of the images.
+            An epoch is then a number of steps, and the permutations follow each other without regard to it.
 
     Raises:
         UsageError: if the images do not fill one batch.
@@ -27,6 +29,7 @@ class ShuffledOrder:
     num_examples: int
     global_batch_size: int
     seed: int
+    epoch_steps: int = 0
 
     def __post_init__(self) -> None:
         if self.num_examples < self.global_batch_size:
@@ -41,7 +44,7 @@ class ShuffledOrder:
 
         Images that do not fill a batch are left out. They are different ones in each epoch.
         """
-        return self.num_examples // self.global_batch_size
+        return self.epoch_steps or self.num_examples // self.global_batch_size
 
     def steps(self, share: Share, start_step: int, stop_step: int | None) -> tf.data.Dataset:
         """Makes a data set of the positions that a host trains on.
@@ -80,7 +83,7 @@ class ShuffledOrder:
         Returns:
             The epoch, a scalar counted from 0, and the examples' places in the data set, `[B] int64`.
         """
-        per_epoch = self.steps_per_epoch * self.global_batch_size
+        per_epoch = self.num_examples // self.global_batch_size * self.global_batch_size
         epoch = positions[0] // per_epoch
         seed = tf.cast(tf.stack([tf.constant(self.seed, tf.int64), epoch]), tf.uint32)
         return epoch, tf.random.experimental.index_shuffle(positions % per_epoch, seed, self.num_examples - 1)

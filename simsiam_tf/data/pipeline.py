@@ -19,6 +19,7 @@ from simsiam_tf.augment.policies import Policy
 from simsiam_tf.augment.threefry import view_keys
 from simsiam_tf.data import decoding
 from simsiam_tf.data.order import ShuffledOrder
+from simsiam_tf.data.pixels import upright_size
 from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute.input import Share
 from simsiam_tf.distribute.xla import compiled_on_host, host_compiles
@@ -251,12 +252,13 @@ class _Reader:
         assert files is not None
         for i in range(index, index + (count if replace else 1)):
             try:
-                image = decoding.open_image(files.load(i % count))
-                width, height = image.size
+                image = decoding.open_image(files.load(i % count), files.pixels)
+                width, height = upright_size(image, files.pixels)
                 pairs = zip(self.views, draws, strict=True)
                 boxes = [augment_views.box(policy, d.tolist(), height, width, self.size) for policy, d in pairs]
                 bounded = [policy.crops_at_random for policy in self.views]
-                for crop, view in zip(crops, decoding.crop_views(image, boxes, self.sides, bounded), strict=True):
+                cropped = decoding.crop_views(image, boxes, self.sides, bounded, files.pixels)
+                for crop, view in zip(crops, cropped, strict=True):
                     crop[:] = np.asarray(view)
                 return i % count
             except Exception as error:  # Pillow raises errors of many types for broken files

@@ -17,15 +17,14 @@ import tensorflow as tf
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data import shapes, tfds
 from simsiam_tf.data.encoded import EncodedImages, SubsetImages
-from simsiam_tf.data.folder import open_folder
+from simsiam_tf.data.folder import FolderSplit, ImageFolder
+from simsiam_tf.data.image_files import FolderImages
 from simsiam_tf.data.unreadable import SkippedList, UnreadableImages
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import expand
+from simsiam_tf.files import printable
 
 # A set of images of one size is held in memory, as uint8, if it has at most this many bytes.
 _MEMORY_LIMIT = 4 << 30
-# The names that --eval_split=auto looks for, in this order.
-_EVAL_NAMES = ("validation", "val", "test")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Source:
         labels: the labels, `[N] int64`, or `None`.
         num_classes: K, the number of classes; 0 without labels.
         images: encoded images; or, for small sets of images of one size, a tensor `[at least N, H, W, 3] uint8`.
+        classes: the names of the classes, by label; empty if they have none.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Source:
     labels: np.ndarray | None
     num_classes: int
     images: tf.Tensor | EncodedImages
+    classes: tuple[str, ...] = ()
 
     @property
     def files(self) -> EncodedImages | None:
@@ -66,6 +67,31 @@ class Source:
         if self.labels is None:
             raise ValueError(f"Only labelled images can be judged by. Received: {self.name}.")
         return self.labels
+
+    def numbered_by(self, classes: tuple[str, ...]) -> "Source":
+        """Returns the source with labels that number other images' classes, by their names.
+
+        A source that has none of these classes loses its labels.
+
+        Args:
+            classes: the names of the classes, by the number to give.
+
+        Raises:
+            UsageError: if only some of the source's classes are among them.
+        """
+        if self.labels is None or self.classes == classes or not self.classes:
+            return self
+        number = {name: i for i, name in enumerate(classes)}
+        unknown = [name for name in self.classes if name not in number]
+        if len(unknown) == len(self.classes):
+            return dataclasses.replace(self, labels=None, num_classes=0, classes=())
+        if unknown:
+            raise UsageError(
+                f"{self.name} has class folders that the training set has not. "
+                f"Received: {', '.join(map(printable, unknown[:5]))}."
+            )
+        new = np.array([number[name] for name in self.classes], np.int64)
+        return dataclasses.replace(self, labels=new[self.labels], num_classes=len(classes), classes=classes)
 
     def name_of(self, position: int) -> str:
         """Returns the name of an example in lists of images: its file name, or its position if it has none."""
@@ -142,12 +168,12 @@ def memory_source(name: str, images: np.ndarray, labels: np.ndarray | None, num_
 
 
 def open_source(config: DataConfig, split: str) -> Source:
-    """Opens one split of a data set.
+    """Opens one split of a data set, with the labels of its own classes.
 
     Args:
         config: the settings of the data set.
-        split: the name of the split. For a folder of images it is a sub-folder; if there is no sub-folder `train`,
-            `train` means the whole folder.
+        split: the name of the split. For a folder of images it is a sub-folder; if there is no training split, `train`
+            means all images outside of the other splits.
 
     Returns:
         The source.
@@ -160,43 +186,32 @@ def open_source(config: DataConfig, split: str) -> Source:
             raise UsageError(
                 f"The data set shapes has the splits {', '.join(shapes.SPLIT_SIZES)}. Received: {split!r}."
             )
-        return memory_source(f"shapes/{split}", *shapes.make_shapes(split), len(shapes.CLASS_NAMES))
+        source = memory_source(f"shapes/{split}", *shapes.make_shapes(split), len(shapes.CLASS_NAMES))
+        return dataclasses.replace(source, classes=shapes.CLASS_NAMES)
     if config.dataset == "folder":
-        images, labels, num_classes = open_folder(config, split)
-        return Source(str(images.folder), images.num_examples, labels, num_classes, images)
+        return folder_source(ImageFolder(config).split(split), config)
     return _tfds_source(config, split)
 
 
-def open_eval_source(config: DataConfig) -> Source | None:
-    """Opens the evaluation split; returns `None` if `--eval_split=auto` finds none.
-
-    Raises:
-        UsageError: if there is no such data set or split, or the data set cannot be used.
-    """
-    if config.eval_split != "auto":
-        return open_source(config, config.eval_split)
-    if config.dataset == "shapes":
-        return open_source(config, "test")
-    if config.dataset == "folder":
-        root = pathlib.Path(expand(config.data_dir))
-        names: list[str] = [name for name in _EVAL_NAMES if (root / name).is_dir()]
-    else:
-        names = [name for name in _EVAL_NAMES if name in tfds.open_builder(config).info.splits]
-    return open_source(config, names[0]) if names else None
+def folder_source(split: FolderSplit, config: DataConfig) -> Source:
+    """Makes a source of one split of a folder of images."""
+    unreadable = UnreadableImages(split.title, config.max_bad_fraction)
+    names = None
+    if len(split.files.roots) > 1 or config.file_list or config.labels:
+        names = split.files.keys
+    images = FolderImages(split.folder, split.files, unreadable, config.pixels, names)
+    return Source(split.title, len(split.files), split.all_labels, len(split.classes), images, split.classes)
 
 
 def _tfds_source(config: DataConfig, split: str) -> Source:
     """Opens a split of TFDS: in memory if its images have one size and fit, otherwise record by record."""
-    builder = tfds.open_builder(config)
+    images = tfds.TFDSImages(config)
     name = f"{config.dataset}/{split}"
-    try:
-        count = builder.info.splits[split].num_examples
-    except (KeyError, ValueError) as error:
-        known = ", ".join(builder.info.splits)
-        raise UsageError(f"The data set {config.dataset} has the splits {known}. Received: {split!r}.") from error
-    num_classes = tfds.num_classes(builder)
-    shape = builder.info.features["image"].shape
-    if None not in shape and count * int(np.prod(shape)) <= _MEMORY_LIMIT:
-        return memory_source(name, *tfds.read_all(builder, split), num_classes)
-    records, labels = tfds.open_records(builder, split, UnreadableImages(name, config.max_bad_fraction))
-    return Source(name, count, labels, num_classes, records)
+    count = images.count(split)
+    height, width, _ = images.shape
+    fits = height is not None and width is not None and count * height * width * 3 <= _MEMORY_LIMIT
+    if fits and images.streams:
+        levels, labels, classes = images.read_all(split)
+        return dataclasses.replace(memory_source(name, levels, labels, len(classes)), classes=classes)
+    records, labels, classes = images.open_records(split, UnreadableImages(name, config.max_bad_fraction))
+    return Source(name, count, labels, len(classes), records, classes)

@@ -1,65 +1,70 @@
 """Reads data sets of TensorFlow Datasets (TFDS): small ones into memory, large ones record by record."""
 
+import io
 import pathlib
-import struct
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from simsiam_tf.config.data import DataConfig
+from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.encoded import EncodedImages
+from simsiam_tf.data.pixels import UnknownValuesError, choose_channels, to_levels
+from simsiam_tf.data.records import open_records
 from simsiam_tf.data.unreadable import UnreadableImages
-from simsiam_tf.errors import UsageError
+from simsiam_tf.errors import UsageError, check
 from simsiam_tf.files import expand
 
-# A record of a TFRecord file is: the data's length (8 bytes), the length's checksum (4), the data, its checksum (4).
-_HEADER, _FOOTER = 12, 4
-# A TFDS builder. Its real type would need the slow import of TFDS.
+# A TFDS builder, and a feature of one. Their real types would need the slow import of TFDS.
 Builder = Any
+Feature = Any
 
 
 @typing.final
 class RecordImages(EncodedImages):
-    """Reads the images in the TFRecord files of a TFDS split, in any order.
+    """Reads the images in the files of a TFDS split, in any order.
 
     Args:
         builder: the TFDS builder of a data set that is prepared.
         split: the name of the split, or a slice such as `train[10%:]`.
+        feature: the path of the image among the features, such as `image`.
         names: the file name of each image; `None` names images by their positions.
         unreadable: the record of the split's unreadable images.
+        pixels: the meaning of the pixels.
 
     Raises:
-        UsageError: if the data set is not stored as TFRecord files.
+        UsageError: if the data set is not stored as TFRecord or ArrayRecord files.
     """
 
-    def __init__(self, builder: Builder, split: str, names: Sequence[str] | None, unreadable: UnreadableImages):
-        # A slice such as train[10%:] uses only a part of some files; `skip` and `take` count examples.
-        parts = builder.info.splits[split].file_instructions
-        self._paths = [str(part.filename) for part in parts]
-        if not all("tfrecord" in pathlib.Path(path).name for path in self._paths):
-            raise UsageError(
-                f"{builder.info.name} must be prepared as TFRecord files. "
-                f"Received: {pathlib.Path(self._paths[0]).name}."
-            )
-        where: list[tuple[int, int, int]] = []
-        for number, part in enumerate(parts):
-            stop = None if part.take < 0 else part.skip + part.take
-            where += [(number, *position) for position in record_positions(self._paths[number])[part.skip : stop]]
-        super().__init__(len(where), unreadable)
-        self._where = np.array(where, np.int64)  # [N, 3]: file, offset, length
-        self._names = names
+    def __init__(
+        self,
+        builder: Builder,
+        split: str,
+        feature: str,
+        names: Sequence[str] | None,
+        unreadable: UnreadableImages,
+        pixels: Pixels | None = None,
+    ):
+        self._records = open_records(builder, split)
+        super().__init__(len(self._records), unreadable, pixels)
+        self._names, self._feature, self._features = names, feature, builder.info.features
+        # TFDS stores numbers other than uint8 in ways of its own, which only TFDS can decode.
+        self._is_plain = is_plain(feature_at(builder.info.features, feature))
         self._full_name = builder.info.full_name
 
     def load(self, position: int) -> bytes:
         """Reads the encoded bytes of the image at a position."""
-        number, offset, length = self._where[position]
-        with open(self._paths[number], "rb") as file:
-            file.seek(offset)
-            example = tf.train.Example.FromString(file.read(length))
-        return example.features.feature["image"].bytes_list.value[0]
+        record = self._records[position]
+        if self._is_plain:
+            return tf.train.Example.FromString(record).features.feature[self._feature].bytes_list.value[0]
+        image = value_at(self._features.deserialize_example(record), self._feature).numpy()
+        content = io.BytesIO()
+        Image.fromarray(rgb_of(image, self.pixels)).save(content, "PPM")
+        return content.getvalue()
 
     def locate(self, position: int) -> str:
         """Returns the split and position of an image."""
@@ -71,7 +76,167 @@ class RecordImages(EncodedImages):
 
     def fingerprint(self) -> str:
         """Returns the full name of the data set, which includes its version."""
-        return self._full_name
+        return self._full_name if self._feature == "image" else f"{self._full_name}:{self._feature}"
+
+
+class TFDSImages:
+    """Gives the images and labels of a data set's splits.
+
+    Args:
+        config: the settings of the data set.
+
+    Raises:
+        UsageError: if the data set cannot be used, as for `open_builder`, or lacks the features that are asked for.
+    """
+
+    def __init__(self, config: DataConfig) -> None:
+        self.builder, self._config = open_builder(config), config
+        features = self.builder.info.features
+        self._image = config.image_feature or _only_image(features, config.dataset)
+        image = feature_at(features, self._image)
+        check(
+            image is not None and len(image.shape or ()) == 3,
+            "--image_feature must be a feature that is an image.",
+            f"{self._image}; the features are {', '.join(paths(features))}",
+        )
+        self._label = config.label_feature or ("label" if "label" in features else "")
+        check(
+            not self._label or feature_at(features, self._label) is not None,
+            f"--label_feature must be a feature of {config.dataset}.",
+            f"{self._label}; the features are {', '.join(paths(features))}",
+        )
+
+    @property
+    def shape(self) -> tuple[int | None, int | None, int | None]:
+        """Returns the height, width and channels of all images; `None` where they differ."""
+        return feature_at(self.builder.info.features, self._image).shape
+
+    @property
+    def streams(self) -> bool:
+        """Returns whether TFDS can read the data set in its order, which it cannot for ArrayRecord."""
+        return "array_record" not in str(self.builder.info.file_format).lower()
+
+    def count(self, split: str) -> int:
+        """Counts the images of a split.
+
+        Raises:
+            UsageError: if there is no such split, or it is empty.
+        """
+        try:
+            count = self.builder.info.splits[split].num_examples
+        except (KeyError, ValueError) as error:
+            known = ", ".join(self.builder.info.splits)
+            raise UsageError(
+                f"The data set {self._config.dataset} has the splits {known}. Received: {split!r}."
+            ) from error
+        check(count > 0, f"A split of {self._config.dataset} must hold images.", f"{split!r}, which holds none")
+        return count
+
+    def read_all(self, split: str) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+        """Reads a split of images of one size into memory.
+
+        Returns:
+            The images, `[N, H, W, 3] uint8`; their labels, `[N] int64` or `None`; the names of the classes.
+        """
+        labelled = self._has_scalar_label
+
+        def chosen(example: Any) -> tuple[tf.Tensor, tf.Tensor]:
+            label = value_at(example, self._label) if labelled else tf.constant(-1, tf.int64)
+            return value_at(example, self._image), label
+
+        dataset = self.builder.as_dataset(split=split, shuffle_files=False).map(
+            chosen, num_parallel_calls=tf.data.AUTOTUNE
+        )
+        images, labels = [], []
+        for values, label in dataset.batch(1024).as_numpy_iterator():
+            try:
+                images.append(rgb_of(values, self._config.pixels))
+            except UnknownValuesError as error:
+                raise UnknownValuesError(f"{str(error).rstrip('.')}, in {self._config.dataset}/{split}.") from None
+            labels.append(label)
+        return np.concatenate(images), *self._classes(np.concatenate(labels))
+
+    def open_records(
+        self, split: str, unreadable: UnreadableImages
+    ) -> tuple[RecordImages, np.ndarray | None, tuple[str, ...]]:
+        """Opens a split that is too large for memory, or whose images differ in size.
+
+        Returns:
+            The images; their labels, `[N] int64` or `None`; the names of the classes.
+
+        Raises:
+            UsageError: if the data set is stored neither as TFRecord files nor as ArrayRecord files.
+        """
+        labels: np.ndarray | None = None
+        classes: tuple[str, ...] = ()
+        names: list[str] | None = None
+        if self._has_scalar_label:
+            values, names = self._labels_and_names(split)
+            labels, classes = self._classes(values)
+        records = RecordImages(self.builder, split, self._image, names, unreadable, self._config.pixels)
+        return records, labels, classes
+
+    @property
+    def _has_scalar_label(self) -> bool:
+        """Returns whether each example has one label, and not a list of them."""
+        label = feature_at(self.builder.info.features, self._label) if self._label else None
+        return label is not None and label.shape == () and np.dtype(label.np_dtype).kind != "f"
+
+    def _classes(self, labels: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
+        """Returns labels `[N] int64` and the names of their classes; `None` and `()` if the images have no labels.
+
+        TFDS marks a split without labels by -1. Labels that have no names are named by their values.
+        """
+        if not self._has_scalar_label or (labels.dtype.kind == "i" and labels.min(initial=0) < 0):
+            return None, ()
+        count = getattr(feature_at(self.builder.info.features, self._label), "num_classes", None)
+        if count:
+            names = feature_at(self.builder.info.features, self._label).names
+            return labels.astype(np.int64), tuple(names[:count])
+        values, numbers = np.unique(labels, return_inverse=True)
+        if len(values) < 2:
+            return None, ()
+        return numbers.reshape(-1).astype(np.int64), tuple(map(_text, values.tolist()))
+
+    def _labels_and_names(self, split: str) -> tuple[np.ndarray, list[str] | None]:
+        """Reads the labels `[N]` and the file names of a split, without decoding its images."""
+        named = "file_name" in self.builder.info.features
+        labels, names = [], []
+        for label, name in self._streamed(split, named) if self.streams else self._parsed(split, named):
+            labels.append(label)
+            names.append(name)
+        return np.array(labels), names if named else None
+
+    def _streamed(self, split: str, named: bool) -> Iterator[tuple[Any, str]]:
+        """Gives the label and the file name of each example, as TFDS reads them."""
+        import tensorflow_datasets as tfds
+
+        features = self.builder.info.features
+        images = [p for p in paths(features) if isinstance(feature_at(features, p), tfds.features.Image)]
+        decoders: dict[str, Any] = {}
+        for path in images:
+            *above, last = path.split("/")
+            place = decoders
+            for part in above:
+                place = place.setdefault(part, {})
+            place[last] = tfds.decode.SkipDecoding()
+        dataset = self.builder.as_dataset(
+            split=split,
+            shuffle_files=False,
+            decoders=decoders,
+            read_config=tfds.ReadConfig(interleave_cycle_length=1),
+        )
+        for example in dataset.as_numpy_iterator():
+            yield value_at(example, self._label), example["file_name"].decode() if named else ""
+
+    def _parsed(self, split: str, named: bool) -> Iterator[tuple[Any, str]]:
+        """Gives the label and the file name of each example, from its record."""
+        records = open_records(self.builder, split)
+        for i in range(len(records)):
+            fields = tf.train.Example.FromString(records[i]).features.feature
+            label = fields[self._label]
+            value = label.int64_list.value[0] if label.int64_list.value else label.bytes_list.value[0]
+            yield value, fields["file_name"].bytes_list.value[0].decode() if named else ""
 
 
 def open_builder(config: DataConfig) -> Builder:
@@ -81,8 +246,8 @@ def open_builder(config: DataConfig) -> Builder:
         config: the settings of the data set.
 
     Raises:
-        UsageError: if TFDS does not know the data set, if it is missing and may not be downloaded, if preparing it
-            fails, or if it has no images.
+        UsageError: if TFDS does not know the data set, if it is missing and may not be downloaded, or if preparing it
+            fails.
     """
     import tensorflow_datasets as tfds  # a slow import that only TFDS users should wait for
 
@@ -107,97 +272,61 @@ def open_builder(config: DataConfig) -> Builder:
         except Exception as error:  # a download or a preparation may raise anything
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UsageError(f"The data set {config.dataset} could not be prepared: {reason}") from error
-    if "image" not in builder.info.features:
-        raise UsageError(
-            f"The data set {config.dataset} has no feature 'image'. Received: {', '.join(builder.info.features)}."
-        )
     return builder
 
 
-def num_classes(builder: Builder) -> int:
-    """Returns K, the number of classes; 0 if the examples have no label."""
-    features = builder.info.features
-    return getattr(features["label"], "num_classes", None) or 0 if "label" in features else 0
+def paths(features: Feature, prefix: str = "") -> list[str]:
+    """Returns the paths of all features, with `/` between the parts, as in `image/left`."""
+    found = []
+    for name, feature in features.items():
+        nested = hasattr(feature, "items")
+        found += paths(feature, f"{prefix}{name}/") if nested else [f"{prefix}{name}"]
+    return found
 
 
-def _to_rgb(image: tf.Tensor) -> tf.Tensor:
-    """Converts an image to RGB: repeats a single grey channel, and drops channels after the third."""
-    image = tf.cast(image, tf.uint8)
-    return tf.image.grayscale_to_rgb(image) if image.shape[-1] == 1 else image[..., :3]
+def feature_at(features: Feature, path: str) -> Feature:
+    """Returns the feature at a path, or `None`."""
+    for part in path.split("/"):
+        if not hasattr(features, "items") or part not in features:
+            return None
+        features = features[part]
+    return None if hasattr(features, "items") else features
 
 
-def read_all(builder: Builder, split: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Reads a split of images of one size into memory.
-
-    Args:
-        builder: the TFDS builder of a data set that is prepared.
-        split: the name of the split, or a slice such as `train[10%:]`.
-
-    Returns:
-        The images, `[N, H, W, 3] uint8`, and their labels, `[N] int64` or `None`.
-    """
-    labelled = num_classes(builder) > 0
-    dataset = builder.as_dataset(split=split, shuffle_files=False)
-    dataset = dataset.map(
-        lambda example: (_to_rgb(example["image"]), example["label"] if labelled else tf.constant(-1, tf.int64)),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    parts = list(dataset.batch(1024).as_numpy_iterator())
-    images, labels = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return images, _real_labels(labels)
+def value_at(example: Any, path: str) -> Any:
+    """Returns the value of an example at the path of a feature."""
+    for part in path.split("/"):
+        example = example[part]
+    return example
 
 
-def _real_labels(labels: np.ndarray) -> np.ndarray | None:
-    """Returns labels `[N] int64`; `None` if some are negative, by which TFDS marks a split without labels."""
-    return labels.astype(np.int64) if len(labels) and labels.min() >= 0 else None
+def is_plain(feature: Feature) -> bool:
+    """Returns whether an image is stored as a file that Pillow decodes to the same numbers."""
+    return hasattr(feature, "encode_example") and type(feature).__name__ == "Image" and feature.np_dtype == np.uint8
 
 
-def record_positions(path: str) -> list[tuple[int, int]]:
-    """Finds the offset and length, in bytes, of each record's data in a TFRecord file; reads only the headers."""
-    positions, offset = [], 0
-    with open(path, "rb") as file:
-        while len(header := file.read(_HEADER)) == _HEADER:
-            (length,) = struct.unpack("<Q", header[:8])
-            positions.append((offset + _HEADER, length))
-            offset += _HEADER + length + _FOOTER
-            file.seek(offset)
-    return positions
-
-
-def open_records(builder: Builder, split: str, unreadable: UnreadableImages) -> tuple[RecordImages, np.ndarray | None]:
-    """Opens a split that is too large for memory, or whose images differ in size.
-
-    Args:
-        builder: the TFDS builder of a data set that is prepared.
-        split: the name of the split, or a slice such as `train[10%:]`.
-        unreadable: the record of the split's unreadable images.
-
-    Returns:
-        The images, and their labels, `[N] int64` or `None`.
+def rgb_of(images: np.ndarray, pixels: Pixels) -> np.ndarray:
+    """Converts images `[..., H, W, C]` of any type to RGB, `[..., H, W, 3] uint8`.
 
     Raises:
-        UsageError: if the data set is not stored as TFRecord files.
+        UnknownValuesError: if their type does not say which values are black and white.
     """
-    labels, names = _labels_and_names(builder, split) if num_classes(builder) > 0 else (None, None)
-    return RecordImages(builder, split, names, unreadable), labels
+    images = choose_channels(images, pixels.channels) if images.shape[-1] != 2 else images[..., :1].repeat(3, -1)
+    return to_levels(images, pixels)
 
 
-def _labels_and_names(builder: Builder, split: str) -> tuple[np.ndarray | None, list[str] | None]:
-    """Reads the labels `[N] int64` and the file names of a split without decoding its images.
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
-    Each of the two is `None` if the data set lacks it.
-    """
-    import tensorflow_datasets as tfds
 
-    named = "file_name" in builder.info.features
-    dataset = builder.as_dataset(
-        split=split,
-        shuffle_files=False,
-        decoders={"image": tfds.decode.SkipDecoding()},
-        read_config=tfds.ReadConfig(interleave_cycle_length=1),
+def _only_image(features: Feature, dataset: str) -> str:
+    """Returns the feature that is the image by default: `image`, or the only one that is an image."""
+    if feature_at(features, "image") is not None:
+        return "image"
+    images = [path for path in paths(features) if type(feature_at(features, path)).__name__ == "Image"]
+    if len(images) == 1:
+        return images[0]
+    raise UsageError(
+        f"The data set {dataset} has no feature 'image'; name one by --image_feature. "
+        f"Received: {', '.join(images or paths(features))}."
     )
-    rows = [
-        (example["label"], example["file_name"].decode() if named else "") for example in dataset.as_numpy_iterator()
-    ]
-    labels = _real_labels(np.array([label for label, _ in rows], np.int64))
-    return labels, [name for _, name in rows] if named else None

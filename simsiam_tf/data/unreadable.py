@@ -4,13 +4,12 @@ import dataclasses
 import logging
 import pathlib
 import threading
+from typing import NoReturn
 
 from simsiam_tf.errors import UsageError
+from simsiam_tf.files import printable
 
 _log = logging.getLogger(__name__)
-
-# A path may hold bytes that are not UTF-8.
-_ENCODING: dict = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
 class UnreadableImages:
@@ -34,6 +33,7 @@ class UnreadableImages:
         self._max_fraction = max_fraction
         self._parts: list[Part] = []
         self._listed_in: SkippedList | None = None
+        self._ended: UsageError | None = None
         self._lock = threading.Lock()
 
     def part(self, num_examples: int) -> "Part":
@@ -60,30 +60,46 @@ class UnreadableImages:
         with self._lock:
             if path not in part.reasons:
                 part.reasons[path] = " ".join(str(error).split()) or type(error).__name__
-                shown = path.encode("utf-8", "backslashreplace").decode()
-                _log.warning(f"skipped an image that cannot be read: {shown}: {part.reasons[path]}")
+                _log.warning(f"skipped an image that cannot be read: {printable(path)}: {part.reasons[path]}")
                 if self._listed_in is not None:
                     self._listed_in.add(path)
         self._check(part)
 
-    def check(self) -> None:
-        """Checks the number of unreadable images in every part.
+    def end(self, path: str, error: UsageError) -> NoReturn:
+        """Ends the run for a reason that concerns all images, which one of them has shown.
+
+        Args:
+            path: the place of the image.
+            error: the reason.
 
         Raises:
-            UsageError: if a part has too many unreadable images.
+            UsageError: the reason, with the place of the image.
         """
+        self._ended = type(error)(f"{str(error).rstrip('.')}, in {printable(path)}.")
+        raise self._ended
+
+    def check(self) -> None:
+        """Checks whether the run must end: for a reason from `end`, or for the number of unreadable images in a part.
+
+        Raises:
+            UsageError: if so.
+        """
+        if self._ended is not None:
+            raise self._ended
         for part in self._parts:
             self._check(part)
 
     def _check(self, part: "Part") -> None:
-        if len(part.reasons) <= self._max_fraction * part.num_examples:
+        # One image always may be, so that a small folder is not held up by it.
+        if len(part.reasons) <= max(1.0, self._max_fraction * part.num_examples):
             return
         with self._lock:
             path, reason = next(iter(part.reasons.items()))
         listed = f"; they are listed in {self._listed_in.file}" if self._listed_in else ""
         raise UsageError(
-            f"At most {self._max_fraction:.2%} of the {part.num_examples} images of {self.source} may be unreadable "
-            f"(--max_bad_fraction){listed}. Received: {len(part.reasons)}, the first of them {path} ({reason})."
+            f"At most {self._max_fraction:.2%} of the {part.num_examples} images of {self.source} may be unreadable, "
+            f"and one in any case (--max_bad_fraction){listed}. "
+            f"Received: {len(part.reasons)}, the first of them {printable(path)} ({reason})."
         ) from None
 
 
@@ -101,7 +117,7 @@ class Part:
 
 
 class SkippedList:
-    """Lists the path of each skipped image in a file.
+    """Lists the path of each skipped image in a file, a line for each, with control characters as escapes.
 
     A path is listed once, even if several data sets or several runs of a command skip the same image.
 
@@ -112,12 +128,15 @@ class SkippedList:
     def __init__(self, file: pathlib.Path):
         self.file = file
         self._lock = threading.Lock()
-        self._listed = set(file.read_text(**_ENCODING).splitlines()) if file.exists() else set()
+        text = file.read_text("utf-8", "surrogateescape") if file.exists() else ""
+        self._listed = set(text.split("\n"))
 
     def add(self, path: str) -> None:
         """Adds a path to the file, unless it is listed already."""
+        # Bytes that are not UTF-8 stay as they are, so that the file has the image's real name.
+        line = "".join(c if "\udc80" <= c <= "\udcff" else printable(c) for c in path)
         with self._lock:
-            if path not in self._listed:
-                self._listed.add(path)
-                with self.file.open("a", **_ENCODING) as file:
-                    file.write(f"{path}\n")
+            if line not in self._listed:
+                self._listed.add(line)
+                with self.file.open("a", encoding="utf-8", errors="surrogateescape") as file:
+                    file.write(f"{line}\n")

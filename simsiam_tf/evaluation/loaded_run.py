@@ -16,7 +16,9 @@ import tensorflow as tf
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.config.run import Config
-from simsiam_tf.data.sources import Source, open_eval_source, open_source
+from simsiam_tf.data.dataset import DataSet
+from simsiam_tf.data.overview import describe_change, identity
+from simsiam_tf.data.sources import Source
 from simsiam_tf.errors import UsageError, check
 from simsiam_tf.evaluation.values import with_unit
 from simsiam_tf.features import metrics
@@ -26,6 +28,7 @@ from simsiam_tf.files import expand
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.training import factory
 from simsiam_tf.training.checkpoints import restore_model
+from simsiam_tf.training.data_record import held_out_by
 from simsiam_tf.training.run_files import OF_EVALUATION, check_kinds
 from simsiam_tf.training.workdir import Workdir, record
 
@@ -118,25 +121,44 @@ class LoadedRun:
         return self.config.data.image_size
 
     @functools.cached_property
+    def data_set(self) -> DataSet:
+        """Returns the data set to evaluate on.
+
+        Raises:
+            UsageError: if it is the run's own and was changed, unless `--data_changed=continue` allows it.
+        """
+        if self.suffix:
+            return DataSet(self.data)
+        data, before = DataSet(self.data, held_out_by(self.workdir.root)), self.workdir.data() or {}
+        now = identity(data) if "fingerprint" in before else {"images": data.training.num_examples}
+        trained_on = data.training.first(self.data.max_examples).num_examples
+        changed = describe_change(before, {**now, "trained_on": trained_on})
+        if changed and self.data.data_changed != "continue":
+            raise UsageError(
+                "The images are not those that the run was trained on; name the right ones by --data_dir, or say "
+                f"--data_changed=continue. Received: {changed}."
+            )
+        if changed:
+            _log.warning(f"the images are not those that the run was trained on ({changed}).")
+        return data
+
+    @property
     def train_source(self) -> Source:
         """Returns the training images, which are also those that `embed` and `neighbours` use."""
-        return open_source(self.data, self.data.train_split)
+        return self.data_set.training
 
-    @functools.cached_property
+    @property
     def test_source(self) -> Source | None:
         """Returns the test images, or `None` if the data set has no split for them."""
-        return open_eval_source(self.data)
+        return self.data_set.evaluation
 
     @property
     def lacks(self) -> str:
         """Returns what the data lack for protocols that need labels, as a phrase; an empty string if nothing."""
-        if self.train_source.labels is None:
-            return "no labels"
-        test = self.test_source
-        return "" if test is not None and test.labels is not None else "no labelled split to evaluate on"
+        return self.data_set.lacks
 
     def labelled_sources(self, purpose: str) -> tuple[Source, Source]:
-        """Returns the training images and the test images, both with labels.
+        """Returns the labelled training images and the test images, both with labels.
 
         Args:
             purpose: the name of the protocol that needs labels, for the error message.
@@ -144,12 +166,13 @@ class LoadedRun:
         Raises:
             UsageError: if labels are missing.
         """
-        if self.lacks or self.test_source is None:
+        train, test = self.data_set.labelled, self.test_source
+        if self.lacks or train is None or test is None:
             raise UsageError(
                 f"{purpose} needs a training split and a test split with labels. "
                 f"Received: {self.data.dataset} with {self.lacks}."
             )
-        return self.train_source, self.test_source
+        return train, test
 
     @functools.cached_property
     def store(self) -> FeatureStore:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from simsiam_tf.config.evaluation import ImagesConfig
 from simsiam_tf.config.messages import RESULT
-from simsiam_tf.data.folder import FolderImages
+from simsiam_tf.data.image_files import FolderImages
 from simsiam_tf.data.sources import Source, listing_bad_images
 from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError

@@ -17,9 +17,11 @@ from simsiam_tf.callbacks.collapse_monitor import CollapseMonitor
 from simsiam_tf.callbacks.feature_monitor import FeatureMonitor
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.config.run import Config
+from simsiam_tf.data.dataset import DataSet
 from simsiam_tf.data.order import ShuffledOrder
+from simsiam_tf.data.overview import look_at, overview
 from simsiam_tf.data.pipeline import pretraining_dataset, with_views
-from simsiam_tf.data.sources import Source, listing_bad_images, open_eval_source, open_source
+from simsiam_tf.data.sources import Source, listing_bad_images
 from simsiam_tf.distribute import workers
 from simsiam_tf.distribute.input import Share, per_replica_batch_size
 from simsiam_tf.distribute.strategy import has_accelerator, make_strategy
@@ -30,6 +32,7 @@ from simsiam_tf.files import expand
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.training import factory, limits, summary
 from simsiam_tf.training.checkpoints import Checkpoints, Saver, weights_sha256
+from simsiam_tf.training.data_record import compare_data, held_out_by
 from simsiam_tf.training.executor import Prepare
 from simsiam_tf.training.loop import TrainingLoop
 from simsiam_tf.training.metrics_log import MetricsLog
@@ -96,15 +99,22 @@ def pretrain(config: Config) -> None:
 def _open_run(config: Config, strategy: tf.distribute.Strategy) -> RunState | None:
     """Opens the images and the folder of a run; returns `None` if the run is finished."""
     _refuse_what_cannot_be_computed(config, strategy)
-    labelled = open_source(config.data, config.data.train_split)
-    source = labelled.first(config.data.max_examples)
+    data = DataSet(config.data, held_out_by(pathlib.Path(expand(config.run.workdir))))
+    source = data.training.first(config.data.max_examples)
     order = ShuffledOrder(source.num_examples, config.data.global_batch_size, config.run.seed)
     if config.model.online_probe and source.labels is None:
         raise UsageError(f"--online_probe needs labelled training images. Received: {source.name}, without labels.")
-    knn = _knn_protocol(config, labelled) if workers.is_chief(strategy) else None
+    knn = _knn_protocol(config, data) if workers.is_chief(strategy) else None
+    if workers.is_chief(strategy):
+        lines = overview(data, look_at(source), source.num_examples)
+        for line in lines:
+            _log.info(line)
     workdir = _open_workdir(config, strategy)
     if workdir is None:
         return None
+    if workers.is_chief(strategy):
+        order = compare_data(config, workdir, data, order, lines)
+    order = dataclasses.replace(order, epoch_steps=workers.broadcast_from_chief(strategy, order.epoch_steps))
     views = factory.view_policies(config)
     run = RunState(config=config, strategy=strategy, source=source, order=order, views=views, knn=knn, workdir=workdir)
     steps_per_execution = config.devices.steps_per_execution
@@ -129,16 +139,14 @@ def _refuse_what_cannot_be_computed(config: Config, strategy: tf.distribute.Stra
         )
 
 
-def _knn_protocol(config: Config, source: Source) -> KNNProtocol | None:
+def _knn_protocol(config: Config, data: DataSet) -> KNNProtocol | None:
     """Returns the protocol of the kNN monitor, or `None` if it is off or labels are missing."""
     if config.run.knn_every_epochs == 0:
         return None
-    queries = open_eval_source(config.data)
-    if source.labels is None or queries is None or queries.labels is None:
-        lacking = "no labels" if source.labels is None else "no labelled split to evaluate on"
-        _log.info(f"kNN is off: the data set {config.data.dataset} has {lacking}.")
+    if data.lacks or data.labelled is None or data.evaluation is None:
+        _log.info(f"kNN is off: the data set {config.data.dataset} has {data.lacks}.")
         return None
-    return KNNProtocol(source.first(config.run.knn_max_examples), queries)
+    return KNNProtocol(data.labelled.first(config.run.knn_max_examples), data.evaluation)
 
 
 def _open_workdir(config: Config, strategy: tf.distribute.Strategy) -> Workdir | None:

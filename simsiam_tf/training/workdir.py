@@ -15,7 +15,7 @@ except ImportError:  # Windows has no fcntl: the folder is not locked there
 
 from simsiam_tf.config.run import FORMAT, Config
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import DISK_ERRORS, expand, naming_the_file, set_aside, write_json, write_text
+from simsiam_tf.files import DISK_ERRORS, expand, expand_several, naming_the_file, set_aside, write_json, write_text
 from simsiam_tf.training.environment import environment
 from simsiam_tf.training.run_files import OF_TRAINING, TO_RESUME, check_kinds, read_json, read_metrics, read_summary
 
@@ -219,6 +219,16 @@ class Workdir:
         content = read_json(self.config_path)
         write_json(self.config_path, {**content, "resolved": resolved})
 
+    def data(self) -> dict[str, Any] | None:
+        """Reads what config.json says of the images that the run was started with; `None` if it does not say it."""
+        content = read_json(self.config_path)
+        images = content.get("resolved", {}).get("training_images")
+        return content.get("data") or (None if images is None else {"trained_on": images})
+
+    def record_data(self, data: dict[str, Any]) -> None:
+        """Writes into config.json which images the run trains on."""
+        write_json(self.config_path, {**read_json(self.config_path), "data": data})
+
     def summary(self) -> dict[str, Any]:
         """Reads the records of summary.json; there are none if the file does not exist yet.
 
@@ -270,6 +280,7 @@ class Workdir:
 def _portable(config: Config) -> dict[str, Any]:
     """Returns the settings as plain values, with absolute paths, which are valid from any working directory."""
     values = config.to_dict()
-    for group, name in (("data", "data_dir"), ("run", "workdir")):
+    for group, name in (("data", "file_list"), ("data", "labels"), ("run", "workdir")):
         values[group][name] = values[group][name] and expand(values[group][name])
+    values["data"]["data_dir"] = ",".join(expand_several(config.data.data_dir))
     return values

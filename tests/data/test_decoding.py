@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data import decoding
+from simsiam_tf.data.pixels import to_rgb
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def encoded(image, form="PNG", **options):
 
 
 def rgb(data):
-    return np.asarray(decoding.to_rgb(decoding.open_image(data)), np.int32)
+    return np.asarray(to_rgb(decoding.open_image(data), Pixels()), np.int32)
 
 
 def test_every_kind_of_image_becomes_rgb(photograph):

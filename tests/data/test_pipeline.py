@@ -11,7 +11,7 @@ from simsiam_tf.augment.policies import POLICIES, resolve
 from simsiam_tf.augment.views import make_views
 from simsiam_tf.config.augment import AugmentConfig
 from simsiam_tf.config.data import DataConfig
-from simsiam_tf.data.folder import FolderImages
+from simsiam_tf.data.image_files import FolderImages
 from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.data.pipeline import evaluation_dataset, pretraining_dataset, views_of, with_views
 from simsiam_tf.data.sources import listing_bad_images, memory_source, open_source

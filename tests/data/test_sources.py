@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf.config.data import DataConfig
+from simsiam_tf.data.dataset import open_eval_source
 from simsiam_tf.data.decoding import open_image
 from simsiam_tf.data.shapes import CLASS_NAMES, make_shapes
-from simsiam_tf.data.sources import open_eval_source, open_source
+from simsiam_tf.data.sources import open_source
 from simsiam_tf.errors import UsageError
 
 

@@ -6,8 +6,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from simsiam_tf.config.data import DataConfig
-from simsiam_tf.data import decoding, sources
-from simsiam_tf.data import tfds as tfds_records
+from simsiam_tf.data import decoding, records, sources
 
 COUNT = 23
 
@@ -65,10 +64,10 @@ def test_negative_labels_are_none(data_dir, name):
 
 
 def test_records_are_found_by_their_headers(tmp_path):
-    records = [b"a", b"bcd", b"", b"x" * 1000]
+    contents = [b"a", b"bcd", b"", b"x" * 1000]
     path = str(tmp_path / "file")
     with tf.io.TFRecordWriter(path) as writer:
-        for record in records:
+        for record in contents:
             writer.write(record)
     data = (tmp_path / "file").read_bytes()
-    assert [data[offset : offset + length] for offset, length in tfds_records.record_positions(path)] == records
+    assert [data[offset : offset + length] for offset, length in records.record_positions(path)] == contents

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.data.folder import FolderImages
+from simsiam_tf.data.image_files import FolderImages
 from simsiam_tf.data.sources import Source, listing_bad_images
 from simsiam_tf.data.unreadable import SkippedList, UnreadableImages
 from simsiam_tf.errors import UsageError

@@ -3,7 +3,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from simsiam_tf.data.folder import FolderImages
+from simsiam_tf.data.image_files import FolderImages
 from simsiam_tf.data.sources import Source, memory_source
 from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf import resnet18
-from simsiam_tf.data.folder import FolderImages
+from simsiam_tf.data.image_files import FolderImages
 from simsiam_tf.data.sources import Source, memory_source
 from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from simsiam_tf.config.evaluation import ProbeConfig
-from simsiam_tf.data.folder import FolderImages
+from simsiam_tf.data.image_files import FolderImages
 from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.evaluation.probes import on_crops
 from simsiam_tf.evaluation.probes.on_crops import run_probes

@@ -1,0 +1,102 @@
+"""Opens a data set as the parts that a run needs: images to train on, to evaluate on, and to learn labels from."""
+
+import functools
+from typing import Any
+
+from simsiam_tf.config.data import DataConfig
+from simsiam_tf.data.folder import FolderSplit, ImageFolder
+from simsiam_tf.data.sources import Source, folder_source, open_source
+from simsiam_tf.data.tfds import TFDSImages
+
+# The names of splits that --eval_split=auto looks for in TFDS, in this order.
+_EVAL_NAMES = ("validation", "val", "valid", "test")
+
+
+class DataSet:
+    """Gives the parts of a data set, each opened when it is first asked for.
+
+    Args:
+        config: the settings of the data set.
+        held_out: the names of the images that a run holds out for evaluation; `None` chooses them by `config.holdout`.
+
+    Raises:
+        UsageError: from any attribute, if there is no such data set or split, or it cannot be used.
+
+    Example:
+        data = DataSet(config.data)
+        data.training.num_examples
+    """
+
+    def __init__(self, config: DataConfig, held_out: frozenset[str] | None = None) -> None:
+        self.config = config
+        self._held_out = held_out
+
+    @functools.cached_property
+    def folder(self) -> ImageFolder | None:
+        """Returns the folder of images, or `None` for other data sets."""
+        return ImageFolder(self.config, self._held_out) if self.config.dataset == "folder" else None
+
+    @functools.cached_property
+    def training(self) -> Source:
+        """Returns the images to train on."""
+        return self._of(self.folder.training) if self.folder else open_source(self.config, self.config.train_split)
+
+    @functools.cached_property
+    def labelled(self) -> Source | None:
+        """Returns the labelled images that evaluations learn from, as kNN's bank is; `None` if there are none."""
+        if self.folder is None:
+            return self.training if self.training.labels is not None else None
+        split = self.folder.labelled
+        return self.training if split is self.folder.training else self._of(split)
+
+    @functools.cached_property
+    def evaluation(self) -> Source | None:
+        """Returns the images to evaluate on, with the classes of `labelled`; `None` if there are none."""
+        if self.folder is not None:
+            source = self._of(self.folder.evaluation)
+        elif self.config.eval_split != "auto":
+            source = open_source(self.config, self.config.eval_split)
+        else:
+            name = self._automatic_split()
+            source = open_source(self.config, name) if name else None
+        return source.numbered_by(self.labelled.classes) if source and self.labelled else source
+
+    @functools.cached_property
+    def name(self) -> str:
+        """Returns the full name of the training images in a data set that is no folder, with version and number."""
+        version = TFDSImages(self.config).builder.info.full_name if self.config.dataset != "shapes" else "shapes"
+        return f"{version}/{self.config.train_split}:{self.training.num_examples}"
+
+    @property
+    def lacks(self) -> str:
+        """Returns what protocols that need labels lack, as a phrase; an empty string if nothing."""
+        if self.labelled is None:
+            return "no labels"
+        if self.evaluation is None or self.evaluation.labels is None:
+            return "no labelled split to evaluate on"
+        return ""
+
+    @functools.cached_property
+    def held_out(self) -> list[str]:
+        """Returns the names of the images that are held out for evaluation, sorted."""
+        if self.folder is None or not self.config.holdout or self.folder.evaluation is None:
+            return []
+        return sorted(self.folder.evaluation.files.keys)
+
+    def _automatic_split(self) -> str:
+        if self.config.dataset == "shapes":
+            return "test"
+        splits = TFDSImages(self.config).builder.info.splits
+        return next((name for name in _EVAL_NAMES if name in splits), "")
+
+    def _of(self, split: FolderSplit | None) -> Any:
+        return None if split is None else folder_source(split, self.config)
+
+
+def open_eval_source(config: DataConfig) -> Source | None:
+    """Opens the images to evaluate on, with the classes of the training images; `None` if there are none.
+
+    Raises:
+        UsageError: if there is no such data set or split, or the data set cannot be used.
+    """
+    return DataSet(config).evaluation

@@ -1,0 +1,89 @@
+"""Reads images from files."""
+
+import hashlib
+import os
+import pathlib
+import stat
+import typing
+from collections.abc import Sequence
+
+from simsiam_tf.config.pixels import Pixels
+from simsiam_tf.data.encoded import EncodedImages
+from simsiam_tf.data.unreadable import UnreadableImages
+
+# No image of a size that can be trained on has a longer file.
+_LONGEST_FILE = 1 << 30
+
+
+@typing.final
+class FolderImages(EncodedImages):
+    """Reads the image files below a folder.
+
+    Args:
+        folder: the folder that the names of images are relative to.
+        files: the path of each image, by position.
+        unreadable: the record of the data set's unreadable images.
+        pixels: the meaning of the pixels.
+        names: the name of each image, by position; by default its path relative to the folder.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        files: Sequence[str | pathlib.Path],
+        unreadable: UnreadableImages,
+        pixels: Pixels | None = None,
+        names: Sequence[str] | None = None,
+    ):
+        super().__init__(len(files), unreadable, pixels)
+        self.folder = folder
+        self._files = files
+        self._names = names
+
+    def load(self, position: int) -> bytes:
+        """Reads the content of the file at a position."""
+        return read_file(self._files[position])
+
+    def locate(self, position: int) -> str:
+        """Returns the path of a file."""
+        return str(self._files[position])
+
+    def name(self, position: int) -> str:
+        """Returns the path of a file relative to the folder."""
+        if self._names is not None:
+            return self._names[position]
+        return pathlib.Path(self._files[position]).relative_to(self.folder).as_posix()
+
+    def fingerprint(self) -> str:
+        """Returns a hash of the paths, sizes and modification times of all files."""
+        digest = hashlib.sha256()
+        for path in self._files:
+            try:
+                status = os.stat(path)
+                state = f"{status.st_size}\0{status.st_mtime_ns}"
+            except OSError:  # a broken link; it is reported when it is loaded
+                state = "missing"
+            digest.update(f"{path}\0{state}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()[:16]
+
+
+def read_file(path: str | pathlib.Path) -> bytes:
+    """Reads a regular file. Anything else, such as a pipe, is refused without waiting for its content.
+
+    Args:
+        path: the path of the file.
+
+    Raises:
+        OSError: if it is no regular file, is longer than an image can be, or cannot be read.
+    """
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("not a regular file")
+        if status.st_size > _LONGEST_FILE:
+            raise OSError(f"{status.st_size} bytes are more than an image can have")
+        with open(file, "rb", closefd=False) as content:
+            return content.read(status.st_size)
+    finally:
+        os.close(file)

@@ -1,0 +1,84 @@
+"""Keeps a run to its images: records which they are, and notices when they change."""
+
+import dataclasses
+import logging
+import pathlib
+
+from simsiam_tf.config.run import Config
+from simsiam_tf.data.dataset import DataSet
+from simsiam_tf.data.order import ShuffledOrder
+from simsiam_tf.data.overview import describe_change, identity
+from simsiam_tf.errors import UsageError
+from simsiam_tf.files import write_json
+from simsiam_tf.training.checkpoint_files import saved_checkpoints, step_of
+from simsiam_tf.training.run_files import read_json
+from simsiam_tf.training.workdir import Workdir
+
+_log = logging.getLogger(__name__)
+
+_HELD_OUT = "holdout.json"
+
+
+def held_out_by(root: pathlib.Path) -> frozenset[str] | None:
+    """Reads which images a run holds out for evaluation; `None` if its folder does not say it.
+
+    Args:
+        root: the folder of the run.
+
+    Raises:
+        UsageError: if the record is damaged.
+    """
+    path = root / _HELD_OUT
+    try:
+        return frozenset(read_json(path))
+    except OSError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{_HELD_OUT} must be one that train.py wrote. Received: {path} ({error}).") from error
+
+
+def compare_data(
+    config: Config, workdir: Workdir, data: DataSet, order: ShuffledOrder, lines: list[str]
+) -> ShuffledOrder:
+    """Compares the images with those that the run began with, and records them.
+
+    Args:
+        config: the settings of the run.
+        workdir: the folder of the run.
+        data: the data set.
+        order: the order of its training images.
+        lines: the overview of the data set, for the record.
+
+    Returns:
+        The order of the images. If they were changed, its epochs have as many steps as before.
+
+    Raises:
+        UsageError: if they are others, unless `--data_changed=continue` allows it.
+    """
+    saved = saved_checkpoints(workdir.checkpoints)
+    now, before, step = identity(data), workdir.data(), step_of(saved[0]) if saved else 0
+    changed = describe_change(before, {**now, "trained_on": order.num_examples}) if before and step else ""
+    steps = _steps_per_epoch(workdir) if step else None
+    if changed:
+        if config.data.data_changed != "continue":
+            raise UsageError(
+                "The images are not those that the run began with; give another --workdir, or --data_changed=continue "
+                f"to go on with them. Received: {changed}."
+            )
+        if config.model.of_method.remembers_images:
+            raise UsageError(
+                "--eta_momentum and --alternation_steps remember each image, and cannot go on with others. "
+                f"Received: {changed}."
+            )
+        _log.warning(f"the images were changed ({changed}); step {step + 1} is the first that shows the new ones.")
+    elif before and step and "fingerprint" not in before:
+        _log.info("This run did not record which images it trains on; they are taken for the same, and recorded now.")
+    workdir.record_data({**now, "overview": lines})
+    if data.held_out and held_out_by(workdir.root) is None:
+        write_json(workdir.root / _HELD_OUT, data.held_out)
+    return dataclasses.replace(order, epoch_steps=steps) if steps not in (None, order.steps_per_epoch) else order
+
+
+def _steps_per_epoch(workdir: Workdir) -> int | None:
+    """Reads the number of steps in an epoch of the run that the folder holds."""
+    return read_json(workdir.config_path).get("resolved", {}).get("steps_per_epoch")
