@@ -4,12 +4,13 @@ import dataclasses
 import logging
 import pathlib
 
+from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.run import Config
 from simsiam_tf.data.dataset import DataSet
 from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.data.overview import describe_change, identity
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import write_json
+from simsiam_tf.files import expand, write_json
 from simsiam_tf.training.checkpoint_files import saved_checkpoints, step_of
 from simsiam_tf.training.run_files import read_json
 from simsiam_tf.training.workdir import Workdir
@@ -35,6 +36,34 @@ def held_out_by(root: pathlib.Path) -> frozenset[str] | None:
         return None
     except (ValueError, TypeError) as error:
         raise UsageError(f"{_HELD_OUT} must be one that train.py wrote. Received: {path} ({error}).") from error
+
+
+def as_started(config: Config) -> Config:
+    """Gives a run that is older than some settings of its images what it did before they existed.
+
+    Args:
+        config: the settings of the command line.
+
+    Returns:
+        The same settings, unless the folder holds an older run. Then those that its config.json does not hold, and that
+        have their default now, have the value that describes what the run did.
+    """
+    try:
+        held = read_json(pathlib.Path(expand(config.run.workdir)) / "config.json")["config"]["data"]
+    except (OSError, ValueError, KeyError, TypeError):  # no run, or a damaged one, which is refused later
+        return config
+    newer = [setting for setting in DataConfig.settings() if setting.name not in held]
+    changed = {
+        setting.name: setting.absent
+        for setting in newer
+        if setting.absent != setting.default == getattr(config.data, setting.name)
+    }
+    if not changed:
+        return config
+    _log.info(
+        f"This run is older than some settings; it goes on with {', '.join(f'--{k}={v}' for k, v in changed.items())}."
+    )
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, **changed))
 
 
 def compare_data(

@@ -32,7 +32,7 @@ from simsiam_tf.files import expand
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.training import factory, limits, summary
 from simsiam_tf.training.checkpoints import Checkpoints, Saver, weights_sha256
-from simsiam_tf.training.data_record import compare_data, held_out_by
+from simsiam_tf.training.data_record import as_started, compare_data, held_out_by
 from simsiam_tf.training.executor import Prepare
 from simsiam_tf.training.loop import TrainingLoop
 from simsiam_tf.training.metrics_log import MetricsLog
@@ -86,6 +86,7 @@ def pretrain(config: Config) -> None:
         FloatingPointError: if the run diverges.
         ConnectionError: if another worker has gone.
     """
+    config = as_started(config)
     strategy = make_strategy(config.devices)
     factory.set_precision(config.devices.precision)
     if config.devices.deterministic:

@@ -7,6 +7,8 @@ import tensorflow_datasets as tfds
 
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data import decoding, records, sources
+from simsiam_tf.data.dataset import DataSet
+from simsiam_tf.errors import UsageError
 
 COUNT = 23
 
@@ -71,3 +73,90 @@ def test_records_are_found_by_their_headers(tmp_path):
             writer.write(record)
     data = (tmp_path / "file").read_bytes()
     assert [data[offset : offset + length] for offset, length in records.record_positions(path)] == contents
+
+
+class OddImages(tfds.core.GeneratorBasedBuilder):
+    """Two images of an example in a folder of features, with labels of many kinds."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        image = tfds.features.Image(shape=(8, 8, 3))
+        features = {
+            "pair": {"left": image, "right": image},
+            "depth": tfds.features.Tensor(shape=(8, 8, 1), dtype=np.float32),
+            "deep": tfds.features.Image(shape=(8, 8, 1), dtype=np.uint16),
+            "label": tfds.features.Sequence(tfds.features.ClassLabel(num_classes=3)),
+            "year": np.int64,
+            "place": tfds.features.Text(),
+        }
+        return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples([1990, 2010, 2000]), "test": self._generate_examples([2000, 2010])}
+
+    def _generate_examples(self, years):
+        for i in range(12):
+            yield (
+                i,
+                {
+                    "pair": {"left": np.full((8, 8, 3), i, np.uint8), "right": np.full((8, 8, 3), 100 + i, np.uint8)},
+                    "depth": np.full((8, 8, 1), i / 11, np.float32),
+                    "deep": np.full((8, 8, 1), 257 * i, np.uint16),
+                    "label": [0, 2],
+                    "year": years[i % len(years)],
+                    "place": "xyz"[i % 3],
+                },
+            )
+
+
+@pytest.fixture(scope="module", params=["tfrecord", "array_record"])
+def odd(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp(request.param)
+    OddImages(data_dir=path, file_format=request.param).download_and_prepare()
+    return lambda **settings: DataSet(DataConfig(dataset="odd_images", data_dir=str(path), **settings))
+
+
+def pixel(source, position=5):
+    if source.files is None:
+        return source.images[position].numpy()[0, 0].tolist()
+    return np.asarray(decoding.open_image(source.files.load(position)))[0, 0].tolist()
+
+
+def test_features_are_chosen_by_their_paths(odd):
+    left, right = (pixel(odd(image_feature=f"pair/{side}").training) for side in ("left", "right"))
+    assert [100 + value for value in left] == right
+    with pytest.raises(UsageError, match="no feature 'image'; name one by --image_feature"):
+        _ = odd().training
+    with pytest.raises(UsageError, match=r"--image_feature must be a feature that is an image.*pair/left"):
+        _ = odd(image_feature="year").training
+    with pytest.raises(UsageError, match="--label_feature must be a feature of odd_images"):
+        _ = odd(image_feature="pair/left", label_feature="nothing").training
+
+
+@pytest.mark.parametrize(("label", "classes"), [("year", ("1990", "2000", "2010")), ("place", ("x", "y", "z"))])
+def test_labels_without_names_are_classes_by_their_values(odd, label, classes):
+    data = odd(image_feature="pair/left", label_feature=label)
+    assert data.training.classes == data.evaluation.classes == classes
+    if label == "year":  # the test split has a subset of them
+        assert set(data.evaluation.labels) == {1, 2}
+
+
+def test_lists_of_labels_are_no_labels(odd):
+    data = odd(image_feature="pair/left")
+    assert data.training.labels is None
+    assert data.lacks == "no labels"
+
+
+def test_values_of_other_types_are_converted_or_asked_for(odd):
+    with pytest.raises(UsageError, match="--value_range"):
+        pixel(odd(image_feature="depth").training)
+    source = odd(image_feature="depth", value_range=(0.0, 1.0)).training
+    assert sorted(pixel(source, i)[0] for i in range(12)) == [round(i / 11 * 255) for i in range(12)]
+    deep = odd(image_feature="deep").training
+    assert sorted(pixel(deep, i)[0] for i in range(12)) == list(range(12))
+
+
+def test_an_empty_slice_is_refused(odd):
+    with pytest.raises(UsageError, match=r"must hold images. Received: 'train\[:0\]'"):
+        _ = odd(image_feature="pair/left", train_split="train[:0]").training

@@ -1,0 +1,126 @@
+"""A run keeps to its images, and says so when they change."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from simsiam_tf.config.data import DataConfig
+from simsiam_tf.data.dataset import DataSet
+from simsiam_tf.data.order import ShuffledOrder
+from simsiam_tf.errors import UsageError
+from simsiam_tf.files import write_json
+from simsiam_tf.training.data_record import as_started, compare_data, held_out_by
+from simsiam_tf.training.workdir import Workdir
+from tests.config.test_run import make_config
+
+
+def in_folder(root):
+    config = make_config()
+    return dataclasses.replace(config, run=dataclasses.replace(config.run, workdir=str(root)))
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    for name in ("a/1", "a/2", "a/3", "b/1", "b/2", "b/3", "b/4", "b/5"):
+        path = folder / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8, 3), len(name), np.uint8)).save(path)
+    return folder
+
+
+@pytest.fixture
+def start(tmp_path, images):
+    """Compares the images as each start of a run does; `step` is that of its latest checkpoint."""
+    workdir = Workdir(tmp_path / "run")
+    (workdir.checkpoints).mkdir(parents=True)
+
+    def compared(step=0, folder=images, **data):
+        config = in_folder(workdir.root)
+        data = DataConfig(dataset="folder", data_dir=str(folder), global_batch_size=2, **data)
+        config = dataclasses.replace(config, data=data)
+        if not workdir.config_path.exists():
+            write_json(workdir.config_path, {"config": config.to_dict()})
+        if step:
+            (workdir.checkpoints / f"step-{step}.index").touch()
+            (workdir.checkpoints / f"step-{step}.data-00000-of-00001").touch()
+        opened = DataSet(config.data, held_out_by(workdir.root))
+        order = ShuffledOrder(opened.training.num_examples, 2, 0)
+        order = compare_data(config, workdir, opened, order, ["an overview"])
+        content = json.loads(workdir.config_path.read_text())
+        write_json(workdir.config_path, {**content, "resolved": {"steps_per_epoch": order.steps_per_epoch}})
+        return order
+
+    compared.workdir = workdir
+    return compared
+
+
+def test_the_same_images_go_on_wherever_they_lie(start, images):
+    assert start().steps_per_epoch == 4
+    assert start.workdir.data()["classes"] == ["a", "b"]
+    assert start.workdir.data()["overview"] == ["an overview"]
+    assert start(step=3).epoch_steps == 0
+    assert start(step=3, folder=images.rename(images.parent / "moved")).epoch_steps == 0
+
+
+def test_other_images_are_refused_or_go_on_when_told_to(start, images, caplog):
+    start()
+    for name in ("6", "7"):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(images / "b" / f"{name}.png")
+    with pytest.raises(UsageError, match=r"--data_changed=continue.* Received: 8 images on record, 10 now"):
+        start(step=3)
+    with caplog.at_level("WARNING", "simsiam_tf"):
+        order = start(step=3, data_changed="continue")
+    assert "step 4 is the first that shows the new ones" in caplog.text
+    assert (order.num_examples, order.steps_per_epoch) == (10, 4)
+    assert start(step=5).steps_per_epoch == 4  # the new images are the run's from now on
+
+
+def test_a_changed_set_before_the_first_checkpoint_is_a_new_start(start, images):
+    start()
+    (images / "a" / "1.png").unlink()
+    assert start().num_examples == 7
+
+
+def test_an_older_run_records_its_images_and_is_refused_others_by_their_number(start, images):
+    workdir = start.workdir
+    start()
+    content = json.loads(workdir.config_path.read_text())
+    del content["data"]
+    write_json(workdir.config_path, {**content, "resolved": {"training_images": 9, "steps_per_epoch": 4}})
+    with pytest.raises(UsageError, match="9 images on record, 8 now"):
+        start(step=3)
+    write_json(workdir.config_path, {**content, "resolved": {"training_images": 8, "steps_per_epoch": 4}})
+    start(step=3)
+    assert workdir.data()["images"] == 8
+
+
+def test_held_out_images_stay_held_out(start, images):
+    start(holdout=0.3)
+    held_out = held_out_by(start.workdir.root)
+    assert len(held_out) == 2
+    for i in range(20):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(images / "a" / f"{i}0.png")
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(images / "b" / f"{i}0.png")
+    start(step=1, holdout=0.3, data_changed="continue")
+    assert held_out_by(start.workdir.root) == held_out
+
+
+def test_an_older_run_goes_on_as_it_did(tmp_path):
+    config = in_folder(tmp_path)
+    assert as_started(config).data.exif == "upright"
+    content = config.to_dict()
+    del content["data"]["exif"]
+    write_json(tmp_path / "config.json", {"config": content})
+    assert as_started(config).data.exif == "ignore"
+
+
+def test_a_changed_set_is_shown_in_passes_of_its_own():
+    order = ShuffledOrder(10, 2, seed=0, epoch_steps=4)
+    epochs, shown = zip(*(order.examples(np.arange(2 * step, 2 * step + 2)) for step in range(10)), strict=True)
+    assert [int(epoch) for epoch in epochs] == [0] * 5 + [1] * 5
+    for number in range(2):
+        assert sorted(np.concatenate(shown[5 * number : 5 * number + 5]).tolist()) == list(range(10))
