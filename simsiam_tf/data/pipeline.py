@@ -251,6 +251,8 @@ class _Reader:
         files, count = self.source.files, self.source.num_examples
         assert files is not None
         for i in range(index, index + (count if replace else 1)):
+            if files.unreadable.is_closed:
+                return -1
             try:
                 image = decoding.open_image(files.load(i % count), files.pixels)
                 width, height = upright_size(image, files.pixels)

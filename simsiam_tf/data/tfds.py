@@ -13,15 +13,15 @@ from PIL import Image
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.encoded import EncodedImages
-from simsiam_tf.data.pixels import UnknownValuesError, choose_channels, to_levels
+from simsiam_tf.data.features import feature_at, is_plain, only_image, paths, rgb_of, text_of, value_at
+from simsiam_tf.data.pixels import UnknownValuesError
 from simsiam_tf.data.records import open_records
 from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError, check
 from simsiam_tf.files import expand
 
-# A TFDS builder, and a feature of one. Their real types would need the slow import of TFDS.
+# A TFDS builder. Its real type would need the slow import of TFDS.
 Builder = Any
-Feature = Any
 
 
 @typing.final
@@ -92,7 +92,7 @@ class TFDSImages:
     def __init__(self, config: DataConfig) -> None:
         self.builder, self._config = open_builder(config), config
         features = self.builder.info.features
-        self._image = config.image_feature or _only_image(features, config.dataset)
+        self._image = config.image_feature or only_image(features, config.dataset)
         image = feature_at(features, self._image)
         check(
             image is not None and len(image.shape or ()) == 3,
@@ -196,7 +196,7 @@ class TFDSImages:
         values, numbers = np.unique(labels, return_inverse=True)
         if len(values) < 2:
             return None, ()
-        return numbers.reshape(-1).astype(np.int64), tuple(map(_text, values.tolist()))
+        return numbers.reshape(-1).astype(np.int64), tuple(map(text_of, values.tolist()))
 
     def _labels_and_names(self, split: str) -> tuple[np.ndarray, list[str] | None]:
         """Reads the labels `[N]` and the file names of a split, without decoding its images."""
@@ -273,60 +273,3 @@ def open_builder(config: DataConfig) -> Builder:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UsageError(f"The data set {config.dataset} could not be prepared: {reason}") from error
     return builder
-
-
-def paths(features: Feature, prefix: str = "") -> list[str]:
-    """Returns the paths of all features, with `/` between the parts, as in `image/left`."""
-    found = []
-    for name, feature in features.items():
-        nested = hasattr(feature, "items")
-        found += paths(feature, f"{prefix}{name}/") if nested else [f"{prefix}{name}"]
-    return found
-
-
-def feature_at(features: Feature, path: str) -> Feature:
-    """Returns the feature at a path, or `None`."""
-    for part in path.split("/"):
-        if not hasattr(features, "items") or part not in features:
-            return None
-        features = features[part]
-    return None if hasattr(features, "items") else features
-
-
-def value_at(example: Any, path: str) -> Any:
-    """Returns the value of an example at the path of a feature."""
-    for part in path.split("/"):
-        example = example[part]
-    return example
-
-
-def is_plain(feature: Feature) -> bool:
-    """Returns whether an image is stored as a file that Pillow decodes to the same numbers."""
-    return hasattr(feature, "encode_example") and type(feature).__name__ == "Image" and feature.np_dtype == np.uint8
-
-
-def rgb_of(images: np.ndarray, pixels: Pixels) -> np.ndarray:
-    """Converts images `[..., H, W, C]` of any type to RGB, `[..., H, W, 3] uint8`.
-
-    Raises:
-        UnknownValuesError: if their type does not say which values are black and white.
-    """
-    images = choose_channels(images, pixels.channels) if images.shape[-1] != 2 else images[..., :1].repeat(3, -1)
-    return to_levels(images, pixels)
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
-
-
-def _only_image(features: Feature, dataset: str) -> str:
-    """Returns the feature that is the image by default: `image`, or the only one that is an image."""
-    if feature_at(features, "image") is not None:
-        return "image"
-    images = [path for path in paths(features) if type(feature_at(features, path)).__name__ == "Image"]
-    if len(images) == 1:
-        return images[0]
-    raise UsageError(
-        f"The data set {dataset} has no feature 'image'; name one by --image_feature. "
-        f"Received: {', '.join(images or paths(features))}."
-    )

@@ -34,6 +34,7 @@ class UnreadableImages:
         self._parts: list[Part] = []
         self._listed_in: SkippedList | None = None
         self._ended: UsageError | None = None
+        self.is_closed = False
         self._lock = threading.Lock()
 
     def part(self, num_examples: int) -> "Part":
@@ -65,6 +66,10 @@ class UnreadableImages:
                     self._listed_in.add(path)
         self._check(part)
 
+    def close(self) -> None:
+        """Says that no more images are needed: those that were to be read ahead are not."""
+        self.is_closed = True
+
     def end(self, path: str, error: UsageError) -> NoReturn:
         """Ends the run for a reason that concerns all images, which one of them has shown.
 
@@ -90,8 +95,8 @@ class UnreadableImages:
             self._check(part)
 
     def _check(self, part: "Part") -> None:
-        # One image always may be, so that a small folder is not held up by it.
-        if len(part.reasons) <= max(1.0, self._max_fraction * part.num_examples):
+        # One image of several always may be, so that a small folder is not held up by it.
+        if len(part.reasons) <= max(part.num_examples > 1, self._max_fraction * part.num_examples):
             return
         with self._lock:
             path, reason = next(iter(part.reasons.items()))

@@ -97,9 +97,10 @@ def _sources(run: LoadedRun, protocol: str) -> list[Source]:
     """Returns the sources that a protocol reads."""
     if protocol == "export":
         return []
-    if protocol in ("embed", "neighbours") or run.test_source is None:
+    if protocol in ("embed", "neighbours"):
         return [run.train_source]
-    return [run.train_source, run.test_source]
+    sources = (run.labelled_source or run.train_source, run.test_source)
+    return [source for source in sources if source is not None]
 
 
 def _knn(run: LoadedRun, options: EvaluationConfig) -> None:

@@ -142,12 +142,17 @@ class LoadedRun:
             _log.warning(f"the images are not those that the run was trained on ({changed}).")
         return data
 
-    @property
+    @functools.cached_property
     def train_source(self) -> Source:
         """Returns the training images, which are also those that `embed` and `neighbours` use."""
         return self.data_set.training
 
-    @property
+    @functools.cached_property
+    def labelled_source(self) -> Source | None:
+        """Returns the labelled images that protocols learn from: the training images, if they are labelled."""
+        return self.data_set.labelled
+
+    @functools.cached_property
     def test_source(self) -> Source | None:
         """Returns the test images, or `None` if the data set has no split for them."""
         return self.data_set.evaluation
@@ -155,7 +160,10 @@ class LoadedRun:
     @property
     def lacks(self) -> str:
         """Returns what the data lack for protocols that need labels, as a phrase; an empty string if nothing."""
-        return self.data_set.lacks
+        if self.labelled_source is None:
+            return "no labels"
+        test = self.test_source
+        return "" if test is not None and test.labels is not None else "no labelled split to evaluate on"
 
     def labelled_sources(self, purpose: str) -> tuple[Source, Source]:
         """Returns the labelled training images and the test images, both with labels.
@@ -166,7 +174,7 @@ class LoadedRun:
         Raises:
             UsageError: if labels are missing.
         """
-        train, test = self.data_set.labelled, self.test_source
+        train, test = self.labelled_source, self.test_source
         if self.lacks or train is None or test is None:
             raise UsageError(
                 f"{purpose} needs a training split and a test split with labels. "

@@ -84,7 +84,17 @@ class Folders:
 
 
 def _identity(config: Config) -> str:
-    return json.dumps(config.identity(), sort_keys=True)
+    """Returns the settings that tell runs apart, as text.
+
+    Settings that are newer than the kept runs are left out where they have the value of those runs.
+    """
+    identity = config.identity()
+    for group in config.groups.values():
+        values = group.values()
+        for setting in group.settings():
+            if setting.says_absent and values[setting.name] == setting.absent:
+                identity.pop(setting.name, None)
+    return json.dumps(identity, sort_keys=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -173,8 +173,12 @@ def _train_and_report(run: RunState) -> None:
     # Only the chief writes files. The other workers only print which images they could not read.
     skipped = run.workdir.skipped_path if run.is_chief else None
     sources = [run.source, *([run.knn.bank, run.knn.queries] if run.knn else [])]
-    with listing_bad_images(sources, skipped):
-        digest = _train(run)
+    try:
+        with listing_bad_images(sources, skipped):
+            digest = _train(run)
+    finally:
+        if run.source.files is not None:  # the batches that were read ahead would hold up the end of the process
+            run.source.files.unreadable.close()
     if run.is_chief:
         records = summary.records_of_training(run.config, run.workdir, run.knn)
         run.workdir.add_to_summary({**records, "weights_sha256": digest})

@@ -221,7 +221,10 @@ class Workdir:
 
     def data(self) -> dict[str, Any] | None:
         """Reads what config.json says of the images that the run was started with; `None` if it does not say it."""
-        content = read_json(self.config_path)
+        try:
+            content = read_json(self.config_path)
+        except FileNotFoundError:
+            return None
         images = content.get("resolved", {}).get("training_images")
         return content.get("data") or (None if images is None else {"trained_on": images})
 

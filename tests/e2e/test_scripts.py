@@ -61,7 +61,8 @@ def test_a_run_leaves_its_record(finished, _tiny_run):
 def test_a_healthy_run_prints_its_own_lines_alone(finished):
     _, stdout, stderr = finished
     assert stderr == ""
-    ours = r"Starting: |Embedding shapes/|Epoch \d/2$|4/4 - |epoch \d: |Training: \d of 8 steps|Done: "
+    ours = r"64 training images in 10 classes|Looked at \d+: nothing unusual|Starting: |Embedding shapes/|"
+    ours += r"Epoch \d/2$|4/4 - |epoch \d: |Training: \d of 8 steps|Done: "
     for line in stdout.splitlines():
         assert re.match(ours, line), line
     assert "\r" not in stdout

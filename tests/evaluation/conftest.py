@@ -35,7 +35,8 @@ def run(rng, tmp_path):
         strategy=tf.distribute.get_strategy(),
         batch_size=32,
     )
-    made.__dict__.update(train_source=source(64), test_source=source(32))
+    train = source(64)
+    made.__dict__.update(train_source=train, labelled_source=train, test_source=source(32))
     return made
 
 

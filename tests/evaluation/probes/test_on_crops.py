@@ -84,7 +84,7 @@ def test_an_unreadable_image_costs_a_row_not_a_step(run, tmp_path):
         Image.fromarray(image).save(path)
     paths[5].write_text("no image")
     files = FolderImages(folder, paths, UnreadableImages("made", 0.1))
-    run.__dict__["train_source"] = dataclasses.replace(train, images=files)
+    run.__dict__["train_source"] = run.__dict__["labelled_source"] = dataclasses.replace(train, images=files)
     run_probes(run, ProbeConfig(probe_epochs=3), ("paper",))
     (file,) = (tmp_path / "probes").iterdir()
     saved = np.load(file)
