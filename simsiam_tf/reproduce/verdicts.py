@@ -91,10 +91,10 @@ def noise(rows: Sequence[Outcome], ours: Outcome, reference: Outcome) -> float |
 def has_collapsed(ours: Outcome, reference: Outcome) -> bool:
     """Returns whether a row's representations collapsed (Sec. 4.1).
 
-    With a cosine loss, both the loss and the standard deviation of z must be low. Any other loss has no known minimum
-    that reveals a collapse, so only the standard deviation counts. Its limit is lower then: heads without batch norm on
-    their output, such as those of BYOL, MoCo and SwAV, do not centre z, and even without a collapse its standard
-    deviation may be less than half of SimSiam's.
+    The cosine loss of a collapsed row is near -1, and the standard deviation of its z is far below the reference's; a
+    row has collapsed if both hold. Other losses have no value that shows a collapse. For them the standard deviation
+    alone decides, with a lower limit: the heads of BYOL, MoCo and SwAV do not end with batch norm, and the standard
+    deviation of a healthy row may be less than half of SimSiam's.
 
     Args:
         ours: the results of the row.
