@@ -46,6 +46,12 @@ class Pixels:
         )
 
     @property
+    def fingerprint(self) -> str:
+        """Returns a text that tells these meanings from others; empty for those of runs before there were any."""
+        plain = Pixels(exif="ignore", max_pixels=self.max_pixels)
+        return "" if self == plain else f"{self.exif},{self.alpha},{self.value_range},{self.channels}"
+
+    @property
     def background(self) -> tuple[int, int, int] | None:
         """Returns the colour behind transparent pixels, RGB; `None` if transparency is left out."""
         if self.alpha == "drop":

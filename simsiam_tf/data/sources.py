@@ -103,7 +103,8 @@ class Source:
         images = (
             self.images.fingerprint() if isinstance(self.images, EncodedImages) else zlib.crc32(self.images.numpy())
         )
-        return f"{self.name}:{self.num_examples}:{images}"
+        meaning = self.files.pixels.fingerprint if self.files else ""
+        return f"{self.name}:{self.num_examples}:{images}" + (f":{meaning}" if meaning else "")
 
     def first(self, count: int) -> "Source":
         """Returns a source of the first `count` examples; of all examples if `count` is 0 or exceeds their number."""

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import zlib
 
@@ -98,7 +99,7 @@ def test_the_first_few_of_a_folder_are_of_all_classes(tmp_path, rng):
 
 def test_fingerprints_stay_as_stored_features_have_them(tmp_path, rng):
     write_images(tmp_path, [f"{i}.png" for i in range(4)], rng)
-    source = open_source(folder(tmp_path), "train")
+    source = open_source(dataclasses.replace(folder(tmp_path), exif="ignore"), "train")
     state = "".join(
         f"{path}\0{path.stat().st_size}\0{path.stat().st_mtime_ns}\n"
         for path in (tmp_path / source.name_of(i) for i in range(4))
@@ -110,5 +111,9 @@ def test_fingerprints_stay_as_stored_features_have_them(tmp_path, rng):
     assert source.first(3).fingerprint == f"{tmp_path}:3:{files}"
     assert source.first(3).subset(positions).fingerprint == f"{tmp_path}:2:{files}:{part}"
     assert source.subset(positions).first(1).fingerprint == f"{tmp_path}:1:{files}:{part}"
+    # Where the pixels mean something else, stored features are others'.
+    for other in ({"exif": "upright"}, {"alpha": "white"}, {"channels": (0,)}, {"value_range": (0.0, 1.0)}):
+        config = dataclasses.replace(folder(tmp_path), **{"exif": "ignore", **other})
+        assert open_source(config, "train").fingerprint != source.fingerprint
     again = zlib.crc32(np.array([1]).tobytes())
     assert source.subset(positions).subset(np.array([1])).fingerprint == f"{tmp_path}:1:{files}:{part}:{again}"
