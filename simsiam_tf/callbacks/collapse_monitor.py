@@ -19,8 +19,8 @@ class CollapseMonitor(keras.callbacks.Callback):
 
     A loss near its minimum says nothing about a collapse. The standard deviation of z / |z| does (paper Sec. 4.1): the
     methods of this package log it as `z_std_scaled`, which is near 1 in a healthy run. The monitor warns if it is below
-    0.1, or below 0.5 while the loss is below -0.9. It also warns, once, of a run that does not learn: its loss is
-    exactly 0, or exactly what it was in the epoch before.
+    0.1, or below 0.5 while the loss is below -0.9. It also warns once if the run does not learn. A run does not learn
+    if its loss is exactly 0, or if two epochs have exactly the same loss.
 
     Args:
         advice: what to do when the loss is no longer finite, as the end of the error message.

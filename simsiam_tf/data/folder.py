@@ -16,10 +16,10 @@ import numpy as np
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.formats import readable_endings
 from simsiam_tf.data.layout import Layout, read_layout
-from simsiam_tf.data.lists import labels_of_file, names_of_list
+from simsiam_tf.data.lists import labels_of_file, names_of_list, roots_of
 from simsiam_tf.data.walk import walk
 from simsiam_tf.errors import UsageError, check
-from simsiam_tf.files import expand, expand_several, printable
+from simsiam_tf.files import printable
 
 # The groups of splits that --eval_split=auto looks for, in this order.
 _EVAL_GROUPS = ("validation", "test")
@@ -98,7 +98,7 @@ class ImageFolder:
     def __init__(self, config: DataConfig, held_out: frozenset[str] | None = None) -> None:
         self._config, self._chosen = config, held_out
         self.left_out: dict[str, list[str]] = collections.defaultdict(list)
-        self._roots = tuple(_roots(config))
+        self._roots = tuple(roots_of(config))
         self._layouts = [self._read(root) for root in self._roots]
         self._labels = labels_of_file(config.labels, self._roots) if config.labels else None
 
@@ -282,13 +282,6 @@ def _balanced_choice(split: FolderSplit, share: float) -> np.ndarray:
             )
         chosen[own[:each]] = True
     return chosen
-
-
-def _roots(config: DataConfig) -> list[str]:
-    """Returns the folders that --data_dir names, or the folder of --file_list."""
-    roots = expand_several(config.data_dir) or [os.path.dirname(expand(config.file_list))]
-    check(len(roots) == 1 or not config.file_list, "--file_list needs a single --data_dir.", config.data_dir)
-    return roots
 
 
 def _instead(left_out: Mapping[str, list[str]]) -> str:

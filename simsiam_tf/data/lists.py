@@ -1,13 +1,30 @@
-"""Reads files that list images, or give them labels."""
+"""Finds the folders that a user names, and reads files that list images or give them labels."""
 
 import csv
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
+from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.walk import kind_of
 from simsiam_tf.errors import UsageError, check
-from simsiam_tf.files import expand, printable
+from simsiam_tf.files import expand, expand_several, printable
+
+
+def roots_of(config: DataConfig) -> list[str]:
+    """Returns the folders that --data_dir names, or the folder of --file_list."""
+    roots = expand_several(config.data_dir) or [os.path.dirname(expand(config.file_list))]
+    real = [os.path.realpath(root) for root in roots]
+    inside = [
+        a for i, a in enumerate(real) for j, b in enumerate(real) if i != j and (a + os.sep).startswith(b + os.sep)
+    ]
+    check(
+        not inside,
+        "--data_dir must name folders of which none holds another, or images would count twice.",
+        ", ".join(map(printable, dict.fromkeys(inside))),
+    )
+    check(len(roots) == 1 or not config.file_list, "--file_list needs a single --data_dir.", config.data_dir)
+    return roots
 
 
 def names_of_list(file_list: str, root: str) -> Iterator[str]:
@@ -30,6 +47,7 @@ def labels_of_file(path: str, roots: Sequence[str]) -> dict[tuple[int, str], str
         The name of the class, by the number of the folder and the name of the image in it.
     """
     rows = [row for row in csv.reader(_text(path, "--labels").splitlines()) if row]
+    check(bool(rows), "--labels must be a file with a path and a label in each line.", "an empty file")
     wrong = next((i for i, row in enumerate(rows) if len(row) != 2 or not row[1].strip()), None)
     check(
         wrong is None,

@@ -210,6 +210,9 @@ def test_several_folders_lists_and_labels(make, tmp_path):
     make("b/3.png", "c/4.png", of=two)
     both = opened(f"{one},{two}").training
     assert by_class(both) == {"a": ["a/1.png"], "b": ["b/2.png", "b/3.png"], "c": ["c/4.png"]}
+    for overlapping in (f"{one},{one}", f"{one},{one}/a", f"{two}/../one/b,{two},{one}"):
+        with pytest.raises(UsageError, match="of which none holds another"):
+            _ = opened(overlapping).training
     listed = tmp_path / "list.txt"
     listed.write_text("a/1.png\n\nb/2.png\n")
     assert opened(one, file_list=str(listed)).training.num_examples == 2
@@ -223,6 +226,9 @@ def test_several_folders_lists_and_labels(make, tmp_path):
     assert data.training.num_examples == 3
     assert data.training.labels is None  # one image has no label
     assert by_class(data.labelled) == {"cat": ["a/1.png"], "dog": ["b/2.png"]}
+    table.write_text("")
+    with pytest.raises(UsageError, match="Received: an empty file"):
+        _ = opened(one, labels=str(table)).training
     table.write_text("path,label\na/1.png,cat\na/1.png,dog\n")
     with pytest.raises(UsageError, match=r"one label\. Received: a/1\.png with cat and dog"):
         _ = opened(one, labels=str(table)).training
