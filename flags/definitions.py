@@ -29,6 +29,7 @@ from simsiam_tf.config.optimizer import OptimizerConfig
 from simsiam_tf.config.preview import PreviewConfig
 from simsiam_tf.config.run import RunConfig
 from simsiam_tf.config.scale import SizeConfig
+from simsiam_tf.config.start import StartConfig
 from simsiam_tf.reproduce.config import ReproduceConfig
 
 # The flags of train.py.
@@ -40,6 +41,7 @@ TRAINING: dict[str, type[SettingsGroup]] = {
     "devices": DeviceConfig,
     "run": RunConfig,
     "size": SizeConfig,
+    "start": StartConfig,  # train.py alone has these
 }
 # The flags of evaluate.py, which also has --workdir and some of the flags of "data" and "devices".
 EVALUATION: dict[str, type[SettingsGroup]] = {

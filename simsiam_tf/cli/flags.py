@@ -26,13 +26,18 @@ from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.config.evaluation import EVALUATION_GROUPS, EvaluationConfig
 from simsiam_tf.config.fields import Integers, Names, Numbers, Setting, SettingsGroup
+from simsiam_tf.config.model import ModelConfig
+from simsiam_tf.config.optimizer import OptimizerConfig
 from simsiam_tf.config.preview import PreviewConfig
 from simsiam_tf.config.run import CONFIG_GROUPS, Config
 from simsiam_tf.config.scale import SizeConfig
+from simsiam_tf.config.start import StartConfig
 from simsiam_tf.errors import UsageError
 from simsiam_tf.reproduce.config import ReproduceConfig
 
 _OLD_RUN = "Run, and data other than the run's own"
+# With a setting of these groups, or a flagfile, the user chooses how to train.
+_CHOSEN_BY_RECIPES: tuple[type[SettingsGroup], ...] = ModelConfig, OptimizerConfig, AugmentConfig, SizeConfig
 
 
 def _define_with(parser: flags.ArgumentParser, serializer: flags.ArgumentSerializer) -> Callable[..., None]:
@@ -83,9 +88,36 @@ def _training_settings() -> list[Setting]:
 
 
 def define_training_flags() -> None:
-    """Defines the flags of train.py."""
+    """Defines the flags of train.py: those of a run, and those of its start."""
+    define_run_flags()
+    _define(StartConfig)
+
+
+def define_run_flags() -> None:
+    """Defines the flags that describe a run."""
     for group in (*CONFIG_GROUPS.values(), SizeConfig):
         _define(group)
+
+
+def start_config() -> StartConfig:
+    """Returns the settings of the start that the parsed flags ask for."""
+    return _parsed(StartConfig)
+
+
+def chooses_settings() -> bool:
+    """Returns whether train.py is to choose the settings of the run.
+
+    It does for a folder of images, if the command names no flagfile and no flag of the model, the optimizer, the
+    augmentation or the size.
+    """
+    given = given_flags()
+    named = any(setting.name in given for group in _CHOSEN_BY_RECIPES for setting in group.settings())
+    return flags.FLAGS.dataset == "folder" and not flagfiles(sys.argv[1:]) and not named
+
+
+def given_flags() -> frozenset[str]:
+    """Returns the names of the settings of a run that the command line gives."""
+    return frozenset(setting.name for setting in _training_settings() if flags.FLAGS[setting.name].present)
 
 
 def training_config() -> Config:
@@ -110,7 +142,7 @@ def training_config_of(arguments: Sequence[str]) -> Config:
         UsageError: if a flag or a value is not possible.
     """
     if "epochs_scale" not in flags.FLAGS:
-        define_training_flags()
+        define_run_flags()
     for setting in _training_settings():
         flags.FLAGS[setting.name].unparse()
     try:
@@ -172,9 +204,9 @@ def evaluation_config() -> tuple[list[str], EvaluationConfig, dict[str, Any], De
 
 
 def define_preview_flags() -> None:
-    """Defines the flags of the preview: those of train.py, and those of the picture."""
+    """Defines the flags of the preview: those of a run, and those of the picture."""
     _define(PreviewConfig)
-    define_training_flags()
+    define_run_flags()
 
 
 def preview_config() -> tuple[PreviewConfig, DataConfig, AugmentConfig, int]:
@@ -183,9 +215,9 @@ def preview_config() -> tuple[PreviewConfig, DataConfig, AugmentConfig, int]:
 
 
 def define_reproduce_flags() -> None:
-    """Defines the flags of the reproduction: its own, and those of train.py for its runs."""
+    """Defines the flags of the reproduction: its own, and those of its runs."""
     _define(ReproduceConfig)
-    define_training_flags()
+    define_run_flags()
 
 
 def reproduce_config() -> tuple[ReproduceConfig, str, int, list[str]]:

@@ -134,7 +134,9 @@ class ImagesConfig(SettingsGroup):
     """Settings of --protocol=diagnostics, report, embed and neighbours."""
 
     diagnostics_max_examples: int = option(5000, "Number of images that 'diagnostics' looks at; 0: all.")
-    query: str = option("", "Image file whose nearest images 'neighbours' shows.")
+    query: str = option(
+        "", "Image file whose nearest images 'neighbours' shows; by default some images of the data set."
+    )
     num_neighbours: int = option(10, "Number of nearest images to show.", positive=True)
     out: str = option(
         "", "Path that 'report', 'embed' or 'neighbours' writes to; by default inside the folder of the run."

@@ -39,6 +39,7 @@ class Sight:
         channels: how many have channels that are not used.
         unreadable: how many could not be read.
         ranges: the least and greatest value seen, by the kind of the values.
+        sides: the shorter side of each image that could be read, in pixels.
     """
 
     looked_at: int = 0
@@ -49,6 +50,7 @@ class Sight:
     channels: int = 0
     unreadable: int = 0
     ranges: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    sides: list[int] = dataclasses.field(default_factory=list)
 
     def add_range(self, kind: str, low: float, high: float) -> None:
         """Adds the least and greatest value of an image."""
@@ -76,6 +78,7 @@ def look_at(source: Source) -> Sight:
 
 
 def _look_at_array(image: np.ndarray, sight: Sight) -> None:
+    sight.sides.append(min(image.shape[:2]))
     sight.constant += bool((image == image[:1, :1]).all())
     sight.add_range("8 bits", int(image.min()), int(image.max()))
 
@@ -90,6 +93,7 @@ def _look_at_file(files: EncodedImages, position: int, sight: Sight) -> None:
     except Exception:  # Pillow raises errors of many types; the run will count and list the image
         sight.unreadable += 1
         return
+    sight.sides.append(min(rgb.size))
     is_constant = all(low == high for low, high in _extrema(rgb))
     sight.constant += is_constant
     sight.transparent += is_constant and has_alpha(image)

@@ -44,8 +44,12 @@ class UnreadableImages:
         return part
 
     def list_in(self, skipped: "SkippedList") -> None:
-        """Writes the images that are added from now on to a list, which several data sets may share."""
-        self._listed_in = skipped
+        """Writes the images to a list, which several data sets may share: those found so far, and later ones."""
+        with self._lock:
+            self._listed_in = skipped
+            for part in self._parts:
+                for path in part.reasons:
+                    skipped.add(path)
 
     def add(self, part: "Part", path: str, error: Exception) -> None:
         """Records that an image could not be read, and prints a warning the first time.

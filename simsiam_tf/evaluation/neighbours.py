@@ -20,19 +20,22 @@ from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.loaded_run import LoadedRun
 from simsiam_tf.evaluation.outputs import free_path, new_path, place_of
 from simsiam_tf.evaluation.thumbnails import contact_sheet, thumbnails
-from simsiam_tf.features.embed import embed_source
+from simsiam_tf.features.embed import Features, embed_source
 from simsiam_tf.features.nearest import nearest
-from simsiam_tf.files import expand
+from simsiam_tf.files import expand, printable
 
 _log = logging.getLogger(__name__)
 
 _SMALLEST_THUMBNAIL = 32
+# The number of images that a sheet shows if no query is named.
+_SAMPLES = 8
 
 
 def run_neighbours(run: LoadedRun, config: ImagesConfig) -> None:
-    """Prints and draws the images of `run.train_source` that are nearest to a query image.
+    """Draws the images of `run.train_source` that are nearest to a query image, or to some images of their own.
 
-    The nearest images are those whose features have the greatest cosine similarity to the query's.
+    The nearest images are those whose features have the greatest cosine similarity to the query's. Those of a query are
+    printed, too.
 
     Args:
         run: the run whose backbone computes the features.
@@ -41,23 +44,44 @@ def run_neighbours(run: LoadedRun, config: ImagesConfig) -> None:
     Raises:
         UsageError: if the query is not a readable image, or the path of the picture exists or does not end in .png.
     """
-    query = _open_query(config.query)
-    default = free_path(run.workdir.root / "neighbours" / f"{pathlib.Path(query.name).stem}.png")
-    out = new_path(config.out, default)
+    folder, source = run.workdir.root / "neighbours", run.train_source
+    query = _open_query(config.query) if config.query else None
+    name = "sheet" if query is None else pathlib.Path(query.name).stem
+    out = new_path(config.out, free_path(folder / f"{name}.png"))
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out must end in .png. Received: {out}.")
-    source = run.train_source
+    size = max(run.image_size, _SMALLEST_THUMBNAIL)
+    if query is None:
+        rows = _rows_of_samples(run.features(source), config.num_neighbours)
+        _draw([thumbnails(source, row, size) for row in rows], out)
+        _log.log(RESULT, f"Wrote {out}: in each row an image of {printable(source.name)}, then its nearest ones.")
+        return
     cosines, positions = _nearest_to(run, query, source, config.num_neighbours)
     _print_table(query, source, cosines, positions)
-    _draw(query, source, positions, max(run.image_size, _SMALLEST_THUMBNAIL), out)
+    _draw([np.concatenate([thumbnails(query, [0], size), thumbnails(source, positions, size)])], out)
     _log.log(RESULT, f"Wrote {out}: the query, then its {len(positions)} nearest images.")
+
+
+def sample_rows(count: int) -> np.ndarray:
+    """Returns the rows of the images whose neighbours are shown, evenly spread over `count` rows of features, `[n]`."""
+    return np.unique(np.linspace(0, count - 1, _SAMPLES, dtype=int))
+
+
+def _rows_of_samples(features: Features, count: int) -> list[list[int]]:
+    """Returns the positions of some images, each followed by those of its nearest `count` others."""
+    samples = sample_rows(len(features))
+    _, found = nearest(features, features.take(samples), min(count + 1, len(features)))
+    chosen = [
+        [row, *[other for other in others if other != row][:count]] for row, others in zip(samples, found, strict=True)
+    ]
+    return [features.index[row].tolist() for row in chosen]
 
 
 def _open_query(path: str) -> Source:
     """Opens an image file as a data set of one image without a label."""
     file = pathlib.Path(expand(path))
-    if not path or not os.path.isfile(file):
-        raise UsageError(f"--query must be an image file. Received: {path or 'none'}.")
+    if not os.path.isfile(file):
+        raise UsageError(f"--query must be an image file. Received: {path}.")
     image = FolderImages(file.parent, [file], UnreadableImages(str(file), max_fraction=0.0))
     return Source(str(file), 1, None, 0, image)
 
@@ -94,8 +118,7 @@ def _printable(text: str) -> str:
     return rich.markup.escape(text.encode("utf-8", "backslashreplace").decode())
 
 
-def _draw(query: Source, source: Source, positions: Sequence[int], size: int, out: pathlib.Path) -> None:
-    """Saves a picture of one row: the query, then its neighbours."""
+def _draw(rows: Sequence[np.ndarray], out: pathlib.Path) -> None:
+    """Saves a picture of rows of thumbnails, `[n, S, S, 3] uint8` each."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    row = np.concatenate([thumbnails(query, [0], size), thumbnails(source, positions, size)])
-    Image.fromarray(contact_sheet([[row]])).save(out)
+    Image.fromarray(contact_sheet([rows])).save(out)

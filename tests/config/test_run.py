@@ -14,6 +14,7 @@ from simsiam_tf.config.model import ModelConfig
 from simsiam_tf.config.optimizer import OptimizerConfig
 from simsiam_tf.config.run import CONFIG_GROUPS, Config, RunConfig
 from simsiam_tf.config.scale import SizeConfig
+from simsiam_tf.config.start import StartConfig
 from simsiam_tf.errors import UsageError
 
 
@@ -109,7 +110,7 @@ METHODS_OF = {s.name: method for method, config in METHOD_CONFIGS.items() for s 
 
 
 def test_the_table_of_flags_has_every_group():
-    assert {**CONFIG_GROUPS, "size": SizeConfig} == definitions.TRAINING
+    assert {**CONFIG_GROUPS, "size": SizeConfig, "start": StartConfig} == definitions.TRAINING
     assert EVALUATION_GROUPS == definitions.EVALUATION
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from simsiam_tf.augment import policies
 from simsiam_tf.data.sources import Source
 from simsiam_tf.evaluation.loaded_run import LoadedRun
+from simsiam_tf.evaluation.neighbours import sample_rows
 from simsiam_tf.evaluation.thumbnails import VISIBLE, thumbnails, view_rows
 from simsiam_tf.features.embed import Features
 from simsiam_tf.features.nearest import nearest
@@ -29,7 +30,7 @@ def neighbour_strips(run: LoadedRun, source: Source, features: Features, count: 
         features: the features of the images.
         count: the number of neighbours in a row.
     """
-    rows = np.unique(np.linspace(0, len(features) - 1, _SAMPLES, dtype=int))
+    rows = sample_rows(len(features))
     similarity, found = nearest(features, features.take(rows), min(count + 1, len(features)))
     size, strips = min(run.image_size, VISIBLE), []
     for row, cosines, others in zip(rows, similarity, found, strict=True):
