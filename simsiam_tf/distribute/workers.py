@@ -8,10 +8,13 @@ import contextlib
 import functools
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import tensorflow as tf
 
 from simsiam_tf.errors import UsageError
+
+_Result = TypeVar("_Result")
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -50,6 +53,31 @@ def broadcast_from_chief(strategy: tf.distribute.Strategy, number: int) -> int:
         told = tf.Variable(number, trainable=False)
     copy_from_chief(strategy, [told])
     return int(told.numpy())
+
+
+def on_chief(strategy: tf.distribute.Strategy, work: Callable[[], _Result], otherwise: _Result) -> _Result:
+    """Does some work on the chief only. If it fails, every worker stops.
+
+    Args:
+        strategy: the distribution strategy of the run.
+        work: the work; its errors of any kind are raised on the chief.
+        otherwise: the result on the other workers.
+
+    Returns:
+        The result of the work on the chief, and `otherwise` on the other workers.
+
+    Raises:
+        UsageError: on the other workers, if the work failed.
+    """
+    result, problem = otherwise, None
+    if is_chief(strategy):
+        try:
+            result = work()
+        except Exception as error:  # of any kind: the other workers, which wait for the chief, must hear of it
+            problem = error
+    if broadcast_from_chief(strategy, int(problem is not None)):
+        raise problem or UsageError("The chief refused the run; its output says why.")
+    return result
 
 
 def agreed(strategy: tf.distribute.Strategy, requests: Sequence[bool]) -> tuple[bool, ...]:

@@ -59,10 +59,8 @@ class OpenedImages:
         """
         data = DataSet(config.data, held_out_by(pathlib.Path(expand(config.run.workdir))))
         source = data.training.first(config.data.max_examples)
-        if not workers.is_chief(strategy):
-            return cls(data, source, None, [])
-        sight = look_at(source)
-        lines = overview(data, sight, source.num_examples)
+        sight = workers.on_chief(strategy, lambda: look_at(source), None)
+        lines = overview(data, sight, source.num_examples) if sight else []
         for line in lines:
             _log.info(line)
         return cls(data, source, sight, lines)
@@ -111,8 +109,9 @@ class OpenedRun:
         workdir = _open_workdir(config, strategy)
         if workdir is None:
             return None
-        if workers.is_chief(strategy):
-            order = compare_data(config, workdir, images.data, order, images.lines)
+        order = workers.on_chief(
+            strategy, lambda: compare_data(config, workdir, images.data, order, images.lines), order
+        )
         order = dataclasses.replace(order, epoch_steps=workers.broadcast_from_chief(strategy, order.epoch_steps))
         run = cls(config=config, strategy=strategy, source=source, order=order, knn=knn, workdir=workdir)
         steps_per_execution = config.devices.steps_per_execution
@@ -168,16 +167,9 @@ def knn_protocol(config: Config, data: DataSet) -> KNNProtocol | None:
 
 def _open_workdir(config: Config, strategy: tf.distribute.Strategy) -> Workdir | None:
     """Opens and locks the folder of a run, on the chief only; returns `None` on every worker if the run is finished."""
-    workdir = Workdir(pathlib.Path(expand(config.run.workdir)))
-    is_finished, problem = False, None
-    if workers.is_chief(strategy):
-        try:
-            workdir = Workdir.open_for_training(config)
-            is_finished = workdir.is_finished()
-        except Exception as error:  # of any kind: the other workers, which wait for the chief, must hear of it
-            problem = error
-    if workers.broadcast_from_chief(strategy, int(problem is not None)):
-        raise problem or UsageError("The chief refused the run; its output says why.")
+    closed = Workdir(pathlib.Path(expand(config.run.workdir)))
+    workdir = workers.on_chief(strategy, lambda: Workdir.open_for_training(config), closed)
+    is_finished = workers.on_chief(strategy, workdir.is_finished, False)
     if workers.broadcast_from_chief(strategy, int(is_finished)):
         _log.log(RESULT, f"This run is finished; its results are in {workdir.summary_path}. Nothing was changed.")
         return None

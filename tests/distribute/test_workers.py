@@ -30,7 +30,20 @@ def same_run(settings):
         return str(error)
 
 
+def failing():
+    raise ValueError("the chief's own words")
+
+
+def failed():
+    try:
+        workers.on_chief(strategy, failing, None)
+    except (ValueError, UsageError) as error:
+        return str(error)
+
+
 print(json.dumps({
+    "on_chief": workers.on_chief(strategy, lambda: number + 10, -1),
+    "failed": failed(),
     "is_chief": workers.is_chief(strategy),
     "number": workers.broadcast_from_chief(strategy, 7 + number),
     "of_one": workers.agreed(strategy, (number == 1, False)),
@@ -50,12 +63,18 @@ def test_one_worker_is_the_chief_and_agrees_with_itself(two_replicas, several):
     assert workers.agreed(strategy, [False, True]) == (False, True)
     assert workers.broadcast_from_chief(strategy, -3) == -3
     workers.check_same_run(strategy, "any")
+    assert workers.on_chief(strategy, lambda: 5, -1) == 5
+    with pytest.raises(ZeroDivisionError):
+        workers.on_chief(strategy, lambda: 1 // 0, -1)
 
 
 @pytest.mark.slow
 def test_two_workers_do_what_either_requests_and_what_the_chief_has(tmp_path):
     first, second = run_two_workers(tmp_path)
     assert (first["is_chief"], second["is_chief"]) == (True, False)
+    assert (first["on_chief"], second["on_chief"]) == (10, -1)
+    assert first["failed"] == "the chief's own words"
+    assert second["failed"] == "The chief refused the run; its output says why."
     for found in (first, second):
         assert found["number"] == 7
         assert found["of_one"] == [True, False]
