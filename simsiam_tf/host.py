@@ -3,6 +3,12 @@
 import os
 import pathlib
 
+# The files of a container's limit, its use, and its statistics: of version 2 of Linux' control groups, and of version 1.
+_GROUPS = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+)
+
 
 def usable_cores() -> int:
     """Returns the number of CPU cores that this process may use.
@@ -12,13 +18,33 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def available_memory() -> int:
-    """Returns the free memory in bytes.
+def available_memory(system: str = "/") -> int:
+    """Returns the free memory in bytes: that of the machine, or that of the container if this is less.
 
     If the system does not tell, this is all of its memory.
+
+    Args:
+        system: the root of the file system in which Linux tells it.
     """
+    root = pathlib.Path(system)
     try:
-        fields = dict(line.split(":") for line in pathlib.Path("/proc/meminfo").read_text().splitlines())
-        return int(fields["MemAvailable"].split()[0]) * 1024
+        fields = _fields(root / "proc/meminfo")
+        there = int(fields["MemAvailable:"]) * 1024
     except (OSError, KeyError, ValueError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(there, *(_left_in_group(root / "sys/fs/cgroup", *names) or there for names in _GROUPS))
+
+
+def _left_in_group(folder: pathlib.Path, limit: str, used: str, statistics: str, cache: str) -> int | None:
+    """Returns the bytes that a container may still take; `None` if it has no limit."""
+    try:
+        most, taken = int((folder / limit).read_text()), int((folder / used).read_text())
+        # Files that were read are kept as long as nothing else needs their place.
+        return max(1, most - taken + int(_fields(folder / statistics).get(cache, 0)))
+    except (OSError, ValueError):  # no such group, or "max"
+        return None
+
+
+def _fields(path: pathlib.Path) -> dict[str, str]:
+    """Reads a file whose lines are a name and a number."""
+    return {words[0]: words[1] for words in map(str.split, path.read_text().splitlines()) if len(words) > 1}

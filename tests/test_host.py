@@ -1,0 +1,50 @@
+"""What the machine and its container leave to a process."""
+
+import pytest
+
+from simsiam_tf.host import available_memory, usable_cores
+
+GIB = 2**30
+
+
+def write(root, files):
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A machine with 8 GiB free."""
+    write(tmp_path, {"proc/meminfo": f"MemTotal: {16 * GIB // 1024} kB\nMemAvailable: {8 * GIB // 1024} kB\n"})
+    return tmp_path
+
+
+def test_the_machine_says_what_is_free(machine):
+    assert available_memory(str(machine)) == 8 * GIB
+    assert 0 < available_memory() < 2**50
+    assert usable_cores() >= 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "statistics", "cache"),
+    [
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        (
+            "memory/memory.limit_in_bytes",
+            "memory/memory.usage_in_bytes",
+            "memory/memory.stat",
+            "total_inactive_file",
+        ),
+    ],
+)
+def test_a_container_may_leave_less(machine, limit, used, statistics, cache):
+    group = machine / "sys/fs/cgroup"
+    write(group, {limit: f"{4 * GIB}\n", used: f"{3 * GIB}\n", statistics: f"anon 5\n{cache} {GIB}\n"})
+    assert available_memory(str(machine)) == 2 * GIB
+    write(group, {used: f"{5 * GIB}\n", statistics: ""})
+    assert available_memory(str(machine)) == 1
+    write(group, {limit: f"{2**63 - 1}\n"})
+    assert available_memory(str(machine)) == 8 * GIB
+    write(group, {limit: "max\n"})
+    assert available_memory(str(machine)) == 8 * GIB
