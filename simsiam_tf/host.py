@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-# The files of a container's limit, its use, and its statistics: of version 2 of Linux' control groups, and of version 1.
+# The files of a container's limit, use and statistics, in versions 2 and 1 of Linux' control groups.
 _GROUPS = (
     ("memory.max", "memory.current", "memory.stat", "inactive_file"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),

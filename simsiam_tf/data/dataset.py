@@ -76,6 +76,14 @@ class DataSet:
             return "no labelled split to evaluate on"
         return ""
 
+    @property
+    def evaluates_on_training_images(self) -> bool:
+        """Returns whether the images to evaluate on are those to train on, as with `--eval_split=train`."""
+        if self.folder is None:
+            return self.config.eval_split == self.config.train_split
+        evaluation = self.folder.evaluation
+        return evaluation is not None and evaluation.title == self.folder.training.title
+
     @functools.cached_property
     def held_out(self) -> list[str]:
         """Returns the names of the images that are held out for evaluation, sorted."""

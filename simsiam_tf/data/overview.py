@@ -168,6 +168,8 @@ def _first_line(data: DataSet, num_training: int) -> str:
     else:
         of_classes = "without classes"
     evaluation = f"{data.evaluation.num_examples} to evaluate on" if data.evaluation else "none to evaluate on"
+    if data.evaluates_on_training_images:
+        evaluation += ", which are those that are trained on"
     return f"{num_training} training images {of_classes} of {where}; {evaluation}"
 
 

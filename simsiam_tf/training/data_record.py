@@ -23,6 +23,8 @@ _HELD_OUT = "holdout.json"
 def held_out_by(root: pathlib.Path) -> frozenset[str] | None:
     """Reads which images a run holds out for evaluation; `None` if its folder does not say it.
 
+    What an attempt without a checkpoint has held out does not count: the next attempt may hold out another share.
+
     Args:
         root: the folder of the run.
 
@@ -30,6 +32,8 @@ def held_out_by(root: pathlib.Path) -> frozenset[str] | None:
         UsageError: if the record is damaged.
     """
     path = root / _HELD_OUT
+    if not saved_checkpoints(root / "checkpoints"):
+        return None
     try:
         return frozenset(read_json(path))
     except OSError:

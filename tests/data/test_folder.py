@@ -187,6 +187,8 @@ def test_the_first_line_says_what_is_trained_on(make):
     lines = overview(data, look_at(data.training), 40)
     assert lines[0] == f"40 training images in 2 classes (cat, dog) of {path}; 10 to evaluate on"
     assert len(lines) <= 6
+    same = opened(path, eval_split="train")
+    assert overview(same, Sight(), 40)[0].endswith("; 40 to evaluate on, which are those that are trained on")
 
 
 def test_holdout_takes_as_many_of_each_class_and_keeps_to_them(make):

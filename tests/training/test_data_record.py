@@ -99,7 +99,7 @@ def test_an_older_run_records_its_images_and_is_refused_others_by_their_number(s
 
 
 def test_held_out_images_stay_held_out(start, images):
-    start(holdout=0.3)
+    start(step=1, holdout=0.3)
     held_out = held_out_by(start.workdir.root)
     assert len(held_out) == 2
     for i in range(20):
@@ -107,6 +107,14 @@ def test_held_out_images_stay_held_out(start, images):
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(images / "b" / f"{i}0.png")
     start(step=1, holdout=0.3, data_changed="continue")
     assert held_out_by(start.workdir.root) == held_out
+
+
+def test_an_attempt_without_a_checkpoint_holds_nothing_out_for_the_next(start, images):
+    start(holdout=0.3)
+    assert held_out_by(start.workdir.root) is None
+    start(holdout=0.6)
+    start(step=1, holdout=0.6)
+    assert len(held_out_by(start.workdir.root)) == 4
 
 
 def test_an_older_run_goes_on_as_it_did(tmp_path):
