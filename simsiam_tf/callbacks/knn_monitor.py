@@ -36,6 +36,8 @@ class KNNMonitor(FeatureMonitor):
         >>> monitor = KNNMonitor(train=(images, classes), test=(images, classes), k=2)
     """
 
+    every_option = "every_epochs"
+
     def __init__(
         self,
         train: tuple[Any, Any],

@@ -20,6 +20,8 @@ from simsiam_tf.errors import check
 # The format of config.json. Files of format 1 have no "format". Settings added since then declare what a file without
 # them means (`absent` in fields.py).
 FORMAT = 2
+# The number of neighbours that the kNN monitor chooses from a larger set.
+KNN_BANK = 50_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,11 @@ class RunConfig(SettingsGroup):
     knn_every_epochs: int = option(
         1, "Epochs between two runs of the kNN monitor, which also runs after the last epoch; 0: never.", identity=False
     )
-    knn_max_examples: int = option(0, "Number of training images that are neighbours in the kNN monitor; 0: all.")
+    knn_max_examples: int = option(
+        0,
+        f"Number of training images that are neighbours in the kNN monitor, the same number of each class; 0: all, or "
+        f"{KNN_BANK:,} of a larger set.",
+    )
 
     def validate(self) -> None:
         """Checks that a folder is named, and the limits of the seed and the number of checkpoints."""

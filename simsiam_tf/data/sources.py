@@ -7,6 +7,7 @@ hosts are simple arithmetic on positions.
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import pathlib
 import zlib
 from collections.abc import Iterable, Iterator
@@ -114,6 +115,27 @@ class Source:
         # The tensor is not cut, so that it is held in memory only once. Nothing reads beyond its first images.
         images = SubsetImages(self.files, range(count)) if self.files else self.images
         return dataclasses.replace(self, num_examples=count, labels=labels, images=images)
+
+    def balanced(self, count: int) -> "Source":
+        """Returns a source of about `count` examples, the same number of each class, in the order of this one.
+
+        A hash of the names chooses them, so that the choice hangs neither on the order nor on chance. A class that has
+        fewer examples gives all of them.
+
+        Args:
+            count: the number of examples; a source that has no more, or no labels, is returned as it is or cut off.
+        """
+        if count >= self.num_examples:
+            return self
+        if self.labels is None:
+            return self.first(count)
+        each = max(1, count // max(1, self.num_classes))
+        names = (self.name_of(i).encode("utf-8", "surrogateescape") for i in range(self.num_examples))
+        ranks = [int.from_bytes(hashlib.sha256(name).digest()[:8]) for name in names]
+        order = np.lexsort((np.array(ranks, np.uint64), self.labels))
+        labels = self.labels[order]
+        starts = np.searchsorted(labels, labels)  # where the class of each example begins
+        return self.subset(np.sort(order[np.arange(len(order)) - starts < each]))
 
     def subset(self, positions: np.ndarray) -> "Source":
         """Returns a source of the examples at some positions `[n]`, in this order."""

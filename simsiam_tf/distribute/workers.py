@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import tensorflow as tf
 
+from simsiam_tf.distribute.strategy import ONE_DEVICE
 from simsiam_tf.errors import UsageError
 
 _Result = TypeVar("_Result")
@@ -23,6 +24,11 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     if not _has_workers(strategy) or resolver is None:
         return True
     return resolver.task_type == "chief" or (resolver.task_id == 0 and "chief" not in resolver.cluster_spec().as_dict())
+
+
+def local_strategy(strategy: tf.distribute.Strategy) -> tf.distribute.Strategy:
+    """Returns the strategy for work that one worker does alone: that of the run, or one device if it has others."""
+    return ONE_DEVICE if _has_workers(strategy) else strategy
 
 
 def copy_from_chief(strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable]) -> None:

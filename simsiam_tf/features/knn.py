@@ -103,12 +103,14 @@ class KNNProtocol:
         queries: the labelled test images, which are classified.
         k: the number of neighbours that vote.
         temperature: the temperature T of the weights exp(similarity / T).
+        precision: the precision of the network that embeds the images.
     """
 
     bank: Source
     queries: Source
     k: int = 200
     temperature: float = 0.1
+    precision: str = "float32"
 
     def describe(self) -> dict:
         """Returns the description of the protocol that stands beside the accuracy in summary.json."""
@@ -121,4 +123,5 @@ class KNNProtocol:
             "train": self.bank.name,
             "train_size": self.bank.num_readable,
             "test": self.queries.name,
+            "precision": self.precision,
         }

@@ -3,12 +3,14 @@
 import dataclasses
 import logging
 import pathlib
+from typing import Literal
 
 from simsiam_tf.config.data import DataConfig
-from simsiam_tf.config.run import Config
+from simsiam_tf.config.run import KNN_BANK, Config
 from simsiam_tf.data.dataset import DataSet
 from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.data.overview import describe_change, identity
+from simsiam_tf.data.sources import Source
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import expand, write_json
 from simsiam_tf.training.checkpoint_files import saved_checkpoints, step_of
@@ -40,6 +42,37 @@ def held_out_by(root: pathlib.Path) -> frozenset[str] | None:
         return None
     except (ValueError, TypeError) as error:
         raise UsageError(f"{_HELD_OUT} must be one that train.py wrote. Received: {path} ({error}).") from error
+
+
+def knn_bank_rule(root: pathlib.Path) -> Literal["balanced", "first"]:
+    """Returns how a run chooses the images that vote in its kNN monitor.
+
+    Args:
+        root: the folder of the run.
+
+    Returns:
+        `balanced`: the same number of each class, `KNN_BANK` of a larger set. `first`: all images, or the first ones,
+        in a run that is older than this rule.
+    """
+    if not saved_checkpoints(root / "checkpoints"):
+        return "balanced"
+    try:
+        return read_json(root / "config.json").get("resolved", {}).get("knn_bank", "first")
+    except (OSError, ValueError, AttributeError):  # damaged: it is refused later
+        return "balanced"
+
+
+def knn_bank(config: Config, labelled: Source) -> Source:
+    """Returns the images that vote in the kNN monitor of a run.
+
+    Args:
+        config: the settings of the run.
+        labelled: the labelled training images.
+    """
+    count = config.run.knn_max_examples
+    if knn_bank_rule(pathlib.Path(expand(config.run.workdir))) == "first":
+        return labelled.first(count)
+    return labelled.balanced(count or KNN_BANK)
 
 
 def as_started(config: Config) -> Config:

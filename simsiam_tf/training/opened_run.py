@@ -21,7 +21,7 @@ from simsiam_tf.errors import UsageError
 from simsiam_tf.features.knn import KNNProtocol
 from simsiam_tf.files import expand
 from simsiam_tf.training import limits
-from simsiam_tf.training.data_record import compare_data, held_out_by
+from simsiam_tf.training.data_record import compare_data, held_out_by, knn_bank
 from simsiam_tf.training.workdir import Workdir
 
 _log = logging.getLogger(__name__)
@@ -162,7 +162,7 @@ def knn_protocol(config: Config, data: DataSet) -> KNNProtocol | None:
     if data.lacks or data.labelled is None or data.evaluation is None:
         _log.info(f"kNN is off: the data set {config.data.dataset} has {data.lacks}.")
         return None
-    return KNNProtocol(data.labelled.first(config.run.knn_max_examples), data.evaluation)
+    return KNNProtocol(knn_bank(config, data.labelled), data.evaluation, precision=config.devices.precision)
 
 
 def _open_workdir(config: Config, strategy: tf.distribute.Strategy) -> Workdir | None:

@@ -17,7 +17,7 @@ from simsiam_tf.distribute.strategy import make_strategy
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.training import factory, summary
 from simsiam_tf.training.checkpoints import Checkpoints, Saver, weights_sha256
-from simsiam_tf.training.data_record import as_started
+from simsiam_tf.training.data_record import as_started, knn_bank_rule
 from simsiam_tf.training.loop import TrainingLoop
 from simsiam_tf.training.metrics_log import MetricsLog
 from simsiam_tf.training.opened_run import OpenedImages, OpenedRun, refuse_what_cannot_be_computed
@@ -126,11 +126,16 @@ def _begin_record(run: OpenedRun, model: SSLModel, step: int) -> tuple[list[kera
     """
     config, steps = run.config, run.order.steps_per_epoch
     _announce(run, step)
-    run.workdir.record_resolved(summary.resolved_settings(config, model, run.order, run.strategy.num_replicas_in_sync))
+    replicas = run.strategy.num_replicas_in_sync
+    rule = knn_bank_rule(run.workdir.root)
+    run.workdir.record_resolved(summary.resolved_settings(config, model, run.order, replicas, rule))
     run.workdir.keep_metrics_up_to(step)
     log, lines, every = MetricsLog(run.workdir, steps), run.workdir.metrics(), config.run.knn_every_epochs
     watched = run.knn.queries if run.knn else run.source.first(_WATCHED)
-    monitors = [FeatureMonitor(run.knn, watched, config.data.image_size, every, config.run.epochs)] if every else []
+    monitors = []
+    if every:
+        local = workers.local_strategy(run.strategy)
+        monitors = [FeatureMonitor(run.knn, watched, config.data.image_size, every, config.run.epochs, local)]
     on_record = step // steps
     if step == 0 and not lines:  # a run stopped before its first step has the line already
         log.write(0, monitors[0].measure(model, verbose=True) if monitors else {})

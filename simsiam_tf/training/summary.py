@@ -13,7 +13,9 @@ from simsiam_tf.training import factory
 from simsiam_tf.training.workdir import Workdir, record
 
 
-def resolved_settings(config: Config, model: SSLModel, order: ShuffledOrder, replicas: int) -> dict[str, Any]:
+def resolved_settings(
+    config: Config, model: SSLModel, order: ShuffledOrder, replicas: int, knn_bank: str
+) -> dict[str, Any]:
     """Returns the derived settings of a run: scaled learning rates, sizes and augmentation policies.
 
     Args:
@@ -21,6 +23,7 @@ def resolved_settings(config: Config, model: SSLModel, order: ShuffledOrder, rep
         model: the method of the run.
         order: the order of the training images.
         replicas: the number of replicas.
+        knn_bank: the rule by which the images of the kNN monitor are chosen.
 
     Returns:
         The derived settings by name, as JSON can hold them.
@@ -33,6 +36,7 @@ def resolved_settings(config: Config, model: SSLModel, order: ShuffledOrder, rep
         "steps_per_epoch": order.steps_per_epoch,
         "replicas": replicas,
         "training_images": order.num_examples,
+        "knn_bank": knn_bank,
         "cifar_stem": resolve_stem(config.model, config.data.image_size),
         "feature_dim": model.feature_dim,
         "projector_hidden_dim": config.model.of_method.projector_hidden_dim or model.feature_dim,

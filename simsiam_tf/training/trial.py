@@ -16,6 +16,7 @@ from simsiam_tf.distribute.strategy import has_accelerator
 from simsiam_tf.errors import UsageError
 from simsiam_tf.progress import duration
 from simsiam_tf.training import factory
+from simsiam_tf.training.data_record import knn_bank
 from simsiam_tf.training.executor import Executor
 from simsiam_tf.training.opened_run import OpenedImages, order_of
 from simsiam_tf.training.run_input import make_input
@@ -159,4 +160,4 @@ def _monitored(config: Config, images: OpenedImages) -> int:
     data = images.data
     if data.lacks or data.labelled is None or data.evaluation is None:
         return min(2000, images.source.num_examples)
-    return data.labelled.first(config.run.knn_max_examples).num_examples + data.evaluation.num_examples
+    return knn_bank(config, data.labelled).num_examples + data.evaluation.num_examples

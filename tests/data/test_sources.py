@@ -117,3 +117,19 @@ def test_fingerprints_stay_as_stored_features_have_them(tmp_path, rng):
         assert open_source(config, "train").fingerprint != source.fingerprint
     again = zlib.crc32(np.array([1]).tobytes())
     assert source.subset(positions).subset(np.array([1])).fingerprint == f"{tmp_path}:1:{files}:{part}:{again}"
+
+
+def test_a_balanced_part_hangs_on_names_alone(tmp_path, rng):
+    write_images(tmp_path, [f"{c}/{i}.jpg" for c, n in (("a", 30), ("b", 12), ("c", 2)) for i in range(n)], rng)
+    source = open_source(folder(tmp_path), "train")
+    part = source.balanced(15)
+    assert np.bincount(part.labels).tolist() == [5, 5, 2]
+    chosen = {part.name_of(i) for i in range(part.num_examples)}
+    other_order = source.subset(rng.permutation(source.num_examples)).balanced(15)
+    assert {other_order.name_of(i) for i in range(other_order.num_examples)} == chosen
+    positions = [int(np.flatnonzero([source.name_of(j) == part.name_of(i) for j in range(44)])[0]) for i in range(12)]
+    assert positions == sorted(positions)
+    assert source.labels[positions].tolist() == part.labels.tolist()
+    assert source.balanced(44) is source and source.balanced(50_000) is source
+    unlabelled = dataclasses.replace(source, labels=None, num_classes=0)
+    assert unlabelled.balanced(15).num_examples == 15

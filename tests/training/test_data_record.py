@@ -8,13 +8,16 @@ import pytest
 from PIL import Image
 
 from simsiam_tf.config.data import DataConfig
+from simsiam_tf.config.run import KNN_BANK
 from simsiam_tf.data.dataset import DataSet
 from simsiam_tf.data.order import ShuffledOrder
+from simsiam_tf.data.sources import memory_source
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import write_json
-from simsiam_tf.training.data_record import as_started, compare_data, held_out_by
+from simsiam_tf.training.data_record import as_started, compare_data, held_out_by, knn_bank, knn_bank_rule
 from simsiam_tf.training.workdir import Workdir
 from tests.config.test_run import make_config
+from tests.conftest import ROOT
 
 
 def in_folder(root):
@@ -132,3 +135,29 @@ def test_a_changed_set_is_shown_in_passes_of_its_own():
     assert [int(epoch) for epoch in epochs] == [0] * 5 + [1] * 5
     for number in range(2):
         assert sorted(np.concatenate(shown[5 * number : 5 * number + 5]).tolist()) == list(range(10))
+
+
+def test_a_run_keeps_to_the_rule_by_which_its_neighbours_are_chosen(tmp_path):
+    config = in_folder(tmp_path)
+    labelled = memory_source("x", np.zeros((60_000, 1, 1, 3), np.uint8), np.arange(60_000) % 10, 10)
+    assert np.bincount(knn_bank(config, labelled).labels).tolist() == [5000] * 10
+    fifty = labelled.first(50_000)  # as many as CIFAR-10 has
+    assert knn_bank(config, fifty) is fifty
+    few = dataclasses.replace(config, run=dataclasses.replace(config.run, knn_max_examples=100))
+    assert np.bincount(knn_bank(few, labelled).labels).tolist() == [10] * 10
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step-3.index").touch()
+    for resolved, count in (({}, 60_000), ({"knn_bank": "first"}, 60_000), ({"knn_bank": "balanced"}, 50_000)):
+        write_json(tmp_path / "config.json", {"config": config.to_dict(), "resolved": resolved})
+        assert knn_bank(config, labelled).num_examples == count
+        assert knn_bank_rule(tmp_path) == ("balanced" if count == 50_000 else "first")
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs/results/paper/runs").glob("*/config.json")), ids=lambda p: p.parent.name
+)
+def test_the_neighbours_of_kept_runs_are_those_that_they_had(path):
+    """All 50,000 images of CIFAR-10, as before the rule."""
+    config = json.loads(path.read_text())["config"]
+    assert (config["data"]["dataset"], config["run"]["knn_max_examples"]) == ("cifar10", 0)
+    assert KNN_BANK >= 50_000
