@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.augment import views as augment_views
@@ -171,16 +170,11 @@ def _maker(policies: tuple[Policy, Policy], size: int, seed: int, compiles: bool
     def draw(epoch: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tuple(augment_views.crop_draws(p, view_keys(seed, epoch, index, i)) for i, p in enumerate(policies))
 
-    def boxes(policy: Policy, draws: np.ndarray, height: np.ndarray, width: np.ndarray) -> np.ndarray:
-        each = [augment_views.box(policy, d, int(height), int(width), size) for d in draws.tolist()]
-        return np.array(each, np.float32)
-
     def views(images: tf.Tensor, index: tf.Tensor, epoch: tf.Tensor) -> tuple[tf.Tensor, ...]:
         height, width = (tf.shape(images)[i] for i in (1, 2))
         parameters = sample(epoch, index)
         for policy, draws, values in zip(policies, draw(epoch, index), parameters, strict=True):
-            find = functools.partial(boxes, policy)
-            box = tf.numpy_function(find, [draws, height, width], tf.float32, stateful=False)
+            box = augment_views.boxes(policy, draws, height, width, size)
             values["box"] = tf.ensure_shape(box, [images.shape[0], 4])
         return make({"images": (images,), "parameters": parameters})["views"]
 

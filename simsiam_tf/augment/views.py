@@ -50,6 +50,31 @@ def box(policy: Policy, draws: Sequence[float], height: int, width: int, image_s
     return ops.centre_box(height, width, min(height, width), size, resize_to)
 
 
+def boxes(
+    policy: Policy, draws: tf.Tensor, height: tf.Tensor | int, width: tf.Tensor | int, image_size: int
+) -> tf.Tensor:
+    """Computes the boxes of `box` for a batch of images, as TensorFlow ops; not for use under XLA.
+
+    Args:
+        policy: the policy of the view.
+        draws: the uniform numbers of each image, `[B, n]`, as from `crop_draws`.
+        height: the height of the images in pixels, `[B]` or one for all.
+        width: the width of the images in pixels, `[B]` or one for all.
+        image_size: the run's image size in pixels.
+
+    Returns:
+        `[B, 4] float32`: top, left, height and width of the part, in pixels of the image.
+    """
+    if policy.crops_at_random:
+        scale = policy.crop_min_scale, policy.crop_max_scale
+        return ops.crop_boxes(draws, height, width, scale, (policy.crop_min_aspect, policy.crop_max_aspect))
+    size = policy.side(image_size)
+    height, width = (tf.broadcast_to(tf.cast(side, tf.int32), tf.shape(draws)[:1]) for side in (height, width))
+    resize_to = tf.where((height == size) & (width == size), size, round(size * policy.centre_resize))
+    parts = ops.centre_box(height, width, tf.minimum(height, width), size, resize_to)
+    return tf.stack([tf.cast(part, tf.float32) for part in parts], axis=1)
+
+
 def sample(policy: Policy, keys: tf.Tensor) -> Parameters:
     """Draws the parameters of all ops of a policy except the crop.
 

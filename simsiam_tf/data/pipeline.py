@@ -203,13 +203,7 @@ class _Reader:
         parameters = _sampler(self.views, self.seed)(epoch, index)
         of_crops = _drawer(self.views, self.seed)(epoch, index)
         for policy, draws, values in zip(self.views, of_crops, parameters, strict=True):
-
-            def boxes(draws: np.ndarray, policy: Policy = policy) -> np.ndarray:
-                return np.array(
-                    [augment_views.box(policy, d, height, width, self.size) for d in draws.tolist()], np.float32
-                )
-
-            box = tf.numpy_function(boxes, [draws], tf.float32, stateful=False)
+            box = augment_views.boxes(policy, draws, height, width, self.size)
             values["box"] = tf.ensure_shape(box, [index.shape[0], 4])
         shared = (tf.gather(images, index),)  # all views share one image
         return {"images": shared, "parameters": parameters, "index": index, **self._labels(index)}

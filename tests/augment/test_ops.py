@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from simsiam_tf.augment import ops
-from simsiam_tf.augment.threefry import view_keys
+from simsiam_tf.augment.threefry import uniform, view_keys
 
 N = 20000
 
@@ -34,6 +34,37 @@ def test_crop_sampling_follows_torchvision_s_definition(keys):
         np.testing.assert_allclose(np.histogram(slack, 4, (0, 1))[0] / small.sum(), 1 / 4, atol=0.02)
     assert abs(np.corrcoef(down, across)[0, 1]) < 0.02
     assert all(np.all(side == np.rint(side)) for side in (top, left, h, w))
+
+
+@pytest.mark.parametrize("count", [20_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def test_boxes_of_python_and_of_tensorflow_are_equal_to_the_bit(rng, count):
+    draws = uniform(view_keys(3, tf.constant(5), tf.range(count), 1), ops.CROP_DRAWS)
+    sizes = rng.integers(1, 4000, (count, 2))
+    sizes[: count // 2] = 375, 500
+    for scale, aspect in (((0.2, 1.0), (3 / 4, 4 / 3)), ((0.05, 0.14), (0.5, 3.0))):
+        expected = np.array(
+            [
+                ops.crop_box(d, h, w, scale, aspect)
+                for d, (h, w) in zip(draws.numpy().tolist(), sizes.tolist(), strict=True)
+            ],
+            np.float32,
+        )
+        boxes = tf.function(lambda d, h, w, s=scale, a=aspect: ops.crop_boxes(d, h, w, s, a), autograph=False)
+        found = boxes(draws, tf.constant(sizes[:, 0]), tf.constant(sizes[:, 1])).numpy()
+        np.testing.assert_array_equal(found, expected)
+    assert len(np.unique(expected, axis=0)) > count // 10
+
+
+def test_a_table_gives_the_exponentials_that_it_stands_for(rng):
+    """A box is that of torchvision's formula: a hundred-thousandth of a pixel moves no side of these."""
+    draws = (rng.integers(0, 2**24, (5000, ops.CROP_DRAWS)) * 2.0**-24).astype(np.float32)
+    low, high = np.log(3 / 4), np.log(4 / 3)
+    for d in draws.tolist():
+        box = ops.crop_box(d, 3000, 4000, (0.2, 0.4))
+        area, ratio = 12e6 * (0.2 + (0.4 - 0.2) * d[0]), np.exp(low + (high - low) * d[10])
+        sides = np.array([np.sqrt(area / ratio), np.sqrt(area * ratio)])
+        if np.abs(sides % 1 - 0.5).min() > 1e-5:
+            assert box[2:] == tuple(np.rint(sides))
 
 
 def test_a_crop_that_never_fits_is_the_centre():

@@ -118,3 +118,15 @@ def test_the_centre_of_an_image_of_the_view_s_size_is_the_image():
         assert augment_views.box(policy, [], 32, 32, 32) == (0, 0, 32, 32)
     assert augment_views.box(POLICIES["linear_eval"][0], [], 256, 320, 224) == (16, 48, 224, 224)
     assert augment_views.box(POLICIES["none"][0], [], 256, 320, 224) == pytest.approx((0, 32, 256, 256), abs=0.3)
+
+
+@pytest.mark.parametrize("name", ["linear_eval", "none", "simsiam"])
+def test_boxes_of_a_batch_are_those_of_its_images(name):
+    policy = POLICIES[name][0]
+    draws = augment_views.crop_draws(policy, view_keys(0, tf.constant(0), tf.range(6), 0))
+    heights, widths = np.array([32, 256, 375, 101, 224, 8]), np.array([32, 320, 500, 67, 224, 300])
+    for size in (32, 224, 97):
+        found = augment_views.boxes(policy, draws, tf.constant(heights), tf.constant(widths), size)
+        each = zip(draws.numpy().tolist(), heights.tolist(), widths.tolist(), strict=True)
+        expected = [augment_views.box(policy, d, h, w, size) for d, h, w in each]
+        np.testing.assert_array_equal(found, np.array(expected, np.float32))

@@ -95,6 +95,16 @@ def test_images_in_memory_and_in_files_are_shown_alike(source, files):
             assert np.abs(x - y).mean() < 0.02
 
 
+@pytest.mark.parametrize(("kind", "calls_python"), [("source", False), ("files", True)])
+def test_images_in_memory_are_read_without_python(kind, calls_python, request):
+    """TPU slices run the graph of the input on hosts that have no Python."""
+    order = ShuffledOrder(48, 16, seed=1)
+    dataset = pretraining_dataset(request.getfixturevalue(kind), order, POLICY, 10, Share(8))
+    for made in (dataset, with_views(dataset, POLICY, 10)):
+        graph = tf.raw_ops.DatasetToGraphV2(input_dataset=made._variant_tensor).numpy()
+        assert (b"PyFunc" in graph) == calls_python
+
+
 @pytest.mark.slow
 @pytest.mark.host_xla
 @pytest.mark.parametrize("kind", ["source", "files"])

@@ -33,6 +33,7 @@ from simsiam_tf.augment.ops.geometry import (
     apply_flip,
     centre_box,
     crop_box,
+    crop_boxes,
     sample_crop,
     sample_flip,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "apply_solarize",
     "centre_box",
     "crop_box",
+    "crop_boxes",
     "normalize",
     "sample_blur",
     "sample_crop",

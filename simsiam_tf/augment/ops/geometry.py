@@ -1,10 +1,10 @@
 """Crops, resizes and flips images."""
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.augment.threefry import uniform
@@ -15,6 +15,8 @@ Box = tuple[float, float, float, float]
 _CROP_TRIES = 10
 # The number of uniform numbers that a random crop uses: an area and an aspect for each try, and two for the position.
 CROP_DRAWS = 2 * _CROP_TRIES + 2
+# A draw of `uniform` has 24 bits: 12 of them choose a number of each table of exponentials.
+_BITS, _HALF = 24, 12
 
 
 def crop_box(
@@ -26,11 +28,10 @@ def crop_box(
 ) -> Box:
     """Computes the box of torchvision's RandomResizedCrop: ten tries, then the centre.
 
-    It is plain Python and always runs on the host. A box depends on a rounding, and the last bit of an exponential
-    differs between compilers.
+    It is plain Python. `crop_boxes` computes the same boxes, to the bit, as TensorFlow ops.
 
     Args:
-        draws: `CROP_DRAWS` uniform numbers.
+        draws: `CROP_DRAWS` uniform numbers, as from `uniform`.
         height: the height of the image in pixels.
         width: the width of the image in pixels.
         scale: the smallest and the largest fraction of the image's area.
@@ -39,15 +40,66 @@ def crop_box(
     Returns:
         Top, left, height and width, in whole pixels.
     """
-    low, high = math.log(aspect[0]), math.log(aspect[1])
+    coarse, fine = _aspects(aspect)
     for area_draw, aspect_draw in zip(draws[:_CROP_TRIES], draws[_CROP_TRIES:-2], strict=True):
         area = height * width * (scale[0] + (scale[1] - scale[0]) * area_draw)
-        ratio = math.exp(low + (high - low) * aspect_draw)
+        bits = int(aspect_draw * 2**_BITS)
+        ratio = coarse[bits >> _HALF] * fine[bits % 2**_HALF]
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < w <= width and 0 < h <= height:
             return math.floor(draws[-2] * (height - h + 1)), math.floor(draws[-1] * (width - w + 1)), h, w
     w, h = min(width, round(height * aspect[1])), min(height, round(width / aspect[0]))
     return (height - h) // 2, (width - w) // 2, h, w
+
+
+def crop_boxes(
+    draws: tf.Tensor,
+    height: tf.Tensor | int,
+    width: tf.Tensor | int,
+    scale: tuple[float, float],
+    aspect: tuple[float, float] = (3 / 4, 4 / 3),
+) -> tf.Tensor:
+    """Computes the boxes of `crop_box` for a batch, as TensorFlow ops.
+
+    A box depends on how its sides are rounded, so the last bit of every number counts. Sums, products, quotients and
+    square roots of float64 have the same bits in Python and in TensorFlow. The bits of an exponential differ, so these
+    come from tables. XLA computes other square roots, so this must run outside of XLA.
+
+    Args:
+        draws: `[B, CROP_DRAWS] float32`, as from `uniform`.
+        height: the height of each image in pixels, `[B]` or one for all.
+        width: the width of each image in pixels, `[B]` or one for all.
+        scale: the smallest and the largest fraction of the image's area.
+        aspect: the smallest and the largest width / height of the box.
+
+    Returns:
+        `[B, 4] float32`: top, left, height and width, in whole pixels.
+    """
+    exact = tf.cast(draws, tf.float64)
+    height, width = (tf.reshape(tf.cast(side, tf.float64), [-1, 1]) for side in (height, width))
+    areas = exact[:, :_CROP_TRIES] * tf.constant(scale[1] - scale[0], tf.float64) + tf.constant(scale[0], tf.float64)
+    areas = height * width * areas
+    bits = tf.cast(exact[:, _CROP_TRIES:-2] * 2.0**_BITS, tf.int32)
+    coarse, fine = (tf.constant(table, tf.float64) for table in _aspects(aspect))
+    ratios = tf.gather(coarse, bits // 2**_HALF) * tf.gather(fine, bits % 2**_HALF)
+    w, h = tf.round(tf.sqrt(areas * ratios)), tf.round(tf.sqrt(areas / ratios))
+    fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+    first = tf.argmax(fits, axis=1)
+    w, h = (tf.gather(side, first, batch_dims=1)[:, tf.newaxis] for side in (w, h))
+    top, left = tf.floor(exact[:, -2:-1] * (height - h + 1)), tf.floor(exact[:, -1:] * (width - w + 1))
+    found = tf.concat([top, left, h, w], axis=1)
+    w, h = tf.minimum(width, tf.round(height * aspect[1])), tf.minimum(height, tf.round(width / aspect[0]))
+    centre = tf.concat([(height - h) // 2, (width - w) // 2, h, w], axis=1)
+    return tf.cast(tf.where(tf.reduce_any(fits, axis=1, keepdims=True), found, centre), tf.float32)
+
+
+@functools.cache
+def _aspects(aspect: tuple[float, float]) -> tuple[list[float], list[float]]:
+    """Returns two tables whose products are exp(log(low) + (log(high) - log(low)) d) for each draw d of 24 bits."""
+    low, high = math.log(aspect[0]), math.log(aspect[1])
+    step = (high - low) / 2**_BITS
+    coarse = [math.exp(low + step * (i << _HALF)) for i in range(2 ** (_BITS - _HALF))]
+    return coarse, [math.exp(step * i) for i in range(2**_HALF)]
 
 
 def sample_crop(
@@ -57,9 +109,7 @@ def sample_crop(
     scale: tuple[float, float],
     aspect: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> tf.Tensor:
-    """Draws the box of a random crop for each image, as `crop_box` computes it.
-
-    It works in eager mode and in tf.data, but not under XLA, because it calls Python.
+    """Draws the box of a random crop for each image, as `crop_box` computes it; not for use under XLA.
 
     Args:
         keys: `[B, 2] uint32`.
@@ -71,12 +121,7 @@ def sample_crop(
     Returns:
         `[B, 4] float32`: top, left, height and width, in whole pixels.
     """
-
-    def boxes(draws: np.ndarray, height: np.ndarray, width: np.ndarray) -> np.ndarray:
-        return np.array([crop_box(d, int(height), int(width), scale, aspect) for d in draws.tolist()], np.float32)
-
-    box = tf.numpy_function(boxes, [uniform(keys, CROP_DRAWS), height, width], tf.float32, stateful=False)
-    return tf.ensure_shape(box, [keys.shape[0], 4])
+    return crop_boxes(uniform(keys, CROP_DRAWS), height, width, scale, aspect)
 
 
 def centre_box(height: Any, width: Any, short: Any, size: int, resize_to: Any) -> Box:
