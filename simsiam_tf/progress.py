@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-import keras
-
 _log = logging.getLogger(__name__)
 
 _LINE_EVERY_SECONDS = 60.0
@@ -66,7 +64,7 @@ class Progress:
         self._what, self._total, self._unit, self._done, self._ends = what, total, unit, done, ends
         self.note = ""
         has_bar = shown and ends and verbosity() == 1
-        self._bar = keras.utils.Progbar(total, verbose=1, unit_name=unit) if has_bar else None
+        self._bar = _bar(total, unit) if has_bar else None
         self._has_lines = shown and verbosity() == 2
         self._start, self._done_before = time.monotonic(), done
         # Times and counts at the first and the last call of `add`.
@@ -130,6 +128,12 @@ class Progress:
     def _log_lines(self) -> None:
         while not self._ended.wait(_LINE_EVERY_SECONDS):
             _log.info(self.line())
+
+
+def _bar(total: int, unit: str) -> Any:
+    import keras  # loads TensorFlow, which work on files does not need
+
+    return keras.utils.Progbar(total, verbose=1, unit_name=unit)
 
 
 def _count(number: int, unit: str) -> str:

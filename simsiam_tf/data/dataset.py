@@ -1,12 +1,14 @@
 """Opens a data set as the parts that a run needs: images to train on, to evaluate on, and to learn labels from."""
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.folder import FolderSplit, ImageFolder
 from simsiam_tf.data.sources import Source, folder_source, open_source
-from simsiam_tf.data.tfds import TFDSImages
+
+if TYPE_CHECKING:
+    from simsiam_tf.data.tfds import TFDSImages
 
 # The names of splits that --eval_split=auto looks for in TFDS, in this order.
 _EVAL_NAMES = ("validation", "val", "valid", "test")
@@ -64,7 +66,7 @@ class DataSet:
     @functools.cached_property
     def name(self) -> str:
         """Returns the full name of the training images in a data set that is no folder, with version and number."""
-        version = TFDSImages(self.config).builder.info.full_name if self.config.dataset != "shapes" else "shapes"
+        version = self._tfds().builder.info.full_name if self.config.dataset != "shapes" else "shapes"
         return f"{version}/{self.config.train_split}:{self.training.num_examples}"
 
     @property
@@ -94,8 +96,13 @@ class DataSet:
     def _automatic_split(self) -> str:
         if self.config.dataset == "shapes":
             return "test"
-        splits = TFDSImages(self.config).builder.info.splits
+        splits = self._tfds().builder.info.splits
         return next((name for name in _EVAL_NAMES if name in splits), "")
+
+    def _tfds(self) -> "TFDSImages":
+        from simsiam_tf.data.tfds import TFDSImages  # loads TensorFlow, which a folder does not need
+
+        return TFDSImages(self.config)
 
     def _of(self, split: FolderSplit | None) -> Any:
         return None if split is None else folder_source(split, self.config)

@@ -11,15 +11,18 @@ import io
 import math
 import threading
 from collections.abc import Iterator, Sequence
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from simsiam_tf.augment.ops import Box
 from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.formats import readable_formats
 from simsiam_tf.data.pixels import to_rgb, upright_size
 from simsiam_tf.host import usable_cores
+
+if TYPE_CHECKING:
+    from simsiam_tf.augment.ops import Box
 
 # A large JPEG file is decoded at a reduced size only if every crop then still has at least this many times the side of
 # its view. The view then differs by at most about one level of 255.
@@ -27,11 +30,11 @@ _DETAIL = 2
 _AS_USUAL = Pixels()
 
 
-def open_image(data: bytes, pixels: Pixels = _AS_USUAL) -> Image.Image:
+def open_image(data: bytes | IO[bytes], pixels: Pixels = _AS_USUAL) -> Image.Image:
     """Opens an encoded image, and reads only its header.
 
     Args:
-        data: the content of the image file.
+        data: the content of the image file, or the file itself.
         pixels: the meaning of the pixels, and how many there may be.
 
     Raises:
@@ -39,7 +42,7 @@ def open_image(data: bytes, pixels: Pixels = _AS_USUAL) -> Image.Image:
         Exception: any other error of Pillow, for a broken image.
     """
     try:
-        image = Image.open(io.BytesIO(data), formats=readable_formats())
+        image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=readable_formats())
     except UnidentifiedImageError:
         raise OSError("no image of a kind that is read here") from None
     if image.width * image.height > pixels.max_pixels:
@@ -49,7 +52,7 @@ def open_image(data: bytes, pixels: Pixels = _AS_USUAL) -> Image.Image:
 
 def crop_views(
     image: Image.Image,
-    boxes: Sequence[Box],
+    boxes: Sequence["Box"],
     sides: Sequence[int],
     bounded: Sequence[bool],
     pixels: Pixels = _AS_USUAL,
@@ -72,7 +75,7 @@ def crop_views(
         Exception: any error of Pillow, for a truncated or broken image.
     """
     full_size = upright_size(image, pixels)
-    with _room.for_pixels(image.width * image.height):
+    with room.for_pixels(image.width * image.height):
         _leave_out_detail(image, min(min(box[2:]) / side for box, side in zip(boxes, sides, strict=True)))
         image = to_rgb(image, pixels)
         image.load()
@@ -123,7 +126,7 @@ class Room:
 
 
 # Pillow holds up to 8 bytes for a pixel while it converts one, so this is half a GiB.
-_room = Room(64 << 20)
+room = Room(64 << 20)
 
 
 @functools.cache

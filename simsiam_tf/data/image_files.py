@@ -1,11 +1,13 @@
 """Reads images from files."""
 
+import contextlib
 import hashlib
 import os
 import pathlib
 import stat
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import IO
 
 from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.encoded import EncodedImages
@@ -76,6 +78,23 @@ def read_file(path: str | pathlib.Path) -> bytes:
     Raises:
         OSError: if it is no regular file, is longer than an image can be, or cannot be read.
     """
+    with opened_file(path) as (content, status):
+        return content.read(status.st_size)
+
+
+@contextlib.contextmanager
+def opened_file(path: str | pathlib.Path) -> Iterator[tuple[IO[bytes], os.stat_result]]:
+    """Opens a regular file inside a `with` block.
+
+    Args:
+        path: the path of the file.
+
+    Yields:
+        The file, and its status.
+
+    Raises:
+        OSError: as `read_file` does.
+    """
     file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         status = os.fstat(file)
@@ -84,6 +103,6 @@ def read_file(path: str | pathlib.Path) -> bytes:
         if status.st_size > _LONGEST_FILE:
             raise OSError(f"{status.st_size} bytes are more than an image can have")
         with open(file, "rb", closefd=False) as content:
-            return content.read(status.st_size)
+            yield content, status
     finally:
         os.close(file)

@@ -1,135 +1,15 @@
 """Says in a few lines what a data set is: its images, classes and splits, what is left out, and what was seen of it."""
 
-import dataclasses
 import hashlib
 import os
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
 from simsiam_tf.data.dataset import DataSet
-from simsiam_tf.data.decoding import open_image
-from simsiam_tf.data.encoded import EncodedImages
 from simsiam_tf.data.folder import LOOSE
-from simsiam_tf.data.pixels import UnknownValuesError, has_alpha, orientation, to_rgb
-from simsiam_tf.data.sources import Source
+from simsiam_tf.data.sight import Sight
 from simsiam_tf.data.walk import HIDDEN
 from simsiam_tf.files import printable
-
-# The first images are looked at, as many as the time allows.
-_LOOKED_AT, _SECONDS = 256, 2.0
-# Values of 16 bits that are all below this come from 12 bits, or from a very dark image.
-_TWELVE_BITS = 4096
-
-
-@dataclasses.dataclass
-class Sight:
-    """Holds what was seen of the first images of a source.
-
-    Attributes:
-        looked_at: the number of images that were read.
-        constant: how many of them are of a single colour.
-        transparent: how many of the constant ones have transparent pixels.
-        turned: how many were taken with a turned camera, as EXIF says.
-        pages: how many have several pages or frames.
-        channels: how many have channels that are not used.
-        unreadable: how many could not be read.
-        ranges: the least and greatest value seen, by the kind of the values.
-        sides: the shorter side of each image that could be read, in pixels.
-    """
-
-    looked_at: int = 0
-    constant: int = 0
-    transparent: int = 0
-    turned: int = 0
-    pages: int = 0
-    channels: int = 0
-    unreadable: int = 0
-    ranges: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
-    sides: list[int] = dataclasses.field(default_factory=list)
-
-    def add_range(self, kind: str, low: float, high: float) -> None:
-        """Adds the least and greatest value of an image."""
-        low_so_far, high_so_far = self.ranges.get(kind, (low, high))
-        self.ranges[kind] = min(low, low_so_far), max(high, high_so_far)
-
-
-def look_at(source: Source) -> Sight:
-    """Looks at the first images of a source, for two seconds at most.
-
-    Raises:
-        UnknownValuesError: if the images' type does not say which of their values are black and white.
-    """
-    sight, end = Sight(), time.monotonic() + _SECONDS
-    for position in range(min(_LOOKED_AT, source.num_examples)):
-        if source.files is None:
-            _look_at_array(tf.convert_to_tensor(source.images)[position].numpy(), sight)
-        else:
-            _look_at_file(source.files, position, sight)
-        sight.looked_at += 1
-        if time.monotonic() > end:
-            break
-    _check_bits(sight, source)
-    return sight
-
-
-def _look_at_array(image: np.ndarray, sight: Sight) -> None:
-    sight.sides.append(min(image.shape[:2]))
-    sight.constant += bool((image == image[:1, :1]).all())
-    sight.add_range("8 bits", int(image.min()), int(image.max()))
-
-
-def _look_at_file(files: EncodedImages, position: int, sight: Sight) -> None:
-    try:
-        image = open_image(files.load(position), files.pixels)
-        is_wide = any(";16" in str(tile[3]) for tile in vars(image).get("tile", ()))
-        rgb = to_rgb(image, files.pixels)
-    except UnknownValuesError as error:
-        files.skip(position, error)
-    except Exception:  # Pillow raises errors of many types; the run will count and list the image
-        sight.unreadable += 1
-        return
-    sight.sides.append(min(rgb.size))
-    is_constant = all(low == high for low, high in _extrema(rgb))
-    sight.constant += is_constant
-    sight.transparent += is_constant and has_alpha(image)
-    sight.turned += orientation(image, files.pixels) > 1
-    sight.pages += bool(getattr(image, "is_animated", False))
-    sight.channels += len(image.getbands()) > 3 and not has_alpha(image) and image.mode != "CMYK"
-    kind = {"I": "whole numbers", "F": "fractions"}.get(image.mode, "16 bits" if ";16" in image.mode else "8 bits")
-    kind = "16 bits, in colour" if is_wide and kind == "8 bits" else kind
-    extrema = _extrema(image)
-    sight.add_range(kind, min(low for low, _ in extrema), max(high for _, high in extrema))
-
-
-def _extrema(image: Image.Image) -> Sequence[tuple[float, float]]:
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image)
-        return [(float(values.min()), float(values.max()))]
-    found: Any = image.convert("RGB").getextrema() if image.mode in ("P", "PA") else image.getextrema()
-    return found if isinstance(found[0], tuple) else [found]
-
-
-def _check_bits(sight: Sight, source: Source) -> None:
-    """Raises an UnknownValuesError if all images of 16 bits use only 12 of them."""
-    if source.files is None or source.files.pixels.value_range:
-        return
-    low, high = sight.ranges.get("16 bits", (0, _TWELVE_BITS))
-    if 1 < high < _TWELVE_BITS:
-        raise UnknownValuesError(
-            f"The images of 16 bits would be almost black, for their greatest value is {high:g}; give the values of "
-            "black and white, as in --value_range=0,4095, or --value_range=0,65535 if they are meant to be as dark. "
-            f"Received: values of {low:g} to {high:g}, in {source.name}."
-        )
-    if "16 bits, in colour" in sight.ranges and sight.ranges["16 bits, in colour"][1] < _TWELVE_BITS >> 8:
-        raise UnknownValuesError(
-            "The colour images of 16 bits use less than 12 bits, and would be almost black; convert them to 8 bits a "
-            f"channel first. Received: {source.name}."
-        )
 
 
 def overview(data: DataSet, sight: Sight, num_training: int) -> list[str]:

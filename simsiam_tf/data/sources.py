@@ -1,7 +1,7 @@
 """Opens data sets as sources, which give images and labels by position.
 
 Any example can be read by its position. Therefore shuffling a whole set, resuming exactly and sharing examples between
-hosts are simple arithmetic on positions.
+hosts are simple arithmetic on positions. A folder of images is opened without loading TensorFlow.
 """
 
 import contextlib
@@ -11,18 +11,21 @@ import hashlib
 import pathlib
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
-import tensorflow as tf
 
 from simsiam_tf.config.data import DataConfig
-from simsiam_tf.data import shapes, tfds
+from simsiam_tf.data import shapes
 from simsiam_tf.data.encoded import EncodedImages, SubsetImages
 from simsiam_tf.data.folder import FolderSplit, ImageFolder
 from simsiam_tf.data.image_files import FolderImages
 from simsiam_tf.data.unreadable import SkippedList, UnreadableImages
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import printable
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # A set of images of one size is held in memory, as uint8, if it has at most this many bytes.
 _MEMORY_LIMIT = 4 << 30
@@ -45,7 +48,7 @@ class Source:
     num_examples: int
     labels: np.ndarray | None
     num_classes: int
-    images: tf.Tensor | EncodedImages
+    images: Union["tf.Tensor", EncodedImages]
     classes: tuple[str, ...] = ()
 
     @property
@@ -145,6 +148,8 @@ class Source:
         if self.files:
             images = SubsetImages(self.files, positions)
         else:
+            import tensorflow as tf
+
             with tf.device("/cpu:0"):
                 images = tf.gather(self.images, positions)
         return dataclasses.replace(self, num_examples=len(positions), labels=labels, images=images)
@@ -163,6 +168,8 @@ def listing_bad_images(sources: Iterable[Source], file: pathlib.Path | None) -> 
     Raises:
         UsageError: if more than the allowed share of a source is unreadable.
     """
+    import tensorflow as tf
+
     every = [source.files.unreadable for source in sources if source.files]
     if file is not None:
         skipped = SkippedList(file)
@@ -185,6 +192,8 @@ def memory_source(name: str, images: np.ndarray, labels: np.ndarray | None, num_
         labels: the labels, `[N] int64`, or `None`.
         num_classes: K, the number of classes; 0 without labels.
     """
+    import tensorflow as tf
+
     with tf.device("/cpu:0"):
         held = tf.constant(images)  # tf.data captures a tensor; it would copy an array into its graph
     return Source(name, len(images), labels, num_classes, held)
@@ -228,7 +237,9 @@ def folder_source(split: FolderSplit, config: DataConfig) -> Source:
 
 def _tfds_source(config: DataConfig, split: str) -> Source:
     """Opens a split of TFDS: in memory if its images have one size and fit, otherwise record by record."""
-    images = tfds.TFDSImages(config)
+    from simsiam_tf.data.tfds import TFDSImages
+
+    images = TFDSImages(config)
     name = f"{config.dataset}/{split}"
     count = images.count(split)
     height, width, _ = images.shape

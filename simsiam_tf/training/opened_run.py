@@ -11,7 +11,8 @@ from simsiam_tf.config.messages import RESULT
 from simsiam_tf.config.run import Config
 from simsiam_tf.data.dataset import DataSet
 from simsiam_tf.data.order import ShuffledOrder
-from simsiam_tf.data.overview import Sight, look_at, overview
+from simsiam_tf.data.overview import overview
+from simsiam_tf.data.sight import Sight, look_at
 from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute import workers
 from simsiam_tf.distribute.input import per_replica_batch_size

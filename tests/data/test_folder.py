@@ -9,7 +9,8 @@ from PIL import Image
 
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.dataset import DataSet
-from simsiam_tf.data.overview import Sight, describe_change, identity, look_at, overview
+from simsiam_tf.data.overview import describe_change, identity, overview
+from simsiam_tf.data.sight import Sight, look_at
 from simsiam_tf.data.walk import HIDDEN, LINKED, SPECIAL, walk
 from simsiam_tf.errors import UsageError
 

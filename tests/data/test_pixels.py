@@ -9,9 +9,9 @@ from PIL import Image
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.decoding import Room, crop_views, open_image
-from simsiam_tf.data.overview import look_at
 from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.pixels import UnknownValuesError, choose_channels, to_levels, to_rgb, upright_size
+from simsiam_tf.data.sight import look_at
 from simsiam_tf.data.sources import listing_bad_images, open_source
 from simsiam_tf.errors import UsageError
 
