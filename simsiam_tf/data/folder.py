@@ -91,6 +91,11 @@ class ImageFolder:
         held_out: the names of the images that a run holds out for evaluation, relative to the folder; `None` chooses
             them by `config.holdout`.
 
+    Attributes:
+        left_out: the names of what is left out of every split, by the reason.
+        hidden: the names of hidden files, which are left out too.
+        layouts: the splits of each folder.
+
     Raises:
         UsageError: if there is no such folder, or if it can be understood in two ways.
     """
@@ -98,8 +103,9 @@ class ImageFolder:
     def __init__(self, config: DataConfig, held_out: frozenset[str] | None = None) -> None:
         self._config, self._chosen = config, held_out
         self.left_out: dict[str, list[str]] = collections.defaultdict(list)
+        self.hidden: list[str] = []
         self._roots = tuple(roots_of(config))
-        self._layouts = [self._read(root) for root in self._roots]
+        self.layouts = [self._read(root) for root in self._roots]
         self._labels = labels_of_file(config.labels, self._roots) if config.labels else None
 
     def split(self, name: str, least_classes: int = 2) -> FolderSplit:
@@ -113,7 +119,7 @@ class ImageFolder:
         Raises:
             UsageError: if there is no such split, or it holds no image.
         """
-        found = [(i, layout.find(name)) for i, layout in enumerate(self._layouts)]
+        found = [(i, layout.find(name)) for i, layout in enumerate(self.layouts)]
         parts = [self._part(i, folder) for i, folder in found if folder is not None]
         if not parts:
             raise UsageError(f"There is no folder {name} of images in --data_dir. Received: {self.where}.")
@@ -152,7 +158,7 @@ class ImageFolder:
         """
         wanted = set(self.evaluation.classes) if self.evaluation is not None else set()
         candidates = [self.training]
-        for layout in self._layouts:
+        for layout in self.layouts:
             candidates += [self.split(name) for name in layout.of_group("train")]
         for split in candidates:
             if split.classes and (not wanted or wanted & set(split.classes)):
@@ -172,7 +178,7 @@ class ImageFolder:
     def _automatic_split(self) -> str:
         """Returns the name of the split to evaluate on that a folder has, or an empty string."""
         for group in _EVAL_GROUPS:
-            for layout in self._layouts:
+            for layout in self.layouts:
                 for name in layout.of_group(group):
                     if name != layout.find(self._config.train_split):
                         return name
@@ -196,39 +202,43 @@ class ImageFolder:
             )
         return _balanced_choice(whole, self._config.holdout)
 
+    def shown(self, root: str, name: str) -> str:
+        """Returns the name of a file below one of the folders; its path if there are several folders."""
+        return name if len(self._roots) == 1 else os.path.join(root, name)
+
     def _read(self, root: str) -> Layout:
         if self._config.file_list:
-            names = list(names_of_list(self._config.file_list, root))
+            listing = names_of_list(self._config.file_list, root)
         else:
             check(os.path.isdir(root), "--data_dir must be an existing folder of images.", printable(root))
             listing = walk(root)
-            names = listing.names
-            for kind, left_out in listing.left_out.items():
-                self.left_out[kind] += left_out
+        self.hidden += [self.shown(root, name) for name in listing.hidden]
+        for kind, left_out in listing.left_out.items():
+            self.left_out[kind] += [self.shown(root, name) for name in left_out]
         check(
-            bool(names),
+            bool(listing.names),
             f"There is no image in {printable(root)}; looked for .jpg, .jpeg, .png and {len(readable_endings()) - 3} "
             "other endings, also in its sub-folders.",
             _instead(self.left_out),
         )
-        layout = read_layout(names, self._config.layout, printable(root))
+        layout = read_layout(listing.names, self._config.layout, printable(root))
         used = layout.find(self._config.train_split)
         if layout.splits and used != "":
-            beside = [name for name in layout.rest if not name.startswith(f"{used}/")]
-            if beside:
+            folders = tuple(f"{name.strip('/')}/" for name in {used or "", self._config.eval_split} - {"", "auto"})
+            if beside := [self.shown(root, name) for name in layout.rest if not name.startswith(folders)]:
                 self.left_out[BESIDE_SPLITS] += beside
         return layout
 
     def _part(self, number: int, folder: str) -> "_Part":
         """Returns the images of a split in one of the folders."""
-        root, names = self._roots[number], self._layouts[number].images_of(folder)
+        root, names = self._roots[number], self.layouts[number].images_of(folder)
         path = os.path.join(root, folder) if folder else root
         of_root = np.full(len(names), number)
         if self._labels is not None:
             return _Part(path, of_root, names, [self._labels.get((number, name), "") for name in names], [])
         start = len(folder) + 1 if folder else 0
         tops = [name[start:].partition("/")[0] if "/" in name[start:] else "" for name in names]
-        loose = [name for name, top in zip(names, tops, strict=True) if not top]
+        loose = [self.shown(root, name) for name, top in zip(names, tops, strict=True) if not top]
         if self._config.layout == "flat" or not _are_classes(tops, printable(path), self._config.layout):
             return _Part(path, of_root, names, [""] * len(names), [])
         kept = [i for i, top in enumerate(tops) if top]

@@ -1,12 +1,13 @@
 """Finds the folders that a user names, and reads files that list images or give them labels."""
 
+import collections
 import csv
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from simsiam_tf.config.data import DataConfig
-from simsiam_tf.data.walk import kind_of
+from simsiam_tf.data.walk import Listing, kind_of
 from simsiam_tf.errors import UsageError, check
 from simsiam_tf.files import expand, expand_several, printable
 
@@ -27,8 +28,11 @@ def roots_of(config: DataConfig) -> list[str]:
     return roots
 
 
-def names_of_list(file_list: str, root: str) -> Iterator[str]:
-    """Reads the images that a file lists, a path a line, relative to a folder or absolute."""
+def names_of_list(file_list: str, root: str) -> Listing:
+    """Reads the images that a file lists, a path a line, relative to a folder or absolute.
+
+    Listed files of other kinds are left out, as `walk` leaves them out.
+    """
     lines = [line for line in _text(file_list, "--file_list").splitlines() if line.strip()]
     names = [_relative(line.strip(), root) for line in lines]
     missing = [name for name in names if not os.path.lexists(os.path.join(root, name))]
@@ -37,7 +41,14 @@ def names_of_list(file_list: str, root: str) -> Iterator[str]:
         f"--file_list must list existing images, relative to {printable(root)}.",
         f"{len(missing)} that do not exist, the first of them {printable(missing[0]) if missing else ''}",
     )
-    yield from sorted((name for name in dict.fromkeys(names) if not kind_of(name)), key=lambda name: name.split("/"))
+    images, left_out = [], collections.defaultdict(list)
+    for name in sorted(dict.fromkeys(names), key=lambda name: name.split("/")):
+        kind = kind_of(name)
+        if kind is None:
+            images.append(name)
+        else:
+            left_out[kind].append(name)
+    return Listing(images, dict(left_out))
 
 
 def labels_of_file(path: str, roots: Sequence[str]) -> dict[tuple[int, str], str]:

@@ -27,10 +27,12 @@ class Listing:
         names: the path of each image relative to the folder, with `/`, in the order of their parts.
         left_out: the names of what was left out, by its kind: `HIDDEN`, `LINKED`, `SPECIAL`, or the ending of a file,
             such as `.txt`.
+        hidden: the names of hidden files, such as .DS_Store, which are left out too, but are not worth a mention.
     """
 
     names: list[str]
     left_out: dict[str, list[str]]
+    hidden: list[str] = dataclasses.field(default_factory=list)
 
 
 def walk(root: str) -> Listing:
@@ -49,6 +51,7 @@ def walk(root: str) -> Listing:
         UsageError: if the folder or one below it cannot be read.
     """
     names: list[str] = []
+    hidden: list[str] = []
     left_out: dict[str, list[str]] = collections.defaultdict(list)
     real = pathlib.Path(os.path.realpath(root))
     seen = {_identity(path) for path in (real, *real.parents)}
@@ -68,7 +71,10 @@ def walk(root: str) -> Listing:
                 name = prefix + entry.name
                 mode = _mode(entry)
                 if mode != stat.S_IFDIR:
-                    _sort_in(entry.name, name, mode, names, left_out)
+                    if entry.name.startswith("."):
+                        hidden.append(name)
+                    else:
+                        _sort_in(name, mode, names, left_out)
                 elif entry.name.startswith(".") or entry.name.lower() in _SYSTEM_FOLDERS:
                     left_out[HIDDEN].append(name)
                 elif entry.is_symlink():
@@ -79,7 +85,7 @@ def walk(root: str) -> Listing:
                 else:
                     left_out[LINKED].append(name)
     names.sort(key=lambda name: name.split("/"))
-    return Listing(names, {kind: sorted(found) for kind, found in left_out.items()})
+    return Listing(names, {kind: sorted(found) for kind, found in left_out.items()}, sorted(hidden))
 
 
 def kind_of(name: str) -> str | None:
@@ -90,11 +96,9 @@ def kind_of(name: str) -> str | None:
     return f"{ending} (needs the package pillow-heif)" if ending in HEIF_ENDINGS else ending or "no ending"
 
 
-def _sort_in(file: str, name: str, mode: int, names: list[str], left_out: dict[str, list[str]]) -> None:
-    """Adds a file to the images, or to what is left out. Hidden files, such as .DS_Store, are not even counted."""
-    if file.startswith("."):
-        return
-    kind = kind_of(file)
+def _sort_in(name: str, mode: int, names: list[str], left_out: dict[str, list[str]]) -> None:
+    """Adds a file to the images, or to what is left out."""
+    kind = kind_of(name)
     if mode not in (stat.S_IFREG, _BROKEN):
         left_out[SPECIAL].append(name)
     elif kind is None:
