@@ -1,17 +1,19 @@
 """Lists the groups of flags of each command. The settings themselves are declared in simsiam_tf/config.
 
-A flag is a field of one of these dataclasses; to add a flag, add a field (CONTRIBUTING.md). The preview and the
-reproduction also take the flags of train.py, because they draw or run what train.py would.
+A flag is a field of one of these dataclasses; to add a flag, add a field (CONTRIBUTING.md). The inspection,
+the preview and the reproduction also take the flags of train.py, because they show or run what train.py would.
 """
 
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import (
     define_evaluation_flags,
+    define_inspect_flags,
     define_preview_flags,
     define_reproduce_flags,
     define_training_flags,
     define_workdir_flag,
     evaluation_config,
+    inspect_config,
     preview_config,
     recipe_name,
     reproduce_config,
@@ -24,6 +26,7 @@ from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.config.evaluation import FinetuneConfig, ImagesConfig, KNNConfig, ProbeConfig, TaskConfig
 from simsiam_tf.config.fields import SettingsGroup
+from simsiam_tf.config.inspection import InspectConfig
 from simsiam_tf.config.model import ModelConfig
 from simsiam_tf.config.optimizer import OptimizerConfig
 from simsiam_tf.config.preview import PreviewConfig
@@ -41,7 +44,7 @@ TRAINING: dict[str, type[SettingsGroup]] = {
     "devices": DeviceConfig,
     "run": RunConfig,
     "size": SizeConfig,
-    "start": StartConfig,  # train.py alone has these
+    "start": StartConfig,  # neither the preview nor the reproduction has these
 }
 # The flags of evaluate.py, which also has --workdir and some of the flags of "data" and "devices".
 EVALUATION: dict[str, type[SettingsGroup]] = {
@@ -51,6 +54,8 @@ EVALUATION: dict[str, type[SettingsGroup]] = {
     "finetune": FinetuneConfig,
     "images": ImagesConfig,
 }
+# The flags of python -m simsiam_tf.cli.inspect, besides those of train.py.
+INSPECTION: dict[str, type[SettingsGroup]] = {"inspect": InspectConfig}
 # The flags of python -m simsiam_tf.augment.preview, besides those of train.py.
 PREVIEW: dict[str, type[SettingsGroup]] = {"preview": PreviewConfig}
 # The flags of python -m simsiam_tf.reproduce, besides those of train.py.
@@ -58,15 +63,18 @@ REPRODUCTION: dict[str, type[SettingsGroup]] = {"reproduce": ReproduceConfig}
 
 __all__ = [
     "EVALUATION",
+    "INSPECTION",
     "PREVIEW",
     "REPRODUCTION",
     "TRAINING",
     "define_evaluation_flags",
+    "define_inspect_flags",
     "define_preview_flags",
     "define_reproduce_flags",
     "define_training_flags",
     "define_workdir_flag",
     "evaluation_config",
+    "inspect_config",
     "preview_config",
     "recipe_name",
     "reproduce_config",

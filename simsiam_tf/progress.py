@@ -14,6 +14,7 @@ from typing import Any
 _log = logging.getLogger(__name__)
 
 _LINE_EVERY_SECONDS = 60.0
+_LIVE_EVERY_SECONDS = 1.0
 # For each unit its size in seconds, and the number of seconds from which on it is used.
 _UNITS = ((86_400, 2 * 86_400, "day"), (3600, 90 * 60, "hour"), (60, 90, "minute"))
 
@@ -47,6 +48,8 @@ class Progress:
         done: the number of units that were done earlier.
         ends: whether to show the bar, and the line at the end. Without them there are only the lines of each minute.
         shown: whether to show anything at all.
+        live: whether a terminal shows the line of progress on stderr, anew each second, in place of Keras' bar. It
+            needs no TensorFlow, and leaves stdout alone.
 
     Attributes:
         note: a text that follows the count in each line.
@@ -59,13 +62,22 @@ class Progress:
     """
 
     def __init__(
-        self, what: str, total: int, unit: str, done: int = 0, *, ends: bool = True, shown: bool = True
+        self,
+        what: str,
+        total: int,
+        unit: str,
+        done: int = 0,
+        *,
+        ends: bool = True,
+        shown: bool = True,
+        live: bool = False,
     ) -> None:
         self._what, self._total, self._unit, self._done, self._ends = what, total, unit, done, ends
         self.note = ""
-        has_bar = shown and ends and verbosity() == 1
+        has_bar = shown and ends and not live and verbosity() == 1
         self._bar = _bar(total, unit) if has_bar else None
-        self._has_lines = shown and verbosity() == 2
+        self._is_live = shown and live and verbosity() > 0 and sys.stderr.isatty()
+        self._has_lines = shown and verbosity() > 0 and not self._is_live and (live or verbosity() == 2)
         self._start, self._done_before = time.monotonic(), done
         # Times and counts at the first and the last call of `add`.
         self._first: tuple[float, int] | None = None
@@ -75,13 +87,15 @@ class Progress:
     def __enter__(self) -> "Progress":
         if self._bar is not None and self._done:
             self._bar.add(self._done)
-        if self._has_lines:
+        if self._has_lines or self._is_live:
             threading.Thread(target=self._log_lines, daemon=True).start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._ended.set()
-        if kind is None and self._has_lines and self._ends:
+        if self._is_live:
+            _write_over("")
+        if kind is None and (self._has_lines or self._is_live) and self._ends:
             counted = _count(self._done - self._done_before, self._unit)
             _log.info(f"{self._what}: {counted} in {duration(time.monotonic() - self._start)}{self.note}")
 
@@ -125,9 +139,22 @@ class Progress:
             return None
         return max(0, self._total - done) * (end - start) / (done - before)
 
+    @property
+    def seconds(self) -> float:
+        """Returns the seconds from the start to the last call of `add`."""
+        return self._last[0] - self._start
+
     def _log_lines(self) -> None:
+        while self._is_live and not self._ended.wait(_LIVE_EVERY_SECONDS):
+            _write_over(self.line())
         while not self._ended.wait(_LINE_EVERY_SECONDS):
             _log.info(self.line())
+
+
+def _write_over(line: str) -> None:
+    """Writes a line over the last one of the terminal."""
+    sys.stderr.write(f"\r{line}\x1b[K")
+    sys.stderr.flush()
 
 
 def _bar(total: int, unit: str) -> Any:

@@ -75,13 +75,18 @@ class ConsoleHandler(logging.Handler):
     """Prints messages at once: ordinary ones to stdout, warnings and errors to stderr with a prefix.
 
     Characters that the stream cannot encode, as in a path that is not valid UTF-8, are written as escapes.
+
+    Attributes:
+        leaves_stdout: whether ordinary messages go to stderr too, because stdout is for data.
     """
+
+    leaves_stdout = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints one message."""
         try:
             prefix = next((text for level, text in _PREFIXES if record.levelno >= level), "")
-            stream = sys.stderr if prefix else sys.stdout
+            stream = sys.stderr if prefix or self.leaves_stdout else sys.stdout
             _print(f"{prefix}{self.format(record)}\n", stream)
         except Exception:
             self.handleError(record)
@@ -107,3 +112,10 @@ def show_messages(verbosity: int = 0) -> None:
     logger.setLevel(_LEVELS[verbosity])
     # absl gives the root logger a handler when it first logs, which would print every message again.
     logger.propagate = False
+
+
+def leave_stdout_to_data() -> None:
+    """Sends ordinary messages to stderr too, for a command that prints data to stdout."""
+    for handler in logging.getLogger("simsiam_tf").handlers:
+        if isinstance(handler, ConsoleHandler):
+            handler.leaves_stdout = True

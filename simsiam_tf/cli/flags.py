@@ -26,6 +26,7 @@ from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.config.evaluation import EVALUATION_GROUPS, EvaluationConfig
 from simsiam_tf.config.fields import Integers, Names, Numbers, Setting, SettingsGroup
+from simsiam_tf.config.inspection import InspectConfig
 from simsiam_tf.config.model import ModelConfig
 from simsiam_tf.config.optimizer import OptimizerConfig
 from simsiam_tf.config.preview import PreviewConfig
@@ -212,6 +213,17 @@ def define_preview_flags() -> None:
 def preview_config() -> tuple[PreviewConfig, DataConfig, AugmentConfig, int]:
     """Returns the settings of the picture, and what it shows of a run: its data, augmentation and seed."""
     return _parsed(PreviewConfig), _parsed(DataConfig), _parsed(AugmentConfig), flags.FLAGS.seed
+
+
+def define_inspect_flags() -> None:
+    """Defines the flags of the inspection: its own, and those of train.py, so that its command line can be given."""
+    _define(InspectConfig)
+    define_training_flags()
+
+
+def inspect_config() -> tuple[InspectConfig, DataConfig]:
+    """Returns the settings of the inspection, and of the data that it inspects."""
+    return _parsed(InspectConfig), _parsed(DataConfig)
 
 
 def define_reproduce_flags() -> None:
