@@ -92,7 +92,7 @@ class Findings:
         near: groups of near-duplicates within each split, by its role.
         near_between: pairs of near-duplicates in the evaluation split and another.
         odd: the images worth a look, by the kind of what is odd.
-        notes: what was not looked at, in sentences.
+        notes: what most images have in common, and what was not looked at, in sentences.
     """
 
     summary: list[str]

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -36,7 +37,7 @@ class Identical:
         order = np.argsort(self.content, kind="stable")
         order = order[self.content[order] >= 0]
         starts = np.flatnonzero(np.diff(self.content[order], prepend=-1))
-        for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+        for start, stop in itertools.pairwise([*starts.tolist(), len(order)]):
             if stop - start > 1:
                 yield order[start:stop]
 

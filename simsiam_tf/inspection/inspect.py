@@ -15,7 +15,7 @@ from simsiam_tf.inspection.duplicates import Duplicates
 from simsiam_tf.inspection.findings import Findings, Odd, Sizes, SplitFacts, Values
 from simsiam_tf.inspection.headers import Headers, read_headers
 from simsiam_tf.inspection.left_out import all_left_out
-from simsiam_tf.inspection.odd import odd_images
+from simsiam_tf.inspection.odd import common, odd_images
 from simsiam_tf.inspection.sampled import Sample, choose, read_sample
 from simsiam_tf.inspection.splits import Split, splits_of
 from simsiam_tf.progress import Progress, duration
@@ -58,7 +58,8 @@ def inspect(data: DataSet, config: InspectConfig) -> tuple[Findings, list[Split]
     odd: dict[str, list[Odd]] = {}
     for part in parts:
         for kind, found in odd_images(part.split, part.headers, part.sample, data.config.image_size):
-            odd.setdefault(kind, []).append(found)
+            if found:
+                odd.setdefault(kind, []).extend(found)
     findings = Findings(
         summary=overview(data, training.sample.sight(), len(training.split)),
         splits=[_facts(part) for part in parts],
@@ -71,7 +72,7 @@ def inspect(data: DataSet, config: InspectConfig) -> tuple[Findings, list[Split]
         near=duplicates.near_groups(),
         near_between=duplicates.near_between(),
         odd=odd,
-        notes=[note for part in parts for note in _notes(part)] + duplicates.notes(),
+        notes=[note for part in parts for note in _notes(part, data.config.image_size)] + duplicates.notes(),
     )
     return findings, splits
 
@@ -134,9 +135,9 @@ def _values(sample: Sample) -> list[Values]:
     return [Values(kind, counts[kind], low, high) for kind, (low, high) in ranges.items()]
 
 
-def _notes(part: Inspected) -> list[str]:
-    """Returns what was not looked at, in sentences."""
-    split, sample, notes = part.split, part.sample, []
+def _notes(part: Inspected, image_size: int) -> list[str]:
+    """Returns what most images have in common, and what was not looked at, in sentences."""
+    split, sample, notes = part.split, part.sample, list(common(part.split, part.headers, image_size))
     total, seen = len(split), len(sample.positions)
     if seen < total:
         pace = part.seconds / max(1, seen)

@@ -6,6 +6,7 @@ are not found.
 """
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def find_near(thumbnails: np.ndarray, most_bits: int) -> Near:
     bits = hash_bits(thumbnails)
     plain = bits.sum(axis=1) < _LEAST_BITS
     index = np.flatnonzero(~plain)
-    bits, levels = bits[index], thumbnails[index].reshape(len(index), -1, 3)
+    bits, levels = bits[index], thumbnails[index].reshape(len(index), math.prod(thumbnails.shape[1:3]), 3)
     brightness = levels.mean(axis=(1, 2))
     is_complete = True
     found: list[np.ndarray] = []
@@ -101,7 +102,7 @@ def hash_bits(thumbnails: np.ndarray) -> np.ndarray:
     """Returns the hash of each thumbnail `[n, 9, 9, 3] uint8`, `[n, 144] bool`."""
     grey = thumbnails @ np.array([0.299, 0.587, 0.114], np.float32)
     right, down = np.diff(grey, axis=2) > _MARGIN, np.diff(grey, axis=1) > _MARGIN
-    return np.concatenate([right.reshape(len(grey), -1), down.reshape(len(grey), -1)], axis=1)
+    return np.concatenate([right.reshape(-1, 72), down.reshape(-1, 72)], axis=1)
 
 
 def _differences(levels: np.ndarray, pairs: np.ndarray) -> np.ndarray:

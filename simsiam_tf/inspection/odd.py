@@ -1,6 +1,6 @@
 """Chooses the images that are worth a look before a run, and says why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -24,8 +24,10 @@ SMALL = "smaller than --image_size"
 LARGEST = f"the largest, of more than {_MUCH_LARGER} times as many pixels as usual"
 
 
-def odd_images(split: Split, headers: Headers, sample: Sample, image_size: int) -> Iterator[tuple[str, Odd]]:
-    """Yields the images of a split that are odd, each with the kind of what is odd. An image may be odd in many ways.
+def odd_images(split: Split, headers: Headers, sample: Sample, image_size: int) -> Iterator[tuple[str, list[Odd]]]:
+    """Yields what is odd about images of a split, with the images, in the order of their names.
+
+    An image may be odd in several ways. What most images have in common is not odd; `common` has it.
 
     Args:
         split: the split.
@@ -39,22 +41,46 @@ def odd_images(split: Split, headers: Headers, sample: Sample, image_size: int) 
 
     unreadable = {headers.positions[i]: reason for i, reason in headers.reasons.items()}
     unreadable |= {sample.positions[i]: reason for i, reason in sample.reasons.items()}
-    for position, reason in sorted(unreadable.items()):
-        yield UNREADABLE, odd(position, reason)
-    for i, question in sorted(sample.questions.items()):
-        yield UNKNOWN, odd(sample.positions[i], question.partition("Received: ")[2].rstrip("."))
-    for position, seen in zip(sample.positions, sample.seen, strict=True):
-        if seen is not None and seen.constant:
-            hidden = ", with all of the picture in its transparency" if seen.transparent else ""
-            yield CONSTANT, odd(position, f"{CONSTANT}{hidden}")
-    for kind, chosen in (_of_headers(headers, image_size) if not split.in_memory else {}).items():
-        for i in chosen.tolist():
-            size = f"{headers.width[i]} x {headers.height[i]}"
-            yield kind, odd(headers.positions[i], f"{size}, {headers.kinds[headers.kind[i]]}")
+    yield UNREADABLE, _sorted(odd(position, reason) for position, reason in unreadable.items())
+    questions = ((sample.positions[i], question) for i, question in sample.questions.items())
+    yield UNKNOWN, _sorted(odd(position, text.partition("Received: ")[2].rstrip(".")) for position, text in questions)
+    yield (
+        CONSTANT,
+        _sorted(
+            odd(position, CONSTANT + (", with all of the picture in its transparency" if seen.transparent else ""))
+            for position, seen in zip(sample.positions, sample.seen, strict=True)
+            if seen is not None and seen.constant
+        ),
+    )
+
+    def described(i: int) -> Odd:
+        kind = headers.kinds[headers.kind[i]]
+        return odd(headers.positions[i], f"{headers.width[i]} x {headers.height[i]}, {kind}")
+
+    for kind, flag in _flags(headers, image_size).items() if not split.in_memory else ():
+        if not _is_common(flag):
+            yield kind, _sorted(map(described, np.flatnonzero(flag).tolist()))
+    if not split.in_memory:
+        yield LARGEST, [described(i) for i in _largest(headers)]
 
 
-def _of_headers(headers: Headers, image_size: int) -> dict[str, np.ndarray]:
-    """Returns the indices of odd images, by the kind of what is odd."""
+def common(split: Split, headers: Headers, image_size: int) -> Iterator[str]:
+    """Yields what most images of a split have in common, although it would be odd of a few, in sentences."""
+    for kind, flag in _flags(headers, image_size).items():
+        if _is_common(flag):
+            yield f"{int(flag.sum()):,} of the {len(flag):,} {split.role} images: {kind}."
+
+
+def _sorted(odd: Iterable[Odd]) -> list[Odd]:
+    return sorted(odd, key=lambda one: one.name)
+
+
+def _is_common(flag: np.ndarray) -> bool:
+    return 2 * int(flag.sum()) > len(flag)
+
+
+def _flags(headers: Headers, image_size: int) -> dict[str, np.ndarray]:
+    """Returns which images are odd, `[n] bool`, by the kind of what is odd."""
     width, height = headers.width.astype(np.int64), headers.height.astype(np.int64)
     longer, shorter = np.maximum(width, height), np.minimum(width, height)
     flags = {
@@ -64,9 +90,13 @@ def _of_headers(headers: Headers, image_size: int) -> dict[str, np.ndarray]:
         LONG: longer > _LONG * shorter,
         SMALL: shorter < image_size,
     }
-    found = {kind: np.flatnonzero(flag & headers.readable) for kind, flag in flags.items()}
-    pixels = np.where(headers.readable, width * height, 0)
-    if headers.readable.any():
-        largest = np.argsort(-pixels, kind="stable")[:_LARGEST]
-        found[LARGEST] = largest[pixels[largest] > _MUCH_LARGER * np.median(pixels[headers.readable])]
-    return found
+    return {kind: flag & headers.readable for kind, flag in flags.items()}
+
+
+def _largest(headers: Headers) -> list[int]:
+    """Returns the indices of the largest images, if they are much larger than most, the largest first."""
+    if not headers.readable.any():
+        return []
+    pixels = headers.width.astype(np.int64) * headers.height
+    largest = np.argsort(-pixels, kind="stable")[:_LARGEST]
+    return largest[pixels[largest] > _MUCH_LARGER * np.median(pixels[headers.readable])].tolist()
