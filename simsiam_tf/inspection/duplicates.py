@@ -49,10 +49,14 @@ class Duplicates:
             digests = np.zeros((len(known), 2), np.uint64)
             known[self._places] = np.concatenate([sample.decoded for _, _, sample in self._parts])
             digests[self._places] = np.concatenate([sample.digests for _, _, sample in self._parts])
+            for start, (split, headers, _) in zip(self._starts, self._parts, strict=False):
+                if split.in_memory:
+                    known[start : start + len(split)] = True
+                    digests[start : start + len(split)] = headers.tail
             return equal_digests(digests, known)
-        headers = [headers for _, headers, _ in self._parts]
+        of_files = [headers for _, headers, _ in self._parts]
         sizes, files, tails = (
-            np.concatenate([getattr(one, name) for one in headers]) for name in ("size", "file", "tail")
+            np.concatenate([getattr(headers, name) for headers in of_files]) for name in ("size", "file", "tail")
         )
         return equal_files(sizes, files, tails, self._path, self._config.compare_gib << 30, _reading)
 

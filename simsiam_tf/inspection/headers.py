@@ -5,6 +5,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Headers:
         turned, pages, channels: whether EXIF turns it, it has several pages, or channels that are not used, `[n] bool`.
         size: the size of the file in bytes, `[n] int64`; -1 if it has none.
         file: the device and the number of the file, `[n, 2] uint64`: two names of one file have the same.
-        tail: a hash of the last `TAIL` bytes, `[n, 2] uint64`.
+        tail: a hash of the last `TAIL` bytes of a file, or of all pixels of an array, `[n, 2] uint64`.
         reasons: why an image is unreadable, by its index in these arrays.
     """
 
@@ -84,9 +85,8 @@ def read_headers(split: Split, positions: Sequence[int], add: Callable[[int], No
     """
     headers = Headers.empty(positions)
     if split.in_memory:
-        height, width = split.source.images.shape[1:3]  # type: ignore[union-attr]
-        headers.width[:], headers.height[:], headers.kind[:], headers.kinds = width, height, 0, ["array RGB"]
-        add(len(positions))
+        arrays: Any = split.source.images
+        _describe_arrays(np.asarray(arrays), headers, add)
         return headers
     numbers: dict[str, int] = {}
     lock = threading.Lock()
@@ -108,6 +108,14 @@ def read_headers(split: Split, positions: Sequence[int], add: Callable[[int], No
     return headers
 
 
+def _describe_arrays(arrays: np.ndarray, headers: Headers, add: Callable[[int], None]) -> None:
+    height, width = arrays.shape[1:3]
+    headers.width[:], headers.height[:], headers.kind[:], headers.kinds = width, height, 0, ["array RGB"]
+    for i, position in enumerate(headers.positions):
+        headers.tail[i] = digest_of_pixels(arrays[position])
+        add(1)
+
+
 def _read(split: Split, headers: Headers, i: int) -> str:
     """Reads one header, and returns the kind of the image."""
     with split.opened(headers.positions[i]) as content:
@@ -126,12 +134,14 @@ def _read(split: Split, headers: Headers, i: int) -> str:
         return f"{image.format} {image.mode}"
 
 
-def digest_of(*parts: bytes) -> np.ndarray:
+def digest_of(content: bytes) -> np.ndarray:
     """Returns a hash of bytes, `[2] uint64`."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(part)
-    return np.frombuffer(digest.digest(), np.uint64)
+    return np.frombuffer(hashlib.blake2b(content, digest_size=16).digest(), np.uint64)
+
+
+def digest_of_pixels(image: np.ndarray) -> np.ndarray:
+    """Returns a hash of an image `[H, W, 3] uint8`, `[2] uint64`."""
+    return digest_of(repr(image.shape).encode() + image.tobytes())
 
 
 def reason_of(error: Exception) -> str:

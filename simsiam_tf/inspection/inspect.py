@@ -141,11 +141,13 @@ def _notes(part: Inspected, image_size: int) -> list[str]:
     total, seen = len(split), len(sample.positions)
     if seen < total:
         pace = part.seconds / max(1, seen)
-        what = "Pixels" if len(part.headers.positions) == total else "Headers and pixels"
+        takes = f"{'about ' if pace * total >= 1 else ''}{duration(pace * total)}"
+        unknown = "values, single colours and near-duplicates of the others are not known, nor whether they are broken"
+        if len(part.headers.positions) < total:
+            unknown = f"sizes, equal images, {unknown}"
         notes.append(
-            f"{what} were read of a sample of {seen:,} of the {total:,} {split.role} images: values, single colours "
-            "and near-duplicates of the others are not known, nor whether they are broken behind their headers. "
-            f"--sample=0 reads all, in about {duration(pace * total)}."
+            f"Pixels were read of a sample of {seen:,} of the {total:,} {split.role} images: {unknown}"
+            f"{' behind their headers' if split.files else ''}. --sample=0 reads all ({takes})."
         )
     if sample.reduced:
         notes.append(

@@ -10,7 +10,7 @@ from simsiam_tf.data.decoding import open_image, room
 from simsiam_tf.data.pixels import UnknownValuesError
 from simsiam_tf.data.sight import Seen, Sight, array_of, see, seen_in_array
 from simsiam_tf.host import usable_cores
-from simsiam_tf.inspection.headers import digest_of, reason_of
+from simsiam_tf.inspection.headers import digest_of_pixels, reason_of
 from simsiam_tf.inspection.splits import Split
 from simsiam_tf.inspection.threads import in_threads
 
@@ -100,7 +100,7 @@ def _read(split: Split, sample: Sample, i: int) -> None:
         seen, rgb, is_reduced = _decode(split, sample.positions[i])
         sample.reduced |= is_reduced
     if split.files is None:
-        sample.digests[i] = digest_of(repr(rgb.size).encode(), rgb.tobytes())
+        sample.digests[i] = digest_of_pixels(np.asarray(rgb))
     sample.thumbnails[i] = np.asarray(rgb.resize((SIDE, SIDE), Image.Resampling.BOX))
     sample.seen[i] = seen
 

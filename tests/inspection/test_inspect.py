@@ -12,6 +12,7 @@ from simsiam_tf.data.walk import HIDDEN
 from simsiam_tf.inspection import odd
 from simsiam_tf.inspection.inspect import inspect
 from simsiam_tf.inspection.left_out import HIDDEN_FILE
+from tests.data.test_tfds import TinyUnevenImages
 from tests.inspection.pictures import picture, save
 
 
@@ -209,3 +210,19 @@ def test_images_in_memory_are_inspected(rng):
     assert found.identical_between == []
     assert odd_ones(found) == {odd.CONSTANT: ["2"]}
     assert all(split.in_memory for split in splits)
+    assert names(inspect(data, InspectConfig(sample=5))[0].identical["training"]) == [{"training": ["0", "1"]}]
+
+
+def test_records_are_inspected_by_a_sample(tmp_path):
+    TinyUnevenImages(data_dir=tmp_path, file_format="tfrecord").download_and_prepare()
+    data = DataConfig(dataset="tiny_uneven_images", data_dir=str(tmp_path), image_size=8)
+    found, _ = inspect(DataSet(data), InspectConfig(sample=4))
+    assert [(split.role, split.headers_read, split.pixels_read) for split in found.splits] == [
+        ("training", 4, 4),
+        ("evaluation", 4, 4),
+    ]
+    assert sum(sizes.images for sizes in found.sizes["training"] if sizes.kind != "all") == 4
+    assert "sizes, equal images, values" in found.notes[0]
+    every, _ = inspect(DataSet(data), InspectConfig(sample=0))
+    assert sum(one.images for one in every.sizes["training"] if one.kind != "all") == every.splits[0].images
+    assert not any("sample of" in note for note in every.notes)
