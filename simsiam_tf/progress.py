@@ -4,6 +4,7 @@ Neither is shown if the logger `simsiam_tf` does not show ordinary messages.
 """
 
 import logging
+import shutil
 import sys
 import threading
 import time
@@ -88,12 +89,14 @@ class Progress:
         if self._bar is not None and self._done:
             self._bar.add(self._done)
         if self._has_lines or self._is_live:
-            threading.Thread(target=self._log_lines, daemon=True).start()
+            self._thread = threading.Thread(target=self._log_lines, daemon=True)
+            self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._ended.set()
         if self._is_live:
+            self._thread.join()  # it writes no line after this one
             _write_over("")
         if kind is None and (self._has_lines or self._is_live) and self._ends:
             counted = _count(self._done - self._done_before, self._unit)
@@ -153,7 +156,8 @@ class Progress:
 
 def _write_over(line: str) -> None:
     """Writes a line over the last one of the terminal."""
-    sys.stderr.write(f"\r{line}\x1b[K")
+    columns = shutil.get_terminal_size().columns
+    sys.stderr.write(f"\r{line[: columns - 1]}\x1b[K")
     sys.stderr.flush()
 
 

@@ -143,3 +143,26 @@ def test_no_line_has_a_carriage_return(console, capsys, clock):
     with Progress("Work", 3, "step") as progress:
         progress.add(3)
     assert capsys.readouterr().out == "Work: 3 steps in less than a second\n"
+
+
+def test_a_live_line_is_written_over_on_stderr_and_ends_in_a_line(console, capsys, monkeypatch):
+    monkeypatch.setattr(module, "_LIVE_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with Progress("Work", 3, "step", live=True) as progress:
+        progress.add(3)
+        time.sleep(0.1)
+    printed = capsys.readouterr()
+    assert printed.out == "Work: 3 steps in less than a second\n"
+    assert "\rWork: 3 of 3 steps, finishing\x1b[K" in printed.err
+    assert printed.err.endswith("\r\x1b[K")
+    assert progress.seconds < 0.1
+
+
+def test_without_a_terminal_a_live_line_is_one_a_minute(console, capsys, monkeypatch):
+    monkeypatch.setattr(module, "_LINE_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with Progress("Work", 3, "step", live=True):
+        time.sleep(0.1)
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert printed.out.startswith("Work: 0 of 3 steps, after less than a second\n")

@@ -94,7 +94,15 @@ def _facts(part: Inspected) -> SplitFacts:
         counts = np.bincount(known, minlength=len(split.source.classes)).tolist()
         classes, without = dict(zip(split.source.classes, counts, strict=True)), len(split) - len(known)
     name, headers, pixels = printable(split.source.name), len(part.headers.positions), len(part.sample.positions)
-    return SplitFacts(split.role, name, len(split), classes, without, headers, pixels)
+    return SplitFacts(
+        split.role,
+        name,
+        images=len(split),
+        classes=classes,
+        without_class=without,
+        headers_read=headers,
+        pixels_read=pixels,
+    )
 
 
 def _questions(part: Inspected) -> list[str]:

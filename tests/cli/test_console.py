@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from simsiam_tf.cli import console as console_module
-from simsiam_tf.cli.console import show_messages
+from simsiam_tf.cli.console import leave_stdout_to_data, show_messages
 from simsiam_tf.config.messages import RESULT
 from tests.conftest import ROOT
 
@@ -32,6 +32,13 @@ def test_messages_are_bare_on_stdout_and_warnings_go_to_stderr(console, capsys, 
     printed = capsys.readouterr()
     assert printed.out.splitlines() == shown
     assert printed.err == "warning: careful\nerror: wrong\n"
+
+
+def test_stdout_can_be_left_to_data(console, capsys):
+    leave_stdout_to_data()
+    logging.getLogger("simsiam_tf.some.module").info("progress")
+    logging.getLogger("simsiam_tf.some.module").warning("careful")
+    assert capsys.readouterr() == ("", "progress\nwarning: careful\n")
 
 
 def test_a_message_is_printed_once_even_if_the_root_logger_prints_too(console, capsys):

@@ -161,6 +161,16 @@ def test_odd_images_are_listed_by_kind(tmp_path):
     assert inspected(tmp_path, {"value_range": (0, 1)}).questions == []
 
 
+def test_a_pattern_that_a_reduced_size_hides_is_no_single_colour(tmp_path):
+    checks = (np.indices((640, 640)).sum(axis=0) % 2 * 40 + 100).astype(np.uint8)
+    save(Image.fromarray(checks), tmp_path / "checks.jpg", quality=100)
+    with Image.open(tmp_path / "checks.jpg") as image:
+        image.draft(None, (72, 72))
+        low, high = image.getextrema()
+    assert low == high
+    assert odd_ones(inspected(tmp_path)) == {}
+
+
 def test_what_most_images_have_in_common_is_not_odd(photos):
     save(picture(90, (40, 90)), photos / "train/cat/small.png")
     assert odd_ones(inspected(photos)) == {odd.SMALL: ["train/cat/small.png"]}
