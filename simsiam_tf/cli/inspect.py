@@ -19,8 +19,8 @@ from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.inspection import InspectConfig
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.data.dataset import DataSet
-from simsiam_tf.errors import UsageError
-from simsiam_tf.files import check_output, expand, printable, replacing_folder, write_json, write_text
+from simsiam_tf.errors import UsageError, check
+from simsiam_tf.files import check_output, expand, expand_several, printable, replacing_folder, write_json, write_text
 from simsiam_tf.inspection.contact_sheet import contact_sheet, tiles_of
 from simsiam_tf.inspection.findings import Findings
 from simsiam_tf.inspection.inspect import inspect
@@ -45,7 +45,7 @@ def inspect_images() -> None:
     config, data = inspect_config()
     if config.json:
         leave_stdout_to_data()
-    out = _free_path(config.out) if config.out else None
+    out = _free_path(config.out, data) if config.out else None
     if data.dataset != "folder":
         with loading_tensorflow():
             import tensorflow  # noqa: F401
@@ -61,8 +61,20 @@ def inspect_images() -> None:
         _log.log(RESULT, f"Wrote {', '.join(written)} into {printable(str(out))}.")
 
 
-def _free_path(name: str) -> pathlib.Path:
+def _free_path(name: str, data: DataConfig) -> pathlib.Path:
+    """Returns the path of --out, at which nothing exists, and which is not among the images.
+
+    Raises:
+        UsageError: if it exists, is among the images, or cannot be written.
+    """
     out = pathlib.Path(expand(name))
+    real = pathlib.Path(os.path.realpath(out))
+    among = [root for root in expand_several(data.data_dir) if real.is_relative_to(os.path.realpath(root))]
+    check(
+        data.dataset != "folder" or not among,
+        "--out must not be below --data_dir, or a later run would train on its pictures.",
+        printable(str(out)),
+    )
     if os.path.lexists(out):
         raise UsageError(
             "--out exists and is not overwritten; move it away or name another folder. "

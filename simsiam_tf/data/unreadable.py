@@ -99,8 +99,7 @@ class UnreadableImages:
             self._check(part)
 
     def _check(self, part: "Part") -> None:
-        # One image of several always may be, so that a small folder is not held up by it.
-        if len(part.reasons) <= max(part.num_examples > 1, self._max_fraction * part.num_examples):
+        if may_be_unreadable(len(part.reasons), part.num_examples, self._max_fraction):
             return
         with self._lock:
             path, reason = next(iter(part.reasons.items()))
@@ -110,6 +109,17 @@ class UnreadableImages:
             f"and one in any case (--max_bad_fraction){listed}. "
             f"Received: {len(part.reasons)}, the first of them {printable(path)} ({reason})."
         ) from None
+
+
+def may_be_unreadable(count: int, num_examples: int, max_fraction: float) -> bool:
+    """Returns whether so many images may be unreadable. One of several always may be, so that it holds up no one.
+
+    Args:
+        count: the number of unreadable images.
+        num_examples: the number of all images.
+        max_fraction: the largest fraction of them that may be unreadable.
+    """
+    return count <= max(num_examples > 1, max_fraction * num_examples)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

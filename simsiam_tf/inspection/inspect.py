@@ -10,6 +10,7 @@ from simsiam_tf.data.dataset import DataSet
 from simsiam_tf.data.overview import overview
 from simsiam_tf.data.pixels import UnknownValuesError
 from simsiam_tf.data.sight import check_bits
+from simsiam_tf.data.unreadable import may_be_unreadable
 from simsiam_tf.files import printable
 from simsiam_tf.inspection.duplicates import Duplicates
 from simsiam_tf.inspection.findings import Findings, Odd, Sizes, SplitFacts, Values
@@ -63,7 +64,7 @@ def inspect(data: DataSet, config: InspectConfig) -> tuple[Findings, list[Split]
     findings = Findings(
         summary=overview(data, training.sample.sight(), len(training.split)),
         splits=[_facts(part) for part in parts],
-        questions=[question for part in parts for question in _questions(part)],
+        questions=[question for part in parts for question in _questions(part, data.config.max_bad_fraction)],
         left_out=all_left_out(data.folder, splits) if data.folder else {},
         sizes={part.split.role: _sizes(part.headers) for part in parts},
         values={part.split.role: _values(part.sample) for part in parts},
@@ -105,10 +106,16 @@ def _facts(part: Inspected) -> SplitFacts:
     )
 
 
-def _questions(part: Inspected) -> list[str]:
+def _questions(part: Inspected, max_bad_fraction: float) -> list[str]:
     """Returns what must be decided before a run, in sentences."""
     questions = []
     split, sample = part.split, part.sample
+    broken = {part.headers.positions[i] for i in part.headers.reasons} | {sample.positions[i] for i in sample.reasons}
+    if not may_be_unreadable(len(broken), len(split), max_bad_fraction):
+        questions.append(
+            f"A run would stop, for {len(broken):,} of the {len(split):,} {split.role} images cannot be read, and "
+            f"--max_bad_fraction={max_bad_fraction:g}; mend them or take them away."
+        )
     if sample.questions:
         i = min(sample.questions)
         others = f" and {len(sample.questions) - 1} more" if len(sample.questions) > 1 else ""
@@ -146,7 +153,9 @@ def _values(sample: Sample) -> list[Values]:
 def _notes(part: Inspected, image_size: int) -> list[str]:
     """Returns what most images have in common, and what was not looked at, in sentences."""
     split, sample, notes = part.split, part.sample, list(common(part.split, part.headers, image_size))
-    total, seen = len(split), len(sample.positions)
+    total, seen, whole = len(split), len(sample.positions), len(split.names or range(len(split)))
+    if total < whole:
+        notes.append(f"--max_examples: only the first {total:,} of {whole:,} images are trained on, and looked at.")
     if seen < total:
         pace = part.seconds / max(1, seen)
         takes = f"{'about ' if pace * total >= 1 else ''}{duration(pace * total)}"

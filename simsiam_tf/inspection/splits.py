@@ -103,6 +103,7 @@ def _of_folder(role: str, source: Source, split: FolderSplit, pixels: Pixels) ->
     labels = source.labels if source.labels is not None else split.labels if split.classes else None
     if source.classes != split.classes and source.labels is None:
         labels = None
+    labels = labels if labels is None else labels[: source.num_examples]
     return Split(role, source, pixels, labels, names, split.files)
 
 

@@ -131,6 +131,15 @@ def test_the_contact_sheet_shows_the_odd_images(run, tmp_path):
         assert (1, 2, 3) in {colour for _, colour in sheet.convert("RGB").getcolors(1 << 20)}
 
 
+def test_pictures_are_not_written_among_the_images(run, photos, tmp_path, capsys):
+    (tmp_path / "link").symlink_to(photos)
+    for out in (photos / "out", tmp_path / "link/train/out"):
+        assert run(f"--out={out}") == 2
+        assert "--out must not be below --data_dir" in capsys.readouterr().err
+    assert not (photos / "out").exists()
+    assert run(f"--out={tmp_path / 'photos2'}") == 0
+
+
 def test_nothing_is_overwritten(run, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").write_text("mine")

@@ -141,7 +141,7 @@ def test_odd_images_are_listed_by_kind(tmp_path):
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "gone.jpg").symlink_to("nowhere")
     save(Image.fromarray(np.linspace(0, 1, 6400, dtype=np.float32).reshape(80, 80)), tmp_path / "values.tif")
-    found = inspected(tmp_path)
+    found = inspected(tmp_path, {"max_bad_fraction": 0.5})
     assert odd_ones(found) == {
         odd.UNREADABLE: ["broken.png", "cut.jpg", "gone.jpg"],
         odd.UNKNOWN: ["values.tif"],
@@ -158,7 +158,7 @@ def test_odd_images_are_listed_by_kind(tmp_path):
     assert "--value_range=0,1" in question
     assert "values.tif" in question
     assert any("2 images of the sample have too little structure" in note for note in found.notes)
-    assert inspected(tmp_path, {"value_range": (0, 1)}).questions == []
+    assert inspected(tmp_path, {"value_range": (0, 1), "max_bad_fraction": 0.5}).questions == []
 
 
 def test_a_pattern_that_a_reduced_size_hides_is_no_single_colour(tmp_path):
@@ -185,6 +185,25 @@ def test_a_folder_without_a_readable_image_is_inspected(tmp_path):
     found = inspected(tmp_path)
     assert odd_ones(found) == {odd.UNREADABLE: ["broken.png", "empty.jpg"]}
     assert found.sizes == found.values == {"training": []}
+
+
+def test_a_run_that_would_stop_is_told(photos):
+    (photos / "train/cat/broken1.jpg").write_bytes(b"no image")
+    assert inspected(photos).questions == []  # one image of several may be
+    (photos / "train/cat/broken2.jpg").write_bytes(b"no image")
+    assert inspected(photos).questions == [
+        "A run would stop, for 2 of the 8 training images cannot be read, and --max_bad_fraction=0.01; mend them or "
+        "take them away."
+    ]
+    assert inspected(photos, {"max_bad_fraction": 0.25}).questions == []
+
+
+def test_images_beyond_max_examples_are_not_inspected(photos):
+    found = inspected(photos, {"max_examples": 4})
+    assert [split.images for split in found.splits] == [4, 6]
+    assert sum(found.splits[0].classes.values()) == 4
+    assert found.notes[0] == "--max_examples: only the first 4 of 6 images are trained on, and looked at."
+    assert found.left_out == {}
 
 
 def test_images_of_16_bits_that_use_12_are_asked_about(tmp_path):
