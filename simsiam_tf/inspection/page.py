@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 
+from simsiam_tf.files import printable
 from simsiam_tf.inspection.contact_sheet import Tile
 from simsiam_tf.inspection.findings import Findings, Group, Odd
 from simsiam_tf.inspection.text import described, reason_in_words
@@ -26,9 +27,12 @@ def page_of(findings: Findings, tiles: Sequence[Tile], command: str, generator: 
         generator: the name and version of the program.
     """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_in_a_line,
     )
-    text = environment.get_template("inspect.html.j2").render(
+    return environment.get_template("inspect.html.j2").render(
         title=f"Inspection of {findings.splits[0].name}",
         generator=generator,
         date=datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
@@ -45,7 +49,11 @@ def page_of(findings: Findings, tiles: Sequence[Tile], command: str, generator: 
         ],
         odd=[_odd(kind, odd, tiles) for kind, odd in findings.odd.items()],
     )
-    return text.encode("utf-8", "backslashreplace").decode()  # file names need not be UTF-8
+
+
+def _in_a_line(value: Any) -> Any:
+    """Returns a text with escapes for control characters and bytes that are not UTF-8; other values as they are."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _list(title: str, lines: Sequence[str]) -> dict[str, Any]:

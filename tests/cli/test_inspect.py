@@ -112,6 +112,8 @@ def test_the_page_escapes_names_and_asks_no_other_host(run, photos, tmp_path):
     assert "url(" not in text
     assert "@import" not in text
     assert "train/&lt;script&gt;alert(1)&lt;/script&gt;.png" in text
+    assert "train/\\udcff\\x1b[31m.png" in text
+    assert "\x1b" not in text
     assert "train/1.jpg = evaluation: val/leak.jpg" in text
     assert "notes.txt" in text
     assert json.loads((out / "inspect.json").read_text())["splits"][0]["images"] == 6
