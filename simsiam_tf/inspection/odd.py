@@ -20,7 +20,7 @@ TURNED = "turned upright, as EXIF says"
 PAGES = "several pages or frames, of which the first is used"
 CHANNELS = "channels that are not used"
 LONG = f"more than {_LONG} times as long as wide"
-SMALL = "smaller than --image_size"
+SMALL = "smaller than --image_size={}"
 LARGEST = f"the largest, of more than {_MUCH_LARGER} times as many pixels as usual"
 
 
@@ -88,7 +88,7 @@ def _flags(headers: Headers, image_size: int) -> dict[str, np.ndarray]:
         PAGES: headers.pages,
         CHANNELS: headers.channels,
         LONG: longer > _LONG * shorter,
-        SMALL: shorter < image_size,
+        SMALL.format(image_size): shorter < image_size,
     }
     return {kind: flag & headers.readable for kind, flag in flags.items()}
 

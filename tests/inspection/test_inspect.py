@@ -149,7 +149,7 @@ def test_odd_images_are_listed_by_kind(tmp_path):
         odd.TURNED: ["turned.jpg"],
         odd.PAGES: ["pages.gif"],
         odd.LONG: ["long.png"],
-        odd.SMALL: ["small.png"],
+        odd.SMALL.format(64): ["small.png"],
         odd.LARGEST: ["large.png"],
     }
     assert "No such file or directory" in found.odd[odd.UNREADABLE][2].why
@@ -173,10 +173,10 @@ def test_a_pattern_that_a_reduced_size_hides_is_no_single_colour(tmp_path):
 
 def test_what_most_images_have_in_common_is_not_odd(photos):
     save(picture(90, (40, 90)), photos / "train/cat/small.png")
-    assert odd_ones(inspected(photos)) == {odd.SMALL: ["train/cat/small.png"]}
+    assert odd_ones(inspected(photos)) == {odd.SMALL.format(64): ["train/cat/small.png"]}
     found = inspected(photos, {"image_size": 128})
     assert found.odd == {}
-    assert found.notes[0] == "7 of the 7 training images: smaller than --image_size."
+    assert found.notes[0] == "7 of the 7 training images: smaller than --image_size=128."
 
 
 def test_a_folder_without_a_readable_image_is_inspected(tmp_path):
