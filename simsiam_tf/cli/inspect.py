@@ -49,6 +49,8 @@ def inspect_images() -> None:
     if data.dataset != "folder":
         with loading_tensorflow():
             import tensorflow  # noqa: F401
+    if data.dataset == "folder":
+        _log.info(f"Looking for the images below {printable(data.data_dir or data.file_list)}.")
     findings, splits = inspect(DataSet(data), config)
     if config.json:
         print(json.dumps(findings.as_json(), indent=2, allow_nan=False))

@@ -83,6 +83,7 @@ def test_json_is_all_of_stdout_and_strict(run, capsys):
         }
     ]
     assert found["left_out"] == {".txt": ["notes.txt"]}
+    assert printed.err.startswith("Looking for the images below ")
     assert "Reading the headers" in printed.err
     assert "warning: Images to evaluate on" in printed.err
 
