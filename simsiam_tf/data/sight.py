@@ -165,7 +165,10 @@ def see(image: Image.Image, pixels: Pixels) -> tuple[Seen, Image.Image]:
 
 def has_pages(image: Image.Image) -> bool:
     """Returns whether an image has several pages or frames."""
-    return bool(getattr(image, "is_animated", False))
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # Pillow looks at the second frame, which may be broken; only the first is used
+        return True
 
 
 def has_unused_channels(image: Image.Image) -> bool:

@@ -1,5 +1,7 @@
 """The findings about folders and other data sets."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -185,6 +187,30 @@ def test_a_folder_without_a_readable_image_is_inspected(tmp_path):
     found = inspected(tmp_path)
     assert odd_ones(found) == {odd.UNREADABLE: ["broken.png", "empty.jpg"]}
     assert found.sizes == found.values == {"training": []}
+
+
+def first_frame_only(content):
+    """Whether Pillow reads the first frame of a file, and fails at the second."""
+    with Image.open(io.BytesIO(content)) as image:
+        try:
+            image.load()
+        except Exception:
+            return False
+        try:
+            return image.is_animated and False
+        except Exception:
+            return True
+
+
+def test_an_image_whose_second_frame_is_broken_is_read(tmp_path):
+    """Pillow looks for a second frame, in what is no more there."""
+    save(picture(0), tmp_path / "0.png")
+    save(picture(1), tmp_path / "1.png")
+    path = save(picture(2), tmp_path / "cut.gif", save_all=True, append_images=[picture(3)])
+    whole = path.read_bytes()
+    stop = next(stop for stop in range(len(whole) // 3, len(whole)) if first_frame_only(whole[:stop]))
+    path.write_bytes(whole[:stop])
+    assert odd_ones(inspected(tmp_path)) == {odd.PAGES: ["cut.gif"]}
 
 
 def test_a_run_that_would_stop_is_told(photos):
