@@ -1,10 +1,12 @@
 """Finds the image files below a folder, and keeps account of what it leaves out."""
 
+import bisect
 import collections
 import dataclasses
 import os
 import pathlib
 import stat
+from collections.abc import Sequence
 
 from simsiam_tf.data.formats import HEIF_ENDINGS, readable_endings
 from simsiam_tf.errors import UsageError
@@ -50,42 +52,104 @@ def walk(root: str) -> Listing:
     Raises:
         UsageError: if the folder or one below it cannot be read.
     """
-    names: list[str] = []
-    hidden: list[str] = []
-    left_out: dict[str, list[str]] = collections.defaultdict(list)
+    walker = _Walker()
     real = pathlib.Path(os.path.realpath(root))
-    seen = {_identity(path) for path in (real, *real.parents)}
-    links = collections.deque([(root, "")])
-    while links:  # real folders first, so that an image has its real name
-        path, prefix = links.popleft()
-        if prefix:
-            identity = _identity(path)
-            if identity in seen:
-                left_out[LINKED].append(prefix[:-1])
+    walker.seen |= {_identity(path) for path in (real, *real.parents)}
+    walker.add_below(root, "")
+    in_order = not walker.links
+    while walker.links:  # real folders first, so that an image has its real name
+        path, name = walker.links.popleft()
+        if walker.is_new(path, name):
+            walker.add_below(path, f"{name}/")
+    if not in_order:
+        walker.names.sort(key=lambda name: name.split("/"))
+    left_out = {kind: sorted(found) for kind, found in walker.left_out.items()}
+    return Listing(walker.names, left_out, sorted(walker.hidden))
+
+
+class _Walker:
+    """Collects the files below folders. There may be millions, so a file costs little more than its name."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.hidden: list[str] = []
+        self.left_out: dict[str, list[str]] = collections.defaultdict(list)
+        self.seen: set[tuple[int, int]] = set()
+        self.links: collections.deque[tuple[str, str]] = collections.deque()
+        self._kinds: dict[str, str | None] = {}
+
+    def is_new(self, path: str, name: str) -> bool:
+        """Returns whether a folder is read for the first time. Otherwise it is left out."""
+        identity = _identity(path)
+        if identity in self.seen:
+            self.left_out[LINKED].append(name)
+            return False
+        self.seen.add(identity)
+        return True
+
+    def add_below(self, path: str, prefix: str) -> None:
+        """Adds the files below a folder, in the order of the parts of their names."""
+        files, folders = self._read(path, prefix)
+        ahead = [(path, prefix, files, folders)]
+        while ahead:
+            path, prefix, files, folders = ahead.pop()
+            if not folders:
+                self._add(files, prefix)
                 continue
-            seen.add(identity)
-        below = [(path, prefix)]
-        while below:
-            path, prefix = below.pop()
-            for entry in _entries(path):
-                name = prefix + entry.name
-                mode = _mode(entry)
-                if mode != stat.S_IFDIR:
-                    if entry.name.startswith("."):
-                        hidden.append(name)
-                    else:
-                        _sort_in(name, mode, names, left_out)
-                elif entry.name.startswith(".") or entry.name.lower() in _SYSTEM_FOLDERS:
-                    left_out[HIDDEN].append(name)
-                elif entry.is_symlink():
-                    links.append((entry.path, f"{name}/"))
-                elif (identity := _identity(entry.path)) not in seen:  # a folder may be mounted a second time
-                    seen.add(identity)
-                    below.append((entry.path, f"{name}/"))
-                else:
-                    left_out[LINKED].append(name)
-    names.sort(key=lambda name: name.split("/"))
-    return Listing(names, {kind: sorted(found) for kind, found in left_out.items()}, sorted(hidden))
+            first, *others = folders
+            count = bisect.bisect(files, first)
+            self._add(files[:count], prefix)
+            ahead.append((path, prefix, files[count:], others))
+            below, name = os.path.join(path, first), prefix + first
+            if self.is_new(below, name):  # a folder may be mounted a second time
+                ahead.append((below, f"{name}/", *self._read(below, f"{name}/")))
+
+    def _read(self, path: str, prefix: str) -> tuple[list[str], list[str]]:
+        """Returns the names of the files and of the folders in a folder, both sorted. What is neither is noted."""
+        files, folders = [], []
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if entry.is_file(follow_symlinks=False):  # known from the folder, without asking for its status
+                        files.append(entry.name)
+                        continue
+                    mode = _mode(entry)
+                    if mode in (stat.S_IFREG, _BROKEN):  # a broken link is reported when it is read
+                        files.append(entry.name)
+                    elif mode == stat.S_IFDIR and self._is_used(entry, prefix):
+                        folders.append(entry.name)
+                    elif mode != stat.S_IFDIR:
+                        kept = self.hidden if entry.name.startswith(".") else self.left_out[SPECIAL]
+                        kept.append(prefix + entry.name)
+        except OSError as error:
+            raise UsageError(f"A folder of images cannot be read ({error.strerror}). Received: {path}.") from error
+        return sorted(files), sorted(folders)
+
+    def _is_used(self, entry: os.DirEntry, prefix: str) -> bool:
+        """Returns whether a folder is read now. A link to a folder is kept for later."""
+        name = prefix + entry.name
+        if entry.name.startswith(".") or entry.name.lower() in _SYSTEM_FOLDERS:
+            self.left_out[HIDDEN].append(name)
+        elif entry.is_symlink():
+            self.links.append((entry.path, name))
+        else:
+            return True
+        return False
+
+    def _add(self, files: Sequence[str], prefix: str) -> None:
+        """Adds files to the images, or to what is left out."""
+        kinds = self._kinds
+        for file in files:
+            ending = file[file.rfind(".") :] if "." in file else ""
+            if ending not in kinds:
+                kinds[ending] = kind_of(file)
+            kind = kinds[ending]
+            if file.startswith("."):
+                self.hidden.append(prefix + file)
+            elif kind is None:
+                self.names.append(prefix + file)
+            else:
+                self.left_out[kind].append(prefix + file)
 
 
 def kind_of(name: str) -> str | None:
@@ -96,33 +160,12 @@ def kind_of(name: str) -> str | None:
     return f"{ending} (needs the package pillow-heif)" if ending in HEIF_ENDINGS else ending or "no ending"
 
 
-def _sort_in(name: str, mode: int, names: list[str], left_out: dict[str, list[str]]) -> None:
-    """Adds a file to the images, or to what is left out."""
-    kind = kind_of(name)
-    if mode not in (stat.S_IFREG, _BROKEN):
-        left_out[SPECIAL].append(name)
-    elif kind is None:
-        names.append(name)  # a broken link too: it is reported when it is read
-    else:
-        left_out[kind].append(name)
-
-
 def _mode(entry: os.DirEntry) -> int:
-    """Returns the type of a file, as `stat.S_IFMT` does; that of its target for a link, and `_BROKEN` without one."""
-    if entry.is_file(follow_symlinks=False):  # known from the folder, without asking for the file's status
-        return stat.S_IFREG
+    """Returns the type of a file or of a link's target, as `stat.S_IFMT` does; `_BROKEN` if there is none."""
     try:
         return stat.S_IFMT(os.stat(entry.path).st_mode)
     except OSError:
         return _BROKEN
-
-
-def _entries(path: str) -> list[os.DirEntry]:
-    try:
-        with os.scandir(path) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise UsageError(f"A folder of images cannot be read ({error.strerror}). Received: {path}.") from error
 
 
 def _identity(path: str | pathlib.Path) -> tuple[int, int]:
