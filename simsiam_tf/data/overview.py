@@ -86,14 +86,16 @@ def identity(data: DataSet) -> dict[str, Any]:
 def _fingerprint(data: DataSet) -> str:
     if data.folder is None:
         return data.name
-    files, digest = data.folder.training.files, hashlib.sha256()
-    for root, key in sorted(zip(files.of_root.tolist(), files.keys, strict=True)):
-        try:
-            size = os.stat(os.path.join(files.roots[root], key)).st_size
-        except OSError:  # a broken link; it is reported when it is read
-            size = -1
-        digest.update(f"{root}\0{key}\0{size}\n".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()[:32]
+    files, lines = data.folder.training.files, []
+    for number, root in enumerate(files.roots):
+        keys = [key for key, of_root in zip(files.keys, files.of_root.tolist(), strict=True) if of_root == number]
+        for key in sorted(keys):
+            try:
+                size = os.stat(os.path.join(root, key)).st_size
+            except OSError:  # a broken link; it is reported when it is read
+                size = -1
+            lines.append(f"{number}\0{key}\0{size}\n")
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def describe_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
