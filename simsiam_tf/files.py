@@ -8,9 +8,10 @@ import logging
 import os
 import pathlib
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from simsiam_tf.errors import UsageError
 
@@ -191,6 +192,49 @@ def write_json(path: pathlib.Path, content: Any) -> None:
         ValueError: if a number is not finite. JSON has no such numbers, and no record should hold one.
     """
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_regular(path: str | pathlib.Path, longest: int | None = None) -> bytes:
+    """Reads a regular file. Anything else, such as a pipe or a device, is refused without waiting for its content.
+
+    Args:
+        path: the path of the file.
+        longest: the greatest length in bytes; by default any.
+
+    Raises:
+        OSError: if it is no regular file, is longer, or cannot be read.
+    """
+    with opened_regular(path, longest) as (content, status):
+        return content.read(status.st_size)
+
+
+@contextlib.contextmanager
+def opened_regular(path: str | pathlib.Path, longest: int | None = None) -> Iterator[tuple[IO[bytes], os.stat_result]]:
+    """Opens a regular file inside a `with` block.
+
+    Args:
+        path: the path of the file.
+        longest: the greatest length in bytes; by default any.
+
+    Yields:
+        The file, and its status.
+
+    Raises:
+        OSError: as `read_regular` does.
+    """
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        status = os.fstat(file)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        if longest is not None and status.st_size > longest:
+            raise OSError(errno.EFBIG, f"{status.st_size} bytes are more than {longest}", str(path))
+        with open(file, "rb", closefd=False) as content:
+            yield content, status
+    finally:
+        os.close(file)
 
 
 def parse_json(text: bytes) -> Any:

@@ -20,19 +20,31 @@ def parse_flags(arguments: Sequence[str]) -> list[str]:
         The name of the command, and the arguments that are no flags.
 
     Raises:
-        UsageError: if a flagfile cannot be read, or a flag that takes no value has one.
-        absl.flags.Error: if there is no such flag, or it cannot have its value.
+        UsageError: if there is no such flag, it cannot have its value, or a flagfile cannot be read.
     """
     for file in flagfiles(arguments[1:]):
         _check_flagfile(file, ())
     try:
         return flags.FLAGS(arguments)
-    except flags.Error:
-        raise
+    except flags.Error as error:
+        raise UsageError(_as_sentence(str(error))) from error
     except RecursionError as error:  # absl compares the name with every other to suggest one
         raise UsageError("There is no flag of such a long name; --help lists the flags.") from error
     except ValueError as error:  # --noresume=1
         raise UsageError(f"{str(error).rstrip('.')}. Received: {' '.join(arguments[1:])}.") from error
+
+
+def _as_sentence(message: str) -> str:
+    """Returns absl's message as a sentence in the words of this package."""
+    if message == "--flagfile with no argument":
+        return "--flagfile must have the path of a file after it. Received: nothing."
+    start, is_choice, choices = message.partition(" value should be one of <")
+    if is_choice:
+        return f"{start} it must be one of {choices.rstrip('>').replace('|', ', ')}."
+    start, is_boolean, _ = message.partition(" ('Non-boolean argument to boolean flag'")
+    if is_boolean:
+        return f"{start} it must be true or false."
+    return message if message.endswith((".", "?")) else f"{message}."
 
 
 def flagfiles(arguments: Sequence[str]) -> list[str]:

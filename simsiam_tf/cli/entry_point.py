@@ -18,8 +18,12 @@ from simsiam_tf.cli.console import (
 )
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import Stopped, UsageError
+from simsiam_tf.files import printable
 
 _log = logging.getLogger(__name__)
+
+# The greatest length of an error's sentence, in characters.
+_LONGEST = 4000
 
 
 def run(define: Callable[[], None], work: Callable[[], None], description: str | None) -> None:
@@ -80,6 +84,13 @@ def _exit_code(work: Callable[[], None]) -> int:
 
 
 def _report(message: str, code: int) -> int:
-    _log.error(" ".join(message.split()))
+    _log.error(one_line(message))
     _log.debug("The error came from here:", exc_info=True)
     return code
+
+
+def one_line(message: str) -> str:
+    """Returns a message as one line that a terminal can show: without control characters, and of bounded length."""
+    text = printable(" ".join(message.split()))
+    # A value may have thousands of characters.
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} [...] {text[-_LONGEST // 2 :]}"

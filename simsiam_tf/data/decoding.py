@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.formats import readable_formats
 from simsiam_tf.data.pixels import to_rgb, upright_size
+from simsiam_tf.data.png import read_exif
 from simsiam_tf.host import usable_cores
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def open_image(data: bytes | IO[bytes], pixels: Pixels = _AS_USUAL) -> Image.Ima
         raise OSError("no image of a kind that is read here") from None
     if image.width * image.height > pixels.max_pixels:
         raise OSError(f"{image.width} x {image.height} pixels are more than --max_pixels={pixels.max_pixels}")
+    if image.format == "PNG" and pixels.exif == "upright":
+        read_exif(image, data)
     return image
 
 

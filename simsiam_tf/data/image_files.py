@@ -4,14 +4,14 @@ import contextlib
 import hashlib
 import os
 import pathlib
-import stat
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import IO
 
 from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.encoded import EncodedImages
 from simsiam_tf.data.unreadable import UnreadableImages
+from simsiam_tf.files import opened_regular, read_regular
 
 # No image of a size that can be trained on has a longer file.
 _LONGEST_FILE = 1 << 30
@@ -78,31 +78,16 @@ def read_file(path: str | pathlib.Path) -> bytes:
     Raises:
         OSError: if it is no regular file, is longer than an image can be, or cannot be read.
     """
-    with opened_file(path) as (content, status):
-        return content.read(status.st_size)
+    return read_regular(path, _LONGEST_FILE)
 
 
-@contextlib.contextmanager
-def opened_file(path: str | pathlib.Path) -> Iterator[tuple[IO[bytes], os.stat_result]]:
-    """Opens a regular file inside a `with` block.
+def opened_file(path: str | pathlib.Path) -> contextlib.AbstractContextManager[tuple[IO[bytes], os.stat_result]]:
+    """Opens a regular file inside a `with` block, which gets the file and its status.
 
     Args:
         path: the path of the file.
 
-    Yields:
-        The file, and its status.
-
     Raises:
         OSError: as `read_file` does.
     """
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError("not a regular file")
-        if status.st_size > _LONGEST_FILE:
-            raise OSError(f"{status.st_size} bytes are more than an image can have")
-        with open(file, "rb", closefd=False) as content:
-            yield content, status
-    finally:
-        os.close(file)
+    return opened_regular(path, _LONGEST_FILE)

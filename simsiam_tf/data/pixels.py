@@ -19,7 +19,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258
+_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC = 0x0112, 258, 262
+_WHITE_IS_ZERO = 0
 
 
 class UnknownValuesError(UsageError):
@@ -60,7 +61,8 @@ def to_rgb(image: Image.Image, pixels: Pixels) -> Image.Image:
     """
     turn = _TURNS.get(orientation(image, pixels))
     if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(to_levels(np.asarray(image), pixels, known_range(image)))
+        levels = to_levels(np.asarray(image), pixels, known_range(image))
+        image = Image.fromarray(255 - levels if _is_negative(image, pixels) else levels)
     if pixels.channels:
         image = _chosen_channels(image, pixels.channels)
     elif pixels.background is not None and has_alpha(image):
@@ -77,6 +79,12 @@ def known_range(image: Image.Image) -> tuple[float, float] | None:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM", "JPEG2000")):
         return 0, 65535
     return None
+
+
+def _is_negative(image: Image.Image, pixels: Pixels) -> bool:
+    """Returns whether 0 is white in a TIFF file of 16 bits, which Pillow does not look at; `value_range` comes first."""
+    is_deep = image.format == "TIFF" and image.mode.startswith("I;16") and not pixels.value_range
+    return is_deep and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 
 
 def to_levels(values: np.ndarray, pixels: Pixels, known: tuple[float, float] | None = None) -> np.ndarray:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from simsiam_tf.data.sources import Source
-from simsiam_tf.files import make_way, parse_json, write_json
+from simsiam_tf.files import make_way, parse_json, read_regular, write_json
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class FinetuneTask:
 def _read_seconds(path: pathlib.Path) -> float:
     """Reads the seconds of training so far; 0 if they were not counted yet, or the file is damaged, which is said."""
     try:
-        seconds = parse_json(path.read_bytes())
+        seconds = parse_json(read_regular(path))
         if type(seconds) in (int, float) and 0 <= seconds < math.inf:
             return seconds
     except FileNotFoundError:

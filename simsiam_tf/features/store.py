@@ -19,7 +19,7 @@ from simsiam_tf.augment.policies import EVALUATION_CROP
 from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
 from simsiam_tf.features.embed import ONE_DEVICE, Features, backbone_sha256, embedding_progress, feature_batches
-from simsiam_tf.files import make_way, parse_json, replacing, write_json
+from simsiam_tf.files import make_way, parse_json, read_regular, replacing, write_json
 from simsiam_tf.networks import feature_dim
 
 _log = logging.getLogger(__name__)
@@ -251,11 +251,11 @@ def _has_seconds(stored: dict[str, Any]) -> bool:
 
 
 def _read_json(path: pathlib.Path) -> dict[str, Any] | None:
-    """Reads a JSON file; returns an empty dictionary if it is damaged or a folder, and `None` if it is missing."""
+    """Reads a JSON file; returns an empty dictionary if it is damaged or no file, and `None` if it is missing."""
     try:
-        content = parse_json(path.read_bytes())
+        content = parse_json(read_regular(path))
     except FileNotFoundError:
         return None
-    except (IsADirectoryError, ValueError):
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import glob
 import os
 import pathlib
 import re
@@ -28,6 +29,20 @@ def saved_checkpoints(directory: pathlib.Path) -> list[str]:
 def step_of(path: str) -> int:
     """Returns the step of a checkpoint, given its path."""
     return int(path.rpartition("-")[2])
+
+
+def check_files(path: str) -> None:
+    """Checks that the parts of a checkpoint are files. TensorFlow would wait forever for what a pipe holds.
+
+    Args:
+        path: the path of the checkpoint, without ending.
+
+    Raises:
+        OSError: if one of them is not.
+    """
+    for part in pathlib.Path(path).parent.glob(f"{glob.escape(pathlib.Path(path).name)}.*"):
+        if not part.is_file():
+            raise OSError(errno.EINVAL, "not a regular file", str(part))
 
 
 def delete_checkpoint(path: str) -> None:

@@ -7,6 +7,7 @@ remembered targets of Sec. 5.2 if the method has a table of them.
 import logging
 import math
 import pathlib
+import re
 import time
 from collections.abc import Sequence
 
@@ -20,6 +21,7 @@ from simsiam_tf.files import plain_path
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.networks.fingerprint import variables_sha256
 from simsiam_tf.training.checkpoint_files import (
+    check_files,
     check_space,
     delete_checkpoint,
     saved_checkpoints,
@@ -28,6 +30,9 @@ from simsiam_tf.training.checkpoint_files import (
 )
 
 _log = logging.getLogger(__name__)
+
+# The name of the number of updates in a checkpoint.
+_STEP = re.compile(r"optimizer/[a-z]+\.\.iteration/\.ATTRIBUTES/VARIABLE_VALUE")
 
 
 def _trackable(variables: list[keras.Variable]) -> tf.train.Checkpoint:
@@ -146,6 +151,8 @@ def _read_first(checkpoint: tf.train.Checkpoint, paths: Sequence[str]) -> str | 
     for path in paths:
         try:
             literal = plain_path(pathlib.Path(path).parent) / pathlib.Path(path).name
+            check_files(path)
+            _check_step(literal)
             checkpoint.read(str(literal)).assert_existing_objects_matched().expect_partial()
             _log.debug(f"Restored {path}.")
             return path
@@ -153,6 +160,15 @@ def _read_first(checkpoint: tf.train.Checkpoint, paths: Sequence[str]) -> str | 
             reason = (str(error) or type(error).__name__).splitlines()[0]
             _log.warning(f"{path} cannot be read ({reason}); trying the previous checkpoint.")
     return None
+
+
+def _check_step(path: pathlib.Path) -> None:
+    """Raises a ValueError if a checkpoint is named after another step than it holds, as after a mix-up of files."""
+    reader = tf.train.load_checkpoint(str(path))
+    steps = [int(reader.get_tensor(key)) for key in reader.get_variable_to_shape_map() if _STEP.fullmatch(key)]
+    named = re.fullmatch("step-([0-9]+)", path.name)
+    if named and steps and int(named[1]) not in steps:
+        raise ValueError(f"it holds step {steps[0]}")
 
 
 def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = "") -> str:

@@ -37,10 +37,13 @@ def held_out_by(root: pathlib.Path) -> frozenset[str] | None:
     if not saved_checkpoints(root / "checkpoints"):
         return None
     try:
-        return frozenset(read_json(path))
-    except OSError:
+        names = read_json(path)
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            raise ValueError("it does not hold the names of images")
+        return frozenset(names)
+    except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"{_HELD_OUT} must be one that train.py wrote. Received: {path} ({error}).") from error
 
 
@@ -88,6 +91,8 @@ def as_started(config: Config) -> Config:
     try:
         held = read_json(pathlib.Path(expand(config.run.workdir)) / "config.json")["config"]["data"]
     except (OSError, ValueError, KeyError, TypeError):  # no run, or a damaged one, which is refused later
+        return config
+    if not isinstance(held, dict):  # damaged, which is refused later
         return config
     newer = [setting for setting in DataConfig.settings() if setting.name not in held]
     changed = {
@@ -147,4 +152,4 @@ def compare_data(
 
 def _steps_per_epoch(workdir: Workdir) -> int | None:
     """Reads the number of steps in an epoch of the run that the folder holds."""
-    return read_json(workdir.config_path).get("resolved", {}).get("steps_per_epoch")
+    return workdir.resolved().get("steps_per_epoch")

@@ -7,16 +7,24 @@ from collections.abc import Iterable
 from typing import Any
 
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import parse_json
+from simsiam_tf.files import parse_json, read_regular
 
 # The files and the folders that training reads or writes in the folder of a run.
-OF_TRAINING = ("config.json", "metrics.jsonl", "summary.json", "skipped.txt", ".lock", "checkpoints", "tensorboard")
+OF_TRAINING = (
+    *("config.json", "metrics.jsonl", "summary.json", "skipped.txt", "holdout.json", ".lock"),
+    *("checkpoints", "tensorboard"),
+)
 # Those that an evaluation reads or writes.
 OF_EVALUATION = (
-    *("config.json", "metrics.jsonl", "summary.json", "skipped.txt", "diagnostics.json", "report.html"),
+    *("config.json", "metrics.jsonl", "summary.json", "skipped.txt", "holdout.json", "diagnostics.json", "report.html"),
     *("checkpoints", "features", "probes", "finetune", "embeddings", "neighbours"),
 )
 _FOLDERS = {"checkpoints", "tensorboard", "features", "probes", "finetune", "embeddings", "neighbours"}
+# The types of what a resumed run reads from config.json beside its settings.
+_TYPES: dict[str, type] = {
+    **dict.fromkeys(("steps_per_epoch", "training_images", "images", "trained_on"), int),
+    **{"fingerprint": str, "classes": list},
+}
 # The numbers in a line of metrics.jsonl that a resumed run needs.
 TO_RESUME = frozenset({"epoch", "step", "wall_seconds"})
 
@@ -48,9 +56,40 @@ def read_json(path: pathlib.Path) -> Any:
         path: the path of the file.
 
     Raises:
+        OSError: if it cannot be read, or is a pipe or a device.
         ValueError: if it does not hold JSON in UTF-8.
     """
-    return parse_json(path.read_bytes())
+    return parse_json(read_regular(path))
+
+
+def read_part(path: pathlib.Path, name: str) -> dict[str, Any] | None:
+    """Reads a record of config.json beside the settings; returns `None` if there is none.
+
+    Args:
+        path: the path of config.json.
+        name: the key of the record.
+
+    Raises:
+        UsageError: if it is not as train.py writes it.
+    """
+    try:
+        part = read_json(path).get(name)
+        if not (part is None or isinstance(part, dict)) or not all(map(_is_as_written, (part or {}).items())):
+            raise ValueError(f"its {name!r} is damaged")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError) as error:
+        raise UsageError(f"config.json must be one that train.py wrote. Received: {path} ({error}).") from error
+    return part
+
+
+def _is_as_written(item: tuple[str, Any]) -> bool:
+    """Returns whether a value has the type that train.py writes, and a count is positive."""
+    name, value = item
+    kind = _TYPES.get(name)
+    if kind is list:
+        return isinstance(value, list) and all(isinstance(part, str) for part in value)
+    return kind is None or (type(value) is kind and (kind is not int or value > 0))
 
 
 def read_summary(path: pathlib.Path) -> dict[str, Any]:
@@ -88,7 +127,7 @@ def read_metrics(path: pathlib.Path, needed: frozenset[str] = frozenset({"epoch"
         not counted.
     """
     try:
-        *texts, rest = path.read_bytes().split(b"\n")
+        *texts, rest = read_regular(path).split(b"\n")
     except FileNotFoundError:
         return [], 0
     texts = [text for text in texts if text.strip()]

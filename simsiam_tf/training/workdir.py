@@ -17,7 +17,15 @@ from simsiam_tf.config.run import FORMAT, Config
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import DISK_ERRORS, expand, expand_several, naming_the_file, set_aside, write_json, write_text
 from simsiam_tf.training.environment import environment
-from simsiam_tf.training.run_files import OF_TRAINING, TO_RESUME, check_kinds, read_json, read_metrics, read_summary
+from simsiam_tf.training.run_files import (
+    OF_TRAINING,
+    TO_RESUME,
+    check_kinds,
+    read_json,
+    read_metrics,
+    read_part,
+    read_summary,
+)
 
 # The lock files stay open until the process ends. The system then releases the locks, even after a kill.
 _LOCKS: dict[pathlib.Path, Any] = {}
@@ -219,14 +227,14 @@ class Workdir:
         content = read_json(self.config_path)
         write_json(self.config_path, {**content, "resolved": resolved})
 
+    def resolved(self) -> dict[str, Any]:
+        """Reads the derived settings from config.json; there are none before the first training step."""
+        return read_part(self.config_path, "resolved") or {}
+
     def data(self) -> dict[str, Any] | None:
         """Reads what config.json says of the images that the run was started with; `None` if it does not say it."""
-        try:
-            content = read_json(self.config_path)
-        except FileNotFoundError:
-            return None
-        images = content.get("resolved", {}).get("training_images")
-        return content.get("data") or (None if images is None else {"trained_on": images})
+        images = self.resolved().get("training_images")
+        return read_part(self.config_path, "data") or (None if images is None else {"trained_on": images})
 
     def record_data(self, data: dict[str, Any]) -> None:
         """Writes into config.json which images the run trains on."""

@@ -142,3 +142,8 @@ def test_a_flag_with_a_value_that_it_does_not_take_is_one_sentence(run, capsys):
 def test_a_stop_is_said_even_to_the_quiet(run, capsys):
     assert run("--verbosity=quiet", work=failing(Stopped("Stopped; saved at step 3.", 143))) == 143
     assert capsys.readouterr().out == "Stopped; saved at step 3.\n"
+
+
+def test_an_error_is_one_line_that_a_terminal_can_show():
+    assert entry_point.one_line("a\n b\x1b[31m") == "a b\\x1b[31m"
+    assert len(entry_point.one_line("x" * 70_000)) < 4100

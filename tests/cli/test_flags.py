@@ -172,3 +172,19 @@ def test_a_flagfile_may_be_included_twice_and_lie_beside_others(parsed, tmp_path
     second.write_text(f"--flagfile={first}\n--flagfile={first}\n--width=0.5\n")
     config = parsed("train", ["--workdir=w", "--flagfile", str(second)])
     assert (config.run.epochs, config.model.width, config.recipe) == (3, 0.5, "b")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--jit=maybe"], "flag --jit=maybe: it must be one of auto, on, off."),
+        (["--stop_gradient=maybe"], "flag --stop_gradient=maybe: it must be true or false."),
+        (["--flagfile"], "--flagfile must have the path of a file after it. Received: nothing."),
+        (["--epochs"], "Missing value for flag --epochs."),
+        (["--epoch=3"], "Unknown command line flag 'epoch'. Did you mean: epochs, epochs_scale ?"),
+    ],
+)
+def test_a_mistake_that_absl_finds_is_a_sentence_of_ours(parsed, arguments, message):
+    with pytest.raises(UsageError) as refused:
+        parsed("train", ["--workdir=w", *arguments])
+    assert str(refused.value) == message

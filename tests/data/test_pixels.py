@@ -154,3 +154,12 @@ def test_levels_of_every_type():
             to_levels(np.zeros(3, kind), Pixels())
     np.testing.assert_array_equal(to_levels(np.array([0, 65535], np.uint16), Pixels()), [0, 255])
     np.testing.assert_array_equal(to_levels(np.array([-5, 0, 5, 9]), Pixels(value_range=(0, 5))), [0, 0, 255, 255])
+
+
+def test_a_deep_tiff_whose_zero_is_white_is_no_negative():
+    deep = np.rint(RAMP * 65535).astype(np.uint16)
+    for photometric in (0, 1):
+        content = stored(deep if photometric else 65535 - deep, tiffinfo={262: photometric})
+        image = Image.open(io.BytesIO(content))
+        assert image.tag_v2[262] == photometric
+        np.testing.assert_allclose(grey(content), RAMP * 255, atol=0.51)

@@ -1,6 +1,7 @@
 import dataclasses
 import errno
 import json
+import os
 import zlib
 
 import numpy as np
@@ -240,3 +241,16 @@ def test_replicas_share_the_work_and_the_last_batch_may_be_short(source, two_rep
 def test_labels_must_be_there_to_be_asked_for(rng):
     with pytest.raises(ValueError, match="without labels"):
         _ = Features.from_array(rng.standard_normal((3, 2))).known_labels
+
+
+@pytest.mark.parametrize("name", ["checksums.json", "manifest.json"])
+def test_a_pipe_or_a_device_in_the_place_of_a_file_is_never_waited_for(store, source, name):
+    before = store.features_of(source).loaded()
+    path = only_folder(store) / name
+    path.unlink()
+    if name == "manifest.json":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    np.testing.assert_allclose(store.features_of(source).loaded(), before, atol=1e-6)
+    assert path.is_file()

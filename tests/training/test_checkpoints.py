@@ -1,3 +1,4 @@
+import os
 import time
 
 import numpy as np
@@ -212,3 +213,23 @@ def test_a_checkpoint_that_is_not_finite_is_not_used(tmp_path, rng, monkeypatch,
             restore_model(make("simsiam"), tmp_path)
         else:
             open_checkpoints(make("simsiam"), tmp_path).restore_latest()
+
+
+def test_a_checkpoint_under_the_name_of_another_step_is_not_taken(tmp_path, rng, console, capsys):
+    two_saved_steps(tmp_path, rng)
+    for path in sorted(tmp_path.glob("step-1.*")):
+        path.replace(path.with_name(path.name.replace("step-1", "step-5")))
+    other = make("simsiam")
+    assert open_checkpoints(other, tmp_path).restore_latest() == 2
+    assert "step-5 cannot be read (it holds step 1); trying the previous checkpoint." in capsys.readouterr().err
+    assert restore_model(other, tmp_path).endswith("step-2")
+    with pytest.raises(UsageError, match="--checkpoint must be a checkpoint of this run"):
+        restore_model(other, tmp_path, str(tmp_path / "step-5"))
+
+
+def test_a_pipe_in_the_place_of_a_checkpoint_is_never_waited_for(tmp_path, rng, console, capsys):
+    two_saved_steps(tmp_path, rng)
+    (tmp_path / "step-2.data-00000-of-00001").unlink()
+    os.mkfifo(tmp_path / "step-2.data-00000-of-00001")
+    assert open_checkpoints(make("simsiam"), tmp_path).restore_latest() == 1
+    assert "not a regular file" in capsys.readouterr().err

@@ -10,7 +10,8 @@ import pytest
 
 from simsiam_tf.config.run import RunConfig
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import write_json
+from simsiam_tf.files import read_regular, write_json
+from simsiam_tf.training.data_record import as_started
 from simsiam_tf.training.workdir import Workdir, record
 from tests.config.test_run import make_config
 
@@ -136,3 +137,36 @@ def test_a_full_disk_is_said_at_the_start_and_leaves_nothing(config, monkeypatch
     monkeypatch.undo()
     assert os.listdir(config.run.workdir) == []
     Workdir.open_for_training(config)
+
+
+@pytest.mark.parametrize("name", ["config.json", "summary.json", "metrics.jsonl", "holdout.json"])
+def test_a_pipe_or_a_device_in_the_place_of_a_file_is_never_waited_for(config, name):
+    workdir = started(config)
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        path = workdir.root / name
+        path.unlink(missing_ok=True)
+        make(path)
+        with pytest.raises(OSError, match="not a regular file"):
+            read_regular(path)
+        as_started(config)
+        with pytest.raises(UsageError, match="must be"):
+            Workdir.open_for_training(config)
+
+
+@pytest.mark.parametrize("part", [{"resolved": [1]}, {"resolved": {"steps_per_epoch": "4"}}, {"data": 5}, [], 5])
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_config_json_says_beside_the_settings_is_checked(config, part, whole):
+    workdir = started(config)
+    content = json.loads(workdir.config_path.read_text())
+    write_json(workdir.config_path, part if whole or not isinstance(part, dict) else {**content, **part})
+    with pytest.raises(UsageError, match=r"config\.json must be one that train\.py wrote"):
+        workdir.data(), workdir.resolved()
+
+
+def test_a_count_of_images_must_be_a_positive_number(config):
+    workdir = started(config)
+    content = json.loads(workdir.config_path.read_text())
+    for value in (0, -1, True, 1.0, "64", None):
+        write_json(workdir.config_path, {**content, "data": {"images": value}})
+        with pytest.raises(UsageError, match="its 'data' is damaged"):
+            workdir.data()

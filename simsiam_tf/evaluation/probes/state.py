@@ -1,5 +1,6 @@
 """Saves the state of a probe to disk, so that a stopped probe can be resumed."""
 
+import io
 import logging
 import math
 import pathlib
@@ -8,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from simsiam_tf.files import make_way, replacing
+from simsiam_tf.files import make_way, read_regular, replacing
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class ProbeState:
 
     def _read(self) -> tuple[list[np.ndarray], int, float]:
         """Reads the values of the variables, the epochs and the seconds from the file."""
-        with np.load(self.file) as saved:
+        with np.load(io.BytesIO(read_regular(self.file))) as saved:
             values = [saved[f"{i:02}_{variable.name}"] for i, variable in enumerate(self._variables)]
             epochs, seconds = int(saved["epochs"]), float(saved["seconds"])
         for value, variable in zip(values, self._variables, strict=True):

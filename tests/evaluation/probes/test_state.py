@@ -1,4 +1,5 @@
 import errno
+import os
 
 import keras
 import numpy as np
@@ -27,7 +28,7 @@ def variable():
     return keras.Variable(np.ones(3, np.float32), name="kernel")
 
 
-@pytest.mark.parametrize("kind", [*NO_STATES, "folder"])
+@pytest.mark.parametrize("kind", [*NO_STATES, "folder", "pipe"])
 def test_what_is_no_state_is_said_and_made_anew(tmp_path, variable, console, capsys, kind):
     file = tmp_path / "probes" / "linear.npz"
     state = ProbeState(file, [variable])
@@ -36,6 +37,9 @@ def test_what_is_no_state_is_said_and_made_anew(tmp_path, variable, console, cap
     if kind == "folder":
         file.unlink()
         file.mkdir()
+    elif kind == "pipe":  # a reader would wait forever
+        file.unlink()
+        os.mkfifo(file)
     elif isinstance(content, bytes):
         file.write_bytes(content)
     elif content is None:

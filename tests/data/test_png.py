@@ -1,0 +1,79 @@
+"""How a PNG is turned is known without decoding it, so that damage is always noticed."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from simsiam_tf.config.pixels import Pixels
+from simsiam_tf.data.decoding import crop_views, open_image
+from simsiam_tf.data.pixels import upright_size
+
+
+def encoded(levels):
+    content = io.BytesIO()
+    Image.fromarray(levels).save(content, "PNG")
+    return content.getvalue()
+
+
+def part(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def read(data):
+    image = open_image(data)
+    width, height = upright_size(image, Pixels())
+    return np.asarray(crop_views(image, [(0, 0, height, width)], [32], [True])[0]), (width, height)
+
+
+@pytest.fixture
+def levels(rng):
+    return np.add.outer(np.arange(64), np.arange(0, 128, 2))[..., None].repeat(3, -1).astype(np.uint8) // 2
+
+
+def test_a_damaged_png_is_unreadable_and_not_black_from_the_damage_on(levels, rng):
+    data = encoded(levels)
+    start = data.index(b"IDAT") + 4
+    refused = 0
+    for place in rng.integers(start + 2, len(data) - 16, 40):
+        damaged = bytearray(data)
+        damaged[place] ^= 1 << rng.integers(8)
+        try:
+            Image.open(io.BytesIO(bytes(damaged))).load()
+        except OSError:
+            refused += 1
+            with pytest.raises(OSError, match="data stream|truncated"):
+                read(bytes(damaged))
+    assert refused >= 20
+
+
+def test_the_size_is_known_without_decoding(levels):
+    image = open_image(encoded(levels))
+    upright_size(image, Pixels())
+    assert image.tile
+
+
+@pytest.mark.parametrize("form", ["exif", "profile"])
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_a_png_is_turned_wherever_its_exif_lies(levels, form, is_behind):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    block = exif.tobytes()
+    raw = f"\nexif\n{len(block):8}\n{block.hex()}\n".encode()
+    profile = part(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(raw))
+    extra = part(b"eXIf", block.removeprefix(b"Exif\0\0")) if form == "exif" else profile
+    data = encoded(levels[:40])
+    place = data.index(b"IEND" if is_behind else b"IDAT") - 4
+    found, size = read(data[:place] + extra + data[place:])
+    assert size == (40, 64)
+    np.testing.assert_array_equal(found, read(encoded(np.rot90(levels[:40], -1)))[0])
+
+
+def test_a_broken_exif_block_leaves_the_picture(levels):
+    data = encoded(levels)
+    place = data.index(b"IDAT") - 4
+    for extra in (part(b"eXIf", b"x" * 9), part(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"a\nb\nc\nxyz"))):
+        np.testing.assert_array_equal(read(data[:place] + extra + data[place:])[0], read(data)[0])
