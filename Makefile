@@ -2,6 +2,7 @@
 VENV := .venv
 RUN := PYTHONPATH=. TF_CPP_MIN_LOG_LEVEL=2 $(VENV)/bin/python
 DEMO := runs/demo
+ROBUSTNESS := runs/robustness
 # Two tests at a time, a file's in one process, and the long files of tests/e2e early.
 PYTEST := $(RUN) -m pytest -q --durations=10 -n 2 --dist=loadfile --no-loadscope-reorder
 REQUIREMENTS := requirements.txt
@@ -10,7 +11,7 @@ CORE_TESTS := tests/losses tests/methods tests/optim tests/networks tests/augmen
 	tests/distribute tests/training/test_checkpoints.py tests/e2e/test_replicas.py
 
 .PHONY: help install demo test test-slow test-all test-long test-latest latest test-tpu test-tpu-build tpu-check tpu-build lint \
-	format clean
+	format clean robustness robustness-images
 
 help:
 	@echo "make install         make the environment .venv"
@@ -22,6 +23,8 @@ help:
 	@echo "make test-latest     the core tests under the newest TensorFlow, Keras and TFDS, in .venv-latest"
 	@echo "make test-tpu        compile a tiny step for a TPU, and run it through JAX, in .venv-tpu-check"
 	@echo "make test-tpu-build  the core tests under tensorflow-tpu, on the CPU, in .venv-tpu-build"
+	@echo "make robustness      thousands of odd flag lines, image files and damaged runs: an hour or two, in $(ROBUSTNESS)"
+	@echo "make robustness-images  the images in the source packages of libtiff and scikit-image, through Debian and PyPI"
 	@echo "make lint            ruff, mypy and import-linter"
 	@echo "make format          let ruff rewrite the layout of the code"
 	@echo "make clean           remove the environments and what Python cached; runs/ stays"
@@ -87,6 +90,17 @@ tpu-check: $(VENV)/.installed
 tpu-build: $(VENV)/.installed
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pytest
 	TPU_SKIP_MDS_QUERY=1 $(RUN) -m pytest -q -m "$(CORE) and not host_xla" $(CORE_TESTS)
+
+# Each goes on where it was stopped.
+robustness: $(VENV)/.installed
+	@$(RUN) benchmarks/robustness/flag_lines.py --folder=$(ROBUSTNESS)
+	@$(RUN) benchmarks/robustness/odd_images.py --folder=$(ROBUSTNESS)
+	@$(RUN) benchmarks/robustness/starts.py --folder=$(ROBUSTNESS)
+	@$(RUN) benchmarks/robustness/damaged_runs.py --folder=$(ROBUSTNESS)
+
+robustness-images: $(VENV)/.installed
+	@sh benchmarks/robustness/fetch_sources.sh $(ROBUSTNESS)/sources $(VENV)/bin/python
+	@$(RUN) benchmarks/robustness/odd_images.py --folder=$(ROBUSTNESS) --also $(ROBUSTNESS)/sources/images
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

@@ -170,9 +170,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", required=True, type=pathlib.Path, help="folder of the check")
     parser.add_argument("--cases", type=int, default=1000, help="number of damages")
-    parser.add_argument(
-        "--seconds", type=float, default=1e9, help="seconds after which the check stops, to go on later"
-    )
+    parser.add_argument("--seconds", type=float, default=1e9, help="seconds after which it stops, to go on later")
     parser.add_argument("--again", action="store_true", help="try the faults again")
     options = parser.parse_args()
     folder = options.folder.absolute()

@@ -9,8 +9,7 @@ import importlib
 import importlib.util
 
 FORMATS = (
-    "JPEG",
-    "MPO",  # a JPEG with a second picture, from many phones
+    "JPEG",  # and MPO, a JPEG with a second picture, from many phones, which Pillow opens as one
     "PNG",
     "WEBP",
     "BMP",
@@ -29,8 +28,7 @@ FORMATS = (
 # The endings of HEIC, the format of many phones, which need the package pillow-heif.
 HEIF_ENDINGS = (".heic", ".heif", ".hif")
 _ENDINGS = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "MPO": (".mpo",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     "PNG": (".png", ".apng"),
     "WEBP": (".webp",),
     "BMP": (".bmp",),

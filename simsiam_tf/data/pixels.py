@@ -82,7 +82,7 @@ def known_range(image: Image.Image) -> tuple[float, float] | None:
 
 
 def _is_negative(image: Image.Image, pixels: Pixels) -> bool:
-    """Returns whether 0 is white in a TIFF file of 16 bits, which Pillow does not look at; `value_range` comes first."""
+    """Returns whether 0 is white in a TIFF of 16 bits. Pillow does not look at it; `value_range` comes first."""
     is_deep = image.format == "TIFF" and image.mode.startswith("I;16") and not pixels.value_range
     return is_deep and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 

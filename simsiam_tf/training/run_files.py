@@ -89,7 +89,9 @@ def _is_as_written(item: tuple[str, Any]) -> bool:
     kind = _TYPES.get(name)
     if kind is list:
         return isinstance(value, list) and all(isinstance(part, str) for part in value)
-    return kind is None or (type(value) is kind and (kind is not int or value > 0))
+    if kind is int:
+        return type(value) is int and value > 0
+    return kind is None or type(value) is kind
 
 
 def read_summary(path: pathlib.Path) -> dict[str, Any]:

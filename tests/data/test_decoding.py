@@ -6,7 +6,9 @@ from PIL import Image
 
 from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data import decoding
+from simsiam_tf.data.decoding import open_image
 from simsiam_tf.data.pixels import to_rgb
+from simsiam_tf.data.walk import walk
 
 
 @pytest.fixture
@@ -93,3 +95,12 @@ def test_a_truncated_image_raises(photograph, form):
     image = decoding.open_image(data[: len(data) // 2])
     with pytest.raises(OSError, match="truncated"):
         decoding.crop_views(image, [(0, 0, 600, 800)], [32], [True])
+
+
+def test_the_file_of_a_phone_with_two_pictures_is_read(tmp_path):
+    first = Image.new("RGB", (9, 7), (200, 0, 0))
+    first.save(tmp_path / "a.mpo", save_all=True, append_images=[Image.new("RGB", (9, 7))])
+    assert walk(str(tmp_path)).names == ["a.mpo"]
+    image = open_image((tmp_path / "a.mpo").read_bytes())
+    assert image.format == "MPO"
+    assert np.asarray(to_rgb(image, Pixels()))[3, 3, 0] > 150  # the first one
