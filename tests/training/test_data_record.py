@@ -162,8 +162,11 @@ def test_the_neighbours_of_kept_runs_are_those_that_they_had(path):
     assert (config["data"]["dataset"], config["run"]["knn_max_examples"]) == ("cifar10", 0)
     assert KNN_BANK >= 50_000
 
+
 @pytest.mark.parametrize("content", [b'"abc"', b"{}", b"[]", b"[1]", b"5", b"null", b"\xff", b""])
 def test_a_damaged_list_of_held_out_images_is_refused(tmp_path, content):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step-3.index").touch()
     (tmp_path / "holdout.json").write_bytes(content)
     with pytest.raises(UsageError, match=r"^holdout\.json must be one that train\.py wrote"):
         held_out_by(tmp_path)
