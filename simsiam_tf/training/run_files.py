@@ -25,6 +25,8 @@ _TYPES: dict[str, type] = {
     **dict.fromkeys(("steps_per_epoch", "training_images", "images", "trained_on"), int),
     **{"fingerprint": str, "classes": list},
 }
+# The texts of a record of summary.json.
+_TEXTS = ("protocol", "over", "reason", "of", "unit", "checkpoint")
 # The numbers in a line of metrics.jsonl that a resumed run needs.
 TO_RESUME = frozenset({"epoch", "step", "wall_seconds"})
 
@@ -105,7 +107,7 @@ def read_summary(path: pathlib.Path) -> dict[str, Any]:
     """
     try:
         content = read_json(path)
-        if not isinstance(content, dict) or not all(isinstance(r, dict) and "value" in r for r in content.values()):
+        if not isinstance(content, dict) or not all(map(_is_record, content.values())):
             raise ValueError("it does not hold records")
     except FileNotFoundError:
         return {}
@@ -115,6 +117,18 @@ def read_summary(path: pathlib.Path) -> dict[str, Any]:
             f"records of training anew. Received: {path} ({error})."
         ) from error
     return content
+
+
+def _is_record(record: Any) -> bool:
+    """Returns whether a record of summary.json has a value, and its texts and seconds are texts and numbers."""
+    if not isinstance(record, dict) or "value" not in record:
+        return False
+    numbers = [record["value"]] if isinstance(record["value"], float) else []
+    seconds = record.get("seconds")
+    if seconds is not None:
+        numbers.append(seconds)
+    is_finite = all(type(number) in (int, float) and abs(number) < math.inf for number in numbers)
+    return is_finite and all(isinstance(record.get(name, ""), str | None) for name in _TEXTS)
 
 
 def read_metrics(path: pathlib.Path, needed: frozenset[str] = frozenset({"epoch"})) -> tuple[list[dict[str, Any]], int]:

@@ -170,3 +170,16 @@ def test_a_count_of_images_must_be_a_positive_number(config):
         write_json(workdir.config_path, {**content, "data": {"images": value}})
         with pytest.raises(UsageError, match="its 'data' is damaged"):
             workdir.data()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"protocol": 1.5}, {"of": []}, {"unit": {}}, {"seconds": "5"}, {"value": float("nan")}]
+)
+def test_a_record_with_a_value_of_another_type_is_refused(config, wrong):
+    workdir = started(config)
+    right = {"value": 1.0, "protocol": "kNN", "unit": None, "seconds": 2}
+    workdir.summary_path.write_text(json.dumps({"knn_top1": right}))
+    assert workdir.summary() == {"knn_top1": right}
+    workdir.summary_path.write_text(json.dumps({"knn_top1": {**right, **wrong}}))
+    with pytest.raises(UsageError, match=r"^summary\.json must be one that train\.py wrote"):
+        workdir.summary()
