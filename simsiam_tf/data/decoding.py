@@ -42,14 +42,15 @@ def open_image(data: bytes | IO[bytes], pixels: Pixels = _AS_USUAL) -> Image.Ima
         OSError: if the content is no image of a format in `formats.FORMATS`, or has too many pixels.
         Exception: any other error of Pillow, for a broken image.
     """
+    file = io.BytesIO(data) if isinstance(data, bytes) else data
     try:
-        image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=readable_formats())
+        image = Image.open(file, formats=readable_formats())
     except UnidentifiedImageError:
         raise OSError("no image of a kind that is read here") from None
     if image.width * image.height > pixels.max_pixels:
         raise OSError(f"{image.width} x {image.height} pixels are more than --max_pixels={pixels.max_pixels}")
     if image.format == "PNG" and pixels.exif == "upright":
-        read_exif(image, data)
+        read_exif(image, file)
     return image
 
 

@@ -6,6 +6,7 @@ from the damage on, and no error. The first must therefore be the one that count
 
 import struct
 from collections.abc import Iterator
+from typing import IO
 
 from PIL import Image
 
@@ -18,17 +19,22 @@ _TURNING = (
 _RAW_PROFILE = "Raw profile type exif"
 
 
-def read_exif(image: Image.Image, data: bytes) -> None:
+def read_exif(image: Image.Image, file: IO[bytes]) -> None:
     """Gives an opened PNG its EXIF block, so that Pillow does not decode the image to look for one.
 
     Args:
         image: an image of Pillow, not decoded yet. In the rare case that EXIF lies behind the pixels, it is decoded.
-        data: the content of the file.
+        file: the file that it was opened from.
 
     Raises:
         Exception: any error of Pillow, for a broken image that is decoded.
     """
-    if _is_behind_pixels(data):
+    place = file.tell()
+    try:
+        is_behind = _is_behind_pixels(file)
+    finally:
+        file.seek(place)
+    if is_behind:
         image.load()
     profile = str(image.info.get(_RAW_PROFILE, ""))
     try:  # three lines are its head: an empty one, its kind and its length
@@ -37,19 +43,19 @@ def read_exif(image: Image.Image, data: bytes) -> None:
         image.info["exif"] = b""
 
 
-def _is_behind_pixels(data: bytes) -> bool:
+def _is_behind_pixels(file: IO[bytes]) -> bool:
     seen = False
-    for kind, start in _chunks(data):
+    for kind, beginning in _chunks(file):
         seen = seen or kind == b"IDAT"
-        if seen and any(kind == k and data.startswith(begin, start) for k, begin in _TURNING):
+        if seen and any(kind == k and beginning.startswith(begin) for k, begin in _TURNING):
             return True
     return False
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """Yields the type of each part of a PNG file, and where its content begins."""
-    position = 8
-    while position + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        yield kind, position + 8
-        position += 12 + length
+def _chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Yields the type of each part of a PNG file, and the beginning of its content."""
+    position = file.seek(8)
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        yield kind, file.read(min(length, 32))
+        position = file.seek(position + 12 + length)
