@@ -15,6 +15,7 @@ from simsiam_tf.config.evaluation import EvaluationConfig, TaskConfig
 from simsiam_tf.config.model import ModelConfig
 from simsiam_tf.config.optimizer import OptimizerConfig
 from simsiam_tf.config.run import Config, RunConfig
+from simsiam_tf.config.start import StartConfig
 from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation import evaluate as evaluation
 from simsiam_tf.training import pretrain
@@ -73,7 +74,13 @@ def test_training_uses_onednn_unless_it_must_be_deterministic(monkeypatch, deter
     groups = ModelConfig(), OptimizerConfig(), DataConfig(), AugmentConfig()
     config = Config(*groups, DeviceConfig(deterministic=deterministic), RunConfig(workdir="w"))
     monkeypatch.setattr(training_command, "training_config", lambda: config)
+    monkeypatch.setattr(training_command, "start_config", StartConfig)
+    monkeypatch.setattr(training_command, "chooses_settings", lambda: False)
     seen = []
-    monkeypatch.setattr(pretrain, "pretrain", lambda config: seen.append(os.environ.get("TF_ENABLE_ONEDNN_OPTS")))
+
+    def instead(config, dry_run):
+        seen.append(os.environ.get("TF_ENABLE_ONEDNN_OPTS"))
+
+    monkeypatch.setattr(pretrain, "pretrain", instead)
     training_command.train()
     assert seen == [expected]
