@@ -170,6 +170,7 @@ def workdir_flag() -> str:
 
 _DATA_OF_ANOTHER_SET = (
     *("dataset", "data_dir", "layout", "file_list", "labels", "holdout", "download", "image_feature", "label_feature"),
+    *("index", "index_dir"),
     *("train_split", "eval_split", "exif", "alpha", "value_range", "channels", "max_pixels", "data_changed"),
     "max_bad_fraction",
 )

@@ -41,6 +41,18 @@ class DataConfig(SettingsGroup):
         "Share of the images of a folder without a split to evaluate on that is held out for that; 0: none.",
         absent=0.0,
     )
+    index: Literal["use", "rebuild"] = option(
+        "use",
+        "Index of a large data set: what its files hold, found out once. 'rebuild' finds it out again.",
+        identity=False,
+        absent="use",
+    )
+    index_dir: str = option(
+        "",
+        "Folder for indices. By default they lie beside the data, or in ~/.cache/simsiam_tf if that cannot be.",
+        identity=False,
+        absent="",
+    )
     download: bool = option(False, "Let TFDS download and prepare a data set that is missing.", identity=False)
     image_feature: str = option(
         "",

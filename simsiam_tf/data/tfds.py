@@ -3,7 +3,7 @@
 import io
 import pathlib
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.encoded import EncodedImages
 from simsiam_tf.data.features import feature_at, is_plain, only_image, paths, rgb_of, text_of, value_at
 from simsiam_tf.data.pixels import UnknownValuesError
-from simsiam_tf.data.records import open_records
+from simsiam_tf.data.records import Records
+from simsiam_tf.data.tfds_index import find_records
 from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError, check
 from simsiam_tf.files import expand
@@ -30,26 +31,23 @@ class RecordImages(EncodedImages):
 
     Args:
         builder: the TFDS builder of a data set that is prepared.
-        split: the name of the split, or a slice such as `train[10%:]`.
+        records: the records of the split.
         feature: the path of the image among the features, such as `image`.
         names: the file name of each image; `None` names images by their positions.
         unreadable: the record of the split's unreadable images.
         pixels: the meaning of the pixels.
-
-    Raises:
-        UsageError: if the data set is not stored as TFRecord or ArrayRecord files.
     """
 
     def __init__(
         self,
         builder: Builder,
-        split: str,
+        records: Records,
         feature: str,
         names: Sequence[str] | None,
         unreadable: UnreadableImages,
         pixels: Pixels | None = None,
     ):
-        self._records = open_records(builder, split)
+        self._records = records
         super().__init__(len(self._records), unreadable, pixels)
         self._names, self._feature, self._features = names, feature, builder.info.features
         # TFDS stores numbers other than uint8 in ways of its own, which only TFDS can decode.
@@ -167,14 +165,12 @@ class TFDSImages:
         Raises:
             UsageError: if the data set is stored neither as TFRecord files nor as ArrayRecord files.
         """
-        labels: np.ndarray | None = None
-        classes: tuple[str, ...] = ()
-        names: list[str] | None = None
-        if self._has_scalar_label:
-            values, names = self._labels_and_names(split)
-            labels, classes = self._classes(values)
-        records = RecordImages(self.builder, split, self._image, names, unreadable, self._config.pixels)
-        return records, labels, classes
+        label = feature_at(self.builder.info.features, self._label) if self._has_scalar_label else None
+        found = find_records(self.builder, split, self._config, self._label, label)
+        labels, classes = (None, ()) if found.labels is None else self._classes(found.labels)
+        pixels = self._config.pixels
+        images = RecordImages(self.builder, found.records, self._image, found.names, unreadable, pixels)
+        return images, labels, classes
 
     @property
     def _has_scalar_label(self) -> bool:
@@ -197,46 +193,6 @@ class TFDSImages:
         if len(values) < 2:
             return None, ()
         return numbers.reshape(-1).astype(np.int64), tuple(map(text_of, values.tolist()))
-
-    def _labels_and_names(self, split: str) -> tuple[np.ndarray, list[str] | None]:
-        """Reads the labels `[N]` and the file names of a split, without decoding its images."""
-        named = "file_name" in self.builder.info.features
-        labels, names = [], []
-        for label, name in self._streamed(split, named) if self.streams else self._parsed(split, named):
-            labels.append(label)
-            names.append(name)
-        return np.array(labels), names if named else None
-
-    def _streamed(self, split: str, named: bool) -> Iterator[tuple[Any, str]]:
-        """Gives the label and the file name of each example, as TFDS reads them."""
-        import tensorflow_datasets as tfds
-
-        features = self.builder.info.features
-        images = [p for p in paths(features) if isinstance(feature_at(features, p), tfds.features.Image)]
-        decoders: dict[str, Any] = {}
-        for path in images:
-            *above, last = path.split("/")
-            place = decoders
-            for part in above:
-                place = place.setdefault(part, {})
-            place[last] = tfds.decode.SkipDecoding()
-        dataset = self.builder.as_dataset(
-            split=split,
-            shuffle_files=False,
-            decoders=decoders,
-            read_config=tfds.ReadConfig(interleave_cycle_length=1),
-        )
-        for example in dataset.as_numpy_iterator():
-            yield value_at(example, self._label), example["file_name"].decode() if named else ""
-
-    def _parsed(self, split: str, named: bool) -> Iterator[tuple[Any, str]]:
-        """Gives the label and the file name of each example, from its record."""
-        records = open_records(self.builder, split)
-        for i in range(len(records)):
-            fields = tf.train.Example.FromString(records[i]).features.feature
-            label = fields[self._label]
-            value = label.int64_list.value[0] if label.int64_list.value else label.bytes_list.value[0]
-            yield value, fields["file_name"].bytes_list.value[0].decode() if named else ""
 
 
 def open_builder(config: DataConfig) -> Builder:

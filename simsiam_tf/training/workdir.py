@@ -291,7 +291,8 @@ class Workdir:
 def _portable(config: Config) -> dict[str, Any]:
     """Returns the settings as plain values, with absolute paths, which are valid from any working directory."""
     values = config.to_dict()
-    for group, name in (("data", "file_list"), ("data", "labels"), ("run", "workdir")):
+    for group, name in (("data", "file_list"), ("data", "labels"), ("data", "index_dir"), ("run", "workdir")):
         values[group][name] = values[group][name] and expand(values[group][name])
+    values["data"]["index"] = "use"  # what is rebuilt once need not be again
     values["data"]["data_dir"] = ",".join(expand_several(config.data.data_dir))
     return values

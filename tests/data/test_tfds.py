@@ -1,12 +1,14 @@
 """TensorFlow Datasets on a small set that the test prepares itself."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from simsiam_tf.config.data import DataConfig
-from simsiam_tf.data import decoding, records, sources
+from simsiam_tf.data import decoding, index, records, sources, tfds_index
 from simsiam_tf.data.dataset import DataSet
 from simsiam_tf.errors import UsageError
 
@@ -73,6 +75,45 @@ def test_records_are_found_by_their_headers(tmp_path):
             writer.write(record)
     data = (tmp_path / "file").read_bytes()
     assert [data[offset : offset + length] for offset, length in records.record_positions(path)] == contents
+
+
+def test_some_features_of_a_record_are_read_without_the_others(rng):
+    def feature(value):
+        if isinstance(value, bytes):
+            return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        if isinstance(value, float):
+            return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=value))
+
+    values = {
+        "image": rng.bytes(70_000),
+        "label": [7],
+        "style/name": "größe".encode(),
+        "least": [-(2**63)],
+        "long": [2**63 - 1, 5],
+        "none": [],
+        "score": 0.5,
+    }
+    example = tf.train.Example(features=tf.train.Features(feature={k: feature(v) for k, v in values.items()}))
+    content = b"before" + example.SerializeToString() + b"after"
+    wanted = {name.encode(): name for name in (*values, "missing")}
+    found = records.example_features(content, 6, len(content) - 5, wanted)
+    expected = {k: v[0] if isinstance(v, list) and v else v for k, v in values.items()}
+    assert found == {**expected, "none": None, "score": None}
+    with pytest.raises(ValueError, match=r"no tf\.train\.Example"):
+        records.example_features(b"\x08\x01", 0, 2, wanted)
+
+
+def test_a_later_start_reads_the_index_alone(data_dir, monkeypatch):
+    config = DataConfig(dataset="tiny_uneven_images", data_dir=str(data_dir))
+    first = sources.open_source(config, "train")
+    monkeypatch.setattr(tfds_index, "scan", None)
+    again = sources.open_source(config, "train")
+    np.testing.assert_array_equal(again.labels, first.labels)
+    assert [again.files.load(i) for i in range(5)] == [first.files.load(i) for i in range(5)]
+    monkeypatch.setattr(index, "_rebuilt", set())  # as in another process
+    with pytest.raises(TypeError):
+        sources.open_source(dataclasses.replace(config, index="rebuild"), "train")
 
 
 class OddImages(tfds.core.GeneratorBasedBuilder):
