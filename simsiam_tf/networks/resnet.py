@@ -25,6 +25,10 @@ _DEPTHS: dict[str, tuple[BlockKind, tuple[int, ...]]] = {
     "resnet152": ("bottleneck", (3, 8, 36, 3)),
 }
 
+# With fewer input channels, the gradient of a 1x1 convolution with a stride writes beyond its memory in oneDNN
+# (docs/upstream.md). There a shortcut leaves out the pixels itself and convolves with stride 1, the same function.
+_FEWEST_FOR_STRIDES = 16
+
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
 @names_its_options
@@ -56,6 +60,7 @@ class ResidualBlock(TracksItsVariables, keras.layers.Layer):
         self.norms = [
             BatchNormalization(zero_gamma=i + 1 == len(shapes), name=f"bn{i + 1}") for i in range(len(shapes))
         ]
+        self.pixel_step = 1  # more than 1 if the shortcut leaves out pixels before its convolution
         self.shortcut_conv: keras.layers.Conv2D | None = None
         self.shortcut_norm: BatchNormalization | None = None
 
@@ -63,7 +68,9 @@ class ResidualBlock(TracksItsVariables, keras.layers.Layer):
         """Makes all variables, given the shape of the input, `[B, H, W, C]`."""
         channels = input_shape[-1]
         if self.strides != 1 or channels != self.output_dim:
-            self.shortcut_conv = _conv(self.output_dim, 1, self.strides, name="shortcut_conv")
+            if channels is not None and channels < _FEWEST_FOR_STRIDES:
+                self.pixel_step = self.strides
+            self.shortcut_conv = _conv(self.output_dim, 1, self.strides // self.pixel_step, name="shortcut_conv")
             self.shortcut_norm = BatchNormalization(name="shortcut_bn")
             self.shortcut_conv.build((None, None, None, channels))
             self.shortcut_norm.build((None, None, None, self.output_dim))
@@ -76,7 +83,8 @@ class ResidualBlock(TracksItsVariables, keras.layers.Layer):
         """Maps `[B, H, W, C]` to `[B, H / strides, W / strides, output_dim]`."""
         shortcut = x
         if self.shortcut_conv is not None and self.shortcut_norm is not None:
-            shortcut = self.shortcut_norm(self.shortcut_conv(x), training=training)
+            pixels = x[:, :: self.pixel_step, :: self.pixel_step, :] if self.pixel_step > 1 else x
+            shortcut = self.shortcut_norm(self.shortcut_conv(pixels), training=training)
         for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = norm(conv(_pad(x, conv)), training=training)
             if i + 1 < len(self.convs):

@@ -1,8 +1,15 @@
+import os
+import pathlib
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 
 from simsiam_tf.networks import BACKBONES, feature_dim, resnet18, resnet50
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 # torchvision's parameter counts without the classifier.
 PARAMETERS = {
@@ -43,6 +50,43 @@ def test_a_keras_file_gives_the_same_features(tmp_path, rng):
     model.save(tmp_path / "backbone.keras")
     again = keras.models.load_model(tmp_path / "backbone.keras")
     np.testing.assert_array_equal(again(images), model(images))
+
+
+# Compares the gradient of a shortcut's kernel with NumPy's, for several numbers of channels.
+GRADIENTS_OF_SHORTCUTS = """
+import numpy as np
+import tensorflow as tf
+from simsiam_tf.networks.resnet import ResidualBlock
+
+rng = np.random.default_rng(0)
+for channels in (3, 4, 7, 8, 12, 15, 16):
+    images = rng.standard_normal((17, 64, 64, channels)).astype(np.float32)
+    block = ResidualBlock("basic", 16, strides=2)  # starts as the ReLU of its shortcut
+    block.build(images.shape)
+    kernel = block.shortcut_conv.kernel
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.square(block(tf.constant(images)))) / 2
+    got = tape.gradient(loss, kernel)[0, 0].numpy()
+
+    scale = (1 + block.shortcut_norm.epsilon) ** -0.5
+    pixels = images[:, ::2, ::2].reshape(-1, channels).astype(np.float64)
+    outputs = np.maximum(pixels @ kernel[0, 0].numpy() * scale, 0)
+    expected = pixels.T @ outputs * scale
+    error = np.abs(got - expected).max() / np.abs(expected).max()
+    assert error < 1e-5, f"{channels} channels: {error}"
+"""
+
+
+def test_onednn_computes_the_gradient_of_a_narrow_shortcut():
+    """oneDNN's gradient of a strided 1x1 kernel writes beyond its memory (docs/upstream.md).
+
+    It does so for fewer than 8 channels on a CPU with AVX2, and for fewer than 16 with AVX-512. Without the cure this
+    process dies of a damaged heap, or finds a wrong gradient. We saw it do so with AVX2, for 3, 4 and 7 channels.
+    """
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"}
+    command = [sys.executable, "-c", GRADIENTS_OF_SHORTCUTS]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_an_unknown_arch_is_refused():
