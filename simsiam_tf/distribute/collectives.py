@@ -3,13 +3,39 @@
 With one replica nothing is communicated: sums, means and concatenations return their argument.
 """
 
+import logging
+import weakref
 from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 
+_log = logging.getLogger(__name__)
+
 # The options of a variable to which every replica assigns the same value.
 SAME_EVERYWHERE = {"aggregation": "only_first_replica", "autocast": False}
+
+# The mirrored strategies that models were made under.
+_MIRRORED: weakref.WeakSet[tf.distribute.Strategy] = weakref.WeakSet()
+
+
+def warn_of_second_strategy() -> None:
+    """Warns if the present MirroredStrategy is not the first one on its devices that a model is made under.
+
+    TensorFlow numbers the all-reduces anew in each strategy. The second one reuses the numbers of the first, and fails
+    if its tensors have other shapes (docs/upstream.md).
+    """
+    strategy = tf.distribute.get_strategy()
+    if not isinstance(strategy, tf.distribute.MirroredStrategy) or num_replicas() == 1 or strategy in _MIRRORED:
+        return
+    devices = strategy.extended.worker_devices
+    if any(other.extended.worker_devices == devices for other in _MIRRORED):
+        _log.warning(
+            "This is another MirroredStrategy on the devices of an earlier one. TensorFlow confuses their all-reduces: "
+            "training may end with 'Shape mismatch in the collective instance'. Make one strategy, and all models in "
+            "its scope."
+        )
+    _MIRRORED.add(strategy)
 
 
 def num_replicas() -> int:

@@ -58,6 +58,7 @@ class SSLModel(KerasMethod):
         for option, number in (("online_probe_classes", online_probe_classes), ("steps_per_epoch", steps_per_epoch)):
             check(number >= 0, f"{option} must not be negative.", number)
         check(epochs >= 1, "epochs must be at least 1.", epochs)
+        collectives.warn_of_second_strategy()
         super().__init__(**{"name": "method", **kwargs})  # the same each time: it is a part of variables' paths
         self.backbone = backbone
         self.steps_per_epoch, self.epochs = steps_per_epoch, epochs

@@ -7,6 +7,8 @@ biased moving variance. It is also slower: it has no fused kernel, and needs thr
 import contextlib
 import contextvars
 import itertools
+import logging
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,6 +18,8 @@ import tensorflow as tf
 from simsiam_tf.distribute import collectives
 from simsiam_tf.errors import names_its_options
 
+_log = logging.getLogger(__name__)
+
 BN_MOMENTUM = 0.9
 BN_EPSILON = 1e-5
 
@@ -24,6 +28,8 @@ BN_EPSILON = 1e-5
 _VIEWS = contextvars.ContextVar("views", default=1)
 # Whether the moving statistics are updated in training mode.
 _MOVING = contextvars.ContextVar("moving", default=True)
+# The layers that a warning has named.
+_NAMED: weakref.WeakSet[keras.layers.Layer] = weakref.WeakSet()
 
 
 @contextlib.contextmanager
@@ -41,7 +47,7 @@ def each_view(network: keras.Model, views: Sequence[tf.Tensor], training: bool) 
 
     On one replica there is one pass for each view, as in the reference. On several replicas, consecutive views of one
     shape share a pass, so that each batch norm sends the statistics of all views in one all-reduce. The numbers are the
-    same either way.
+    same either way. Keras' own batch norm is made to synchronise its statistics too.
 
     Args:
         network: a model from `[B, ...]` to `[B, ...]`.
@@ -54,6 +60,8 @@ def each_view(network: keras.Model, views: Sequence[tf.Tensor], training: bool) 
     alike = [list(group) for _, group in itertools.groupby(views, lambda view: view.shape[1:].as_list())]
     if len(alike) > 1:
         return tuple(out for group in alike for out in each_view(network, group, training))
+    if training and collectives.num_replicas() > 1:
+        _synchronize_others(network)
     if not training or collectives.num_replicas() == 1 or not _knows_views(network):
         return tuple(network(view, training=training) for view in views)
     token = _VIEWS.set(len(views))
@@ -61,6 +69,21 @@ def each_view(network: keras.Model, views: Sequence[tf.Tensor], training: bool) 
         return tuple(tf.split(network(tf.concat(views, axis=0), training=True), len(views)))
     finally:
         _VIEWS.reset(token)
+
+
+def _synchronize_others(network: keras.Model) -> None:
+    """Makes Keras' batch norm compute its statistics over all replicas, and warns of other layers with statistics."""
+    for layer in network._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+        elif hasattr(layer, "moving_mean") and not isinstance(layer, BatchNormalization) and layer not in _NAMED:
+            _NAMED.add(layer)
+            _log.warning(
+                "The layer %r is a batch norm from outside Keras: each of the %d replicas may take the statistics of "
+                "its own images. Use keras.layers.BatchNormalization, or one device (--cpu_devices=1).",
+                layer.name,
+                collectives.num_replicas(),
+            )
 
 
 def _knows_views(network: keras.Model) -> bool:

@@ -163,6 +163,31 @@ def test_one_replica_equals_two(method, rng, two_replicas, float64):
     assert_one_equals_two(two_replicas, lambda: make(method, online_probe_classes=3), batch)
 
 
+@pytest.mark.parametrize("method", ["simsiam", "byol"])  # BYOL has a copy of the backbone besides
+def test_one_replica_equals_two_with_keras_own_batch_norm(method, rng, two_replicas, float64, monkeypatch):
+    monkeypatch.setitem(globals(), "BatchNormalization", keras.layers.BatchNormalization)
+    assert_one_equals_two(two_replicas, lambda: make(method), {"views": make_views(rng)})
+
+
+def test_two_models_train_on_the_same_replicas(rng, two_replicas, caplog):
+    """The second model has layers of other shapes, and the first goes on after it."""
+    pairs = tf.data.Dataset.from_tensor_slices(make_views(rng)).batch(16)
+    with two_replicas.scope():
+        models = [make("simsiam", projector_dim=dim) for dim in (32, 24)]
+    for model in (*models, models[0]):
+        assert np.isfinite(model.fit(pairs, verbose=0).history["loss"]).all()
+    assert "MirroredStrategy" not in caplog.text
+
+
+def test_a_second_strategy_on_the_same_devices_is_warned_of(two_replicas, caplog):
+    """TensorFlow gives both the same keys (docs/upstream.md), and a failed collective would end all later tests."""
+    for strategy in (two_replicas, tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])):
+        assert "Make one strategy" not in caplog.text
+        with strategy.scope():
+            make("simsiam")
+    assert caplog.text.count("Make one strategy, and all models in its scope") == 1
+
+
 def test_an_online_probe_learns_and_leaves_the_method_as_it_is(method, rng):
     labels = tf.constant(np.arange(16) % 3)
     batch = {"views": make_views(rng), "labels": labels}

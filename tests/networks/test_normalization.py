@@ -126,6 +126,28 @@ def test_a_stranger_s_batch_norm_sees_one_view_at_a_time(rng, two_replicas, floa
     np.testing.assert_allclose(network.layers[1].moving_mean.numpy(), x2.mean(0), atol=1e-12)
 
 
+class OwnNorm(keras.layers.Layer):
+    """A batch norm that knows nothing of replicas."""
+
+    def build(self, input_shape):
+        self.moving_mean = self.add_weight(shape=input_shape[-1:], trainable=False)
+
+    def call(self, x, training=False):
+        return x - tf.reduce_mean(x, axis=0)
+
+
+def test_a_batch_norm_that_cannot_be_synchronised_is_named_once(rng, two_replicas, caplog):
+    with two_replicas.scope():
+        inputs = keras.Input((3,))
+        network = keras.Model(inputs, OwnNorm(name="mine")(inputs))
+    views = rng.standard_normal((2, 8, 3)).astype(np.float32)
+    for _ in range(2):
+        run_on_both(two_replicas, lambda a, b: each_view(network, (a, b), training=True), *views)
+    assert [r.getMessage()[:60] for r in caplog.records if r.name.startswith("simsiam_tf")] == [
+        "The layer 'mine' is a batch norm from outside Keras: each of"
+    ]
+
+
 def test_a_mean_far_from_zero_costs_no_digits_of_the_variance(rng, two_replicas):
     """Float32, mean 1000 and deviation 1: as E[x^2] - E[x]^2 it would be off by several percent."""
     x = (1000 + rng.standard_normal((64, 3))).astype(np.float32)
