@@ -182,6 +182,21 @@ def test_an_unlabelled_folder_trains_without_knn(tmp_path):
     )
 
 
+@pytest.mark.slow
+def test_a_run_that_does_not_learn_says_so_once_and_on_any_console(tmp_path):
+    """Black images give a loss of exactly 0; the console lacks the characters of the folder's name."""
+    photos = tmp_path / "データ"
+    photos.mkdir()
+    for i in range(16):
+        Image.new("RGB", (40, 40)).save(photos / f"{i}.png")
+    flags = [*TINY_FLAGS, "--dataset=folder", f"--data_dir={photos}", "--epochs=3", f"--workdir={tmp_path / 'run'}"]
+    done = run_script("train.py", *flags, PYTHONIOENCODING="cp1252")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("the run does not learn: its loss is exactly 0") == 1
+    assert "\\u30c7\\u30fc\\u30bf" in done.stdout
+    assert summary(tmp_path / "run")["loss"]["value"] == 0
+
+
 @pytest.mark.parametrize(
     ("script", "words"), [("train.py", ["--predictor_lr", "Table 1c"]), ("evaluate.py", ["--knn_k"])]
 )
