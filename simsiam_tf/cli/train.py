@@ -81,7 +81,8 @@ def _show(workdir: str) -> None:
         return
     from simsiam_tf.evaluation.evaluate import evaluate
 
-    evaluate([workdir], EvaluationConfig(task=TaskConfig(protocol=("neighbours", "report"))), {}, DeviceConfig())
+    # On one device: a second strategy on the devices of the training would confuse their communication.
+    evaluate([workdir], EvaluationConfig(task=TaskConfig(protocol=("neighbours", "report"))), {}, DeviceConfig("one"))
 
 
 if __name__ == "__main__":
