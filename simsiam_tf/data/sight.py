@@ -18,6 +18,8 @@ from simsiam_tf.data.sources import Source
 _LOOKED_AT, _SECONDS = 256, 2.0
 # Values of 16 bits that are all below this come from 12 bits, or from a very dark image.
 _TWELVE_BITS = 4096
+# The tag of a TIFF file that counts its channels.
+_SAMPLES_PER_PIXEL = 277
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,8 +174,13 @@ def has_pages(image: Image.Image) -> bool:
 
 
 def has_unused_channels(image: Image.Image) -> bool:
-    """Returns whether an image has more channels than its colours and its transparency need."""
-    return len(image.getbands()) > 3 and not has_alpha(image) and image.mode != "CMYK"
+    """Returns whether an image has more channels than its colours and its transparency need.
+
+    A TIFF file may have more than Pillow gives: of red, green, blue and another, it gives three.
+    """
+    given = len(image.getbands())
+    in_file = vars(image).get("tag_v2", {}).get(_SAMPLES_PER_PIXEL, 0)
+    return in_file > given or (given > 3 and not has_alpha(image) and image.mode != "CMYK")
 
 
 def _extrema(image: Image.Image) -> Sequence[tuple[float, float]]:

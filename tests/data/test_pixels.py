@@ -11,7 +11,7 @@ from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.decoding import Room, crop_views, open_image
 from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.pixels import UnknownValuesError, choose_channels, to_levels, to_rgb, upright_size
-from simsiam_tf.data.sight import look_at
+from simsiam_tf.data.sight import has_unused_channels, look_at
 from simsiam_tf.data.sources import listing_bad_images, open_source
 from simsiam_tf.errors import UsageError
 
@@ -163,3 +163,12 @@ def test_a_deep_tiff_whose_zero_is_white_is_no_negative():
         image = Image.open(io.BytesIO(content))
         assert image.tag_v2[262] == photometric
         np.testing.assert_allclose(grey(content), RAMP * 255, atol=0.51)
+
+
+@pytest.mark.parametrize(("mode", "unused"), [("RGBX", True), ("RGBA", False), ("RGB", False), ("L", False)])
+def test_a_fourth_band_that_pillow_does_not_give_is_said(mode, unused):
+    content = io.BytesIO()
+    Image.frombytes(mode, (8, 8), bytes(range(64)) * len(mode)).save(content, "TIFF")
+    image = open_image(content.getvalue())
+    image.load()
+    assert has_unused_channels(image) == unused
