@@ -20,6 +20,7 @@ from simsiam_tf.progress import duration
 from simsiam_tf.training.choice import SIZES, Choice, Situation, choose, default_size
 from simsiam_tf.training.opened_run import OpenedImages, refuse_what_cannot_be_computed
 from simsiam_tf.training.trial import measure
+from simsiam_tf.training.workdir import Workdir
 
 _log = logging.getLogger(__name__)
 
@@ -78,13 +79,14 @@ class ChosenSettings:
             return self._read(path)
         if os.path.lexists(root / "config.json"):
             return config  # the run was started before settings were chosen
+        if self.writes:
+            Workdir(root).check_writable()  # before anything is measured
         situation = _situation(images, strategy)
         choices = choose(situation, self.given)
         if self.budget_minutes:
             choices = self._within_budget(situation, images, strategy)
         self._print(choices)
         if self.writes:
-            root.mkdir(parents=True, exist_ok=True)
             write_text(path, _text(choices))
             _log.info(f"Wrote {path}: the choice. --flagfile={path} repeats it in another --workdir.")
         return self._settings(choices)

@@ -130,7 +130,15 @@ def test_a_budget_below_one_epoch_is_refused_with_what_is_needed(choice, monkeyp
         choice(budget_minutes=2)
     with pytest.raises(UsageError, match=r"must allow 5 epochs"):
         choice("--epochs=5", given={"epochs": 5}, budget_minutes=2)
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "chosen.flags").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(choice, monkeypatch, tmp_path):
+    measured = measuring(monkeypatch, lambda size: 1.0)
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(UsageError, match="--workdir must be a folder that can be written"):
+        choice(budget_minutes=10)
+    assert not measured
 
 
 def test_several_machines_need_a_recipe():

@@ -176,3 +176,10 @@ def test_settings_of_another_type_in_config_json_are_left_to_be_refused(tmp_path
     for data in (None, 5, [], "text"):
         write_json(tmp_path / "config.json", {"config": {"data": data}})
         assert as_started(in_folder(tmp_path)) == in_folder(tmp_path)
+
+
+def test_a_folder_whose_name_is_too_long_holds_no_run(tmp_path):
+    """It is refused as a request when the folder is opened."""
+    long = tmp_path / ("x" * 5000)
+    assert held_out_by(long) is None
+    assert knn_bank_rule(long) == "balanced"
