@@ -220,7 +220,7 @@ def opened_regular(path: str | pathlib.Path, longest: int | None = None) -> Iter
         The file, and its status.
 
     Raises:
-        OSError: as `read_regular` does.
+        OSError: if it is no regular file, is longer, or cannot be read.
     """
     file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:

@@ -3,6 +3,7 @@
 An answer is good if the command did its work, or refused it in one sentence with the right exit code.
 """
 
+import argparse
 import collections
 import dataclasses
 import json
@@ -13,6 +14,23 @@ from typing import Any
 
 REFUSALS = {1: "refused by the environment (exit 1)", 2: "refused (exit 2)", 3: "not finite (exit 3)"}
 FAULTS = ("traceback", "hang", "died", "silent fault", "no sentence", "wrong exit code")
+
+
+def make_parser(description: str | None, resumes: bool = True) -> argparse.ArgumentParser:
+    """Makes the parser of a check's options.
+
+    Args:
+        description: what the check does.
+        resumes: whether the check can be stopped, and goes on when it is started again.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", required=True, type=pathlib.Path, help="folder of the check")
+    if resumes:
+        parser.add_argument(
+            "--seconds", type=float, default=1e9, help="seconds after which the check stops, to go on later"
+        )
+        parser.add_argument("--again", action="store_true", help="try the faults again")
+    return parser
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,6 @@ A damage is answered well if the numbers are those of the undamaged run, or if o
 number that differs without a word is a silent fault. The check goes on where it was stopped.
 """
 
-import argparse
 import json
 import pathlib
 import random
@@ -17,7 +16,7 @@ from typing import Any
 
 import damages
 import numpy as np
-from answers import FAULTS, Answer, Record, judge
+from answers import FAULTS, Answer, Record, judge, make_parser
 from workers import Worker, load
 
 # The measurements that must be the same after a damage, or be refused.
@@ -169,11 +168,8 @@ class Check:
 
 def main() -> int:
     """Runs the cases that have no answer yet, and prints the counts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", required=True, type=pathlib.Path, help="folder of the check")
+    parser = make_parser(__doc__)
     parser.add_argument("--cases", type=int, default=1000, help="number of damages")
-    parser.add_argument("--seconds", type=float, default=1e9, help="seconds after which it stops, to go on later")
-    parser.add_argument("--again", action="store_true", help="try the faults again")
     options = parser.parse_args()
     folder = options.folder.absolute()
     record, end = Record(folder / "damaged_runs.jsonl"), time.monotonic() + options.seconds

@@ -6,7 +6,6 @@ A line must give settings, or one sentence. Settings must have the values that w
 may be infinite or NaN. Both are checked here by other code than the parser's.
 """
 
-import argparse
 import decimal
 import math
 import pathlib
@@ -14,7 +13,7 @@ import sys
 import time
 from typing import Any
 
-from answers import Record, is_sentence
+from answers import Record, is_sentence, make_parser
 from lines import hostile_lines
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
@@ -89,8 +88,7 @@ def same(value: Any, text: str) -> bool:
 
 def main() -> int:
     """Parses the lines, and prints the counts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", required=True, type=pathlib.Path, help="folder of the check")
+    parser = make_parser(__doc__, resumes=False)
     parser.add_argument("--lines", type=int, default=12_000, help="number of flag lines")
     options = parser.parse_args()
     files = options.folder / "flagfiles"

@@ -24,7 +24,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from answers import Record, is_sentence
+from answers import Record, is_sentence, make_parser
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -221,13 +221,8 @@ def write_cases(folder: pathlib.Path) -> dict[str, Any]:
 
 def main() -> int:
     """Reads the files that have no answer yet, and prints the counts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", required=True, type=pathlib.Path, help="folder of the check")
+    parser = make_parser(__doc__)
     parser.add_argument("--also", nargs="*", default=[], type=pathlib.Path, help="other folders of images")
-    parser.add_argument(
-        "--seconds", type=float, default=1e9, help="seconds after which the check stops, to go on later"
-    )
-    parser.add_argument("--again", action="store_true", help="try the faults again")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))

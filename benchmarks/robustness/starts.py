@@ -6,7 +6,6 @@ Each line trains a tiny network for one step, unless it is refused or asks for m
 SIGTERM, and must say so. The check goes on where it was stopped.
 """
 
-import argparse
 import json
 import math
 import pathlib
@@ -16,7 +15,7 @@ import sys
 import time
 from typing import Any
 
-from answers import FAULTS, Record, judge
+from answers import FAULTS, Record, judge, make_parser
 from damaged_runs import make_images
 from lines import values
 from workers import Worker, load
@@ -69,13 +68,8 @@ def silent(workdir: pathlib.Path, err: str) -> str:
 
 def main() -> int:
     """Runs the lines that have no answer yet, and prints the counts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", required=True, type=pathlib.Path, help="folder of the check")
+    parser = make_parser(__doc__)
     parser.add_argument("--lines", type=int, default=300, help="number of flag lines")
-    parser.add_argument(
-        "--seconds", type=float, default=1e9, help="seconds after which the check stops, to go on later"
-    )
-    parser.add_argument("--again", action="store_true", help="try the faults again")
     options = parser.parse_args()
     folder = options.folder.absolute()
     record, end = Record(folder / "starts.jsonl"), time.monotonic() + options.seconds

@@ -18,6 +18,8 @@ Symmetry = Literal["symmetric", "asymmetric", "asymmetric_2x"]
 EMASchedule = Literal["constant", "cosine"]
 PrototypeNorm = Literal["gradient", "outside"]
 
+# With more layers than this, a run takes minutes to begin, and learns nothing.
+_MOST_LAYERS = 100
 
 # Explanations of the settings that several methods have.
 _PROJECTOR_LAYERS = "Number of dense layers of the projector; 2 on CIFAR-10 (Sec. 3, App. D)."
@@ -63,8 +65,12 @@ class MethodConfig(SettingsGroup):
     projector_hidden_dim: int
 
     def validate(self) -> None:
-        """Checks that the projector has a hidden layer."""
-        check(self.projector_layers >= 2, "--projector_layers must be at least 2.", self.projector_layers)
+        """Checks that the projector has a hidden layer, and not so many that a run would never begin."""
+        check(
+            2 <= self.projector_layers <= _MOST_LAYERS,
+            f"--projector_layers must be 2 to {_MOST_LAYERS}.",
+            self.projector_layers,
+        )
 
     @property
     def pairs_of_views(self) -> int:

@@ -4,7 +4,8 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from simsiam_tf.config.data import DataConfig
-from simsiam_tf.data.folder import FolderSplit, ImageFolder
+from simsiam_tf.data.folder import ImageFolder
+from simsiam_tf.data.folder_split import FolderSplit
 from simsiam_tf.data.sources import Source, folder_source, open_source
 
 if TYPE_CHECKING:

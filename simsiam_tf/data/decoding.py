@@ -82,7 +82,6 @@ def crop_views(
     with room.for_pixels(image.width * image.height):
         _leave_out_detail(image, min(min(box[2:]) / side for box, side in zip(boxes, sides, strict=True)))
         image = to_rgb(image, pixels)
-        image.load()
         if image.size != full_size:
             x, y = (now / full for now, full in zip(image.size, full_size, strict=True))
             boxes = [(top * y, left * x, height * y, width * x) for top, left, height, width in boxes]

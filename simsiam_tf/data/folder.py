@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from simsiam_tf.config.data import DataConfig
+from simsiam_tf.data.folder_index import read_folder
+from simsiam_tf.data.folder_split import Files, FolderSplit
 from simsiam_tf.data.formats import readable_endings
 from simsiam_tf.data.layout import Layout, read_layout
 from simsiam_tf.data.lists import labels_of_file, names_of_list, roots_of
-from simsiam_tf.data.walk import walk
 from simsiam_tf.errors import UsageError, check
 from simsiam_tf.files import printable
 
@@ -25,62 +26,6 @@ from simsiam_tf.files import printable
 _EVAL_GROUPS = ("validation", "test")
 LOOSE = "image beside the class folders"
 BESIDE_SPLITS = "image in no split"
-
-
-@dataclasses.dataclass(frozen=True)
-class Files(Sequence[str]):
-    """Gives the path of each image, which is made only when it is asked for.
-
-    Attributes:
-        roots: the folders that the images lie below.
-        of_root: the number of each image's folder, `[N]`.
-        keys: the path of each image relative to its folder.
-    """
-
-    roots: tuple[str, ...]
-    of_root: np.ndarray
-    keys: list[str]
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def __getitem__(self, position):  # type: ignore[no-untyped-def]
-        return os.path.join(self.roots[self.of_root[position]], self.keys[position])
-
-    def take(self, positions: np.ndarray) -> "Files":
-        """Returns the images at some positions `[n]`, in this order."""
-        return Files(self.roots, self.of_root[positions], [self.keys[i] for i in positions])
-
-
-@dataclasses.dataclass(frozen=True)
-class FolderSplit:
-    """Holds the images of one split.
-
-    Attributes:
-        title: the path of the split's folder, or another name, for messages and records.
-        folder: the folder that published lists of its images are relative to.
-        files: the images.
-        labels: the class of each image, `[N] int64`; -1 for an image of no class.
-        classes: the names of the classes, by label; empty without classes.
-        left_out: the names of the images that are not used, by the reason.
-    """
-
-    title: str
-    folder: pathlib.Path
-    files: Files
-    labels: np.ndarray
-    classes: tuple[str, ...]
-    left_out: Mapping[str, list[str]]
-
-    @property
-    def all_labels(self) -> np.ndarray | None:
-        """Returns the labels `[N] int64` if every image has one, otherwise `None`."""
-        return self.labels if self.classes and (self.labels >= 0).all() else None
-
-    def take(self, positions: np.ndarray, title: str = "") -> "FolderSplit":
-        """Returns the split with the images at some positions `[n]` only, in this order."""
-        files, labels = self.files.take(positions), self.labels[positions]
-        return dataclasses.replace(self, title=title or self.title, files=files, labels=labels)
 
 
 class ImageFolder:
@@ -105,6 +50,7 @@ class ImageFolder:
         self.left_out: dict[str, list[str]] = collections.defaultdict(list)
         self.hidden: list[str] = []
         self._roots = tuple(roots_of(config))
+        self._sizes: list[np.ndarray | None] = []
         self.layouts = [self._read(root) for root in self._roots]
         self._labels = labels_of_file(config.labels, self._roots) if config.labels else None
 
@@ -123,7 +69,13 @@ class ImageFolder:
         parts = [self._part(i, folder) for i, folder in found if folder is not None]
         if not parts:
             raise UsageError(f"There is no folder {name} of images in --data_dir. Received: {self.where}.")
-        files = Files(self._roots, np.concatenate([p.of_root for p in parts]), [key for p in parts for key in p.keys])
+        sizes = [part.sizes for part in parts if part.sizes is not None]
+        files = Files(
+            self._roots,
+            np.concatenate([part.of_root for part in parts]),
+            [key for part in parts for key in part.keys],
+            np.concatenate(sizes) if len(sizes) == len(parts) else None,
+        )
         # The images are in an order that is random, so that the first few are of all classes, and always the same.
         order = np.random.RandomState(0).permutation(len(files))
         classes = sorted({name for part in parts for name in part.classes if name})
@@ -211,7 +163,8 @@ class ImageFolder:
             listing = names_of_list(self._config.file_list, root)
         else:
             check(os.path.isdir(root), "--data_dir must be an existing folder of images.", printable(root))
-            listing = walk(root)
+            listing = read_folder(root, self._config)
+        self._sizes.append(listing.sizes)
         self.hidden += [self.shown(root, name) for name in listing.hidden]
         for kind, left_out in listing.left_out.items():
             self.left_out[kind] += [self.shown(root, name) for name in left_out]
@@ -225,24 +178,31 @@ class ImageFolder:
         used = layout.find(self._config.train_split)
         if layout.splits and used != "":
             folders = tuple(f"{name.strip('/')}/" for name in {used or "", self._config.eval_split} - {"", "auto"})
-            if beside := [self.shown(root, name) for name in layout.rest if not name.startswith(folders)]:
+            rest = [listing.names[i] for i in layout.rest]
+            if beside := [self.shown(root, name) for name in rest if not name.startswith(folders)]:
                 self.left_out[BESIDE_SPLITS] += beside
         return layout
 
     def _part(self, number: int, folder: str) -> "_Part":
         """Returns the images of a split in one of the folders."""
-        root, names = self._roots[number], self.layouts[number].images_of(folder)
+        root, layout, sizes = self._roots[number], self.layouts[number], self._sizes[number]
+        images = layout.images_of(folder)
+        names = [layout.names[i] for i in images.tolist()]
         path = os.path.join(root, folder) if folder else root
-        of_root = np.full(len(names), number)
+        of_root, sizes = np.full(len(names), number), None if sizes is None else sizes[images]
         if self._labels is not None:
-            return _Part(path, of_root, names, [self._labels.get((number, name), "") for name in names], [])
+            classes = [self._labels.get((number, name), "") for name in names]
+            return _Part(path, of_root, names, sizes, classes, [])
         start = len(folder) + 1 if folder else 0
         tops = [name[start:].partition("/")[0] if "/" in name[start:] else "" for name in names]
         loose = [self.shown(root, name) for name, top in zip(names, tops, strict=True) if not top]
         if self._config.layout == "flat" or not _are_classes(tops, printable(path), self._config.layout):
-            return _Part(path, of_root, names, [""] * len(names), [])
-        kept = [i for i, top in enumerate(tops) if top]
-        return _Part(path, of_root[: len(kept)], [names[i] for i in kept], [tops[i] for i in kept], loose)
+            return _Part(path, of_root, names, sizes, [""] * len(names), [])
+        if loose:
+            kept = [i for i, top in enumerate(tops) if top]
+            of_root, sizes = of_root[kept], None if sizes is None else sizes[kept]
+            names, tops = [names[i] for i in kept], [tops[i] for i in kept]
+        return _Part(path, of_root, names, sizes, tops, loose)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,6 +212,7 @@ class _Part:
     folder: str
     of_root: np.ndarray
     keys: list[str]
+    sizes: np.ndarray | None
     classes: list[str]
     loose: list[str]
 

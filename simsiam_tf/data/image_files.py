@@ -8,9 +8,12 @@ import typing
 from collections.abc import Sequence
 from typing import IO
 
+import numpy as np
+
 from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.encoded import EncodedImages
 from simsiam_tf.data.unreadable import UnreadableImages
+from simsiam_tf.errors import UsageError
 from simsiam_tf.files import opened_regular, read_regular
 
 # No image of a size that can be trained on has a longer file.
@@ -27,6 +30,7 @@ class FolderImages(EncodedImages):
         unreadable: the record of the data set's unreadable images.
         pixels: the meaning of the pixels.
         names: the name of each image, by position; by default its path relative to the folder.
+        sizes: the size that each file must have in bytes, `[N] int64`, -1 if there was none; by default any.
     """
 
     def __init__(
@@ -36,15 +40,27 @@ class FolderImages(EncodedImages):
         unreadable: UnreadableImages,
         pixels: Pixels | None = None,
         names: Sequence[str] | None = None,
+        sizes: np.ndarray | None = None,
     ):
         super().__init__(len(files), unreadable, pixels)
         self.folder = folder
         self._files = files
-        self._names = names
+        self._names, self._sizes = names, sizes
 
     def load(self, position: int) -> bytes:
-        """Reads the content of the file at a position."""
-        return read_file(self._files[position])
+        """Reads the content of the file at a position.
+
+        Raises:
+            OSError: if there is no such file, or it cannot be read.
+            UsageError: if it has another size than the index of its folder says.
+        """
+        content = read_file(self._files[position])
+        if self._sizes is not None and len(content) != self._sizes[position] >= 0:
+            raise UsageError(
+                "A file was changed after the index of its folder was made; --index=rebuild makes the index again. "
+                f"Received: {len(content)} bytes, {self._sizes[position]} in the index."
+            )
+        return content
 
     def locate(self, position: int) -> str:
         """Returns the path of a file."""
@@ -88,6 +104,6 @@ def opened_file(path: str | pathlib.Path) -> contextlib.AbstractContextManager[t
         path: the path of the file.
 
     Raises:
-        OSError: as `read_file` does.
+        OSError: if it is no regular file, is longer than an image can be, or cannot be read.
     """
     return opened_regular(path, _LONGEST_FILE)

@@ -12,7 +12,7 @@ import os
 import pathlib
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,9 @@ from simsiam_tf.files import expand, printable, read_regular, replacing
 
 _log = logging.getLogger(__name__)
 
+# The folder of the indices, beside the data.
+FOLDER = ".simsiam_tf"
 _FORMAT = 1
-_FOLDER = ".simsiam_tf"
 _CACHE = "~/.cache/simsiam_tf"
 # Making an index is worth a word if it takes this many seconds.
 _LONG = 3.0
@@ -50,24 +51,55 @@ def kept(
     Returns:
         The arrays by name. They hold no Python objects.
     """
-    places = _places(name, beside, config)
-    stamp = json.loads(json.dumps({"format": _FORMAT, **stamp}))
-    for path in places:
-        if config.index == "rebuild" and path not in _rebuilt:
-            continue
-        with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):  # none, or a damaged one
-            found = _read(path)
-            if json.loads(unpacked(found.pop("stamp"))[0]) == stamp:
-                return found
+    index, stamp = Index(name, beside, config), json.loads(json.dumps(stamp))
+    for held, arrays in index.found():
+        if held == stamp:
+            return arrays
     start = time.monotonic()
     arrays = make()
-    seconds = time.monotonic() - start
-    written = _write(places, {**arrays, "stamp": packed([json.dumps(stamp)])})
-    if written is not None:
-        _rebuilt.update(places)
+    index.keep(stamp, arrays, time.monotonic() - start)
+    return arrays
+
+
+class Index:
+    """Reads and writes one index of a data set.
+
+    Args:
+        name: the name of the index, different for each part of the data set.
+        beside: the folder of the data.
+        config: the settings of the data set: where indices may lie, and whether they are made anew.
+    """
+
+    def __init__(self, name: str, beside: pathlib.Path, config: DataConfig) -> None:
+        self._places = _places(name, beside, config)
+        self._rebuilds = config.index == "rebuild"
+
+    def found(self) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+        """Gives the stamp and the arrays of each index that there is. The caller knows whether it is of these data."""
+        for path in self._places:
+            if self._rebuilds and path not in _rebuilt:
+                continue
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):  # none, or damaged
+                arrays = _read(path)
+                stamp = json.loads(unpacked(arrays.pop("stamp"))[0])
+                if stamp.pop("format") == _FORMAT:
+                    yield stamp, arrays
+
+    def keep(self, stamp: Mapping[str, Any], arrays: Mapping[str, np.ndarray], seconds: float) -> None:
+        """Writes the index, in the first place that can be written.
+
+        Args:
+            stamp: what tells the data from others and from changed ones, as JSON can hold it.
+            arrays: what was found out about the data.
+            seconds: the time that finding it out took; a long time is worth a line.
+        """
+        text = json.dumps({"format": _FORMAT, **stamp})
+        written = _write(self._places, {**arrays, "stamp": packed([text])})
+        if written is None:
+            return
+        _rebuilt.update(self._places)
         if seconds > _LONG:
             _log.info(f"Read the whole data set in {seconds:.0f} seconds; {printable(str(written))} keeps its index.")
-    return arrays
 
 
 def packed(texts: Sequence[str]) -> np.ndarray:
@@ -84,7 +116,7 @@ def _places(name: str, beside: pathlib.Path, config: DataConfig) -> list[pathlib
     """Returns the paths at which the index may lie, the best first."""
     of_data = hashlib.sha256(os.fsencode(beside.absolute())).hexdigest()[:16]
     cache = pathlib.Path(expand(config.index_dir or _CACHE)) / of_data
-    folders = [cache] if config.index_dir else [beside / _FOLDER, cache]
+    folders = [cache] if config.index_dir else [beside / FOLDER, cache]
     return [folder / f"{name}.npz" for folder in folders]
 
 

@@ -4,6 +4,8 @@ import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import printable
 
@@ -21,12 +23,14 @@ class Layout:
     """Holds the splits of a folder.
 
     Attributes:
-        splits: the names of the images below each split folder, relative to the whole folder.
-        rest: the names of the images below no split folder.
+        names: the names of all images, relative to the whole folder.
+        splits: the positions in `names` of the images below each split folder, `[n] int64`.
+        rest: the positions of the images below no split folder.
     """
 
-    splits: Mapping[str, list[str]]
-    rest: list[str]
+    names: Sequence[str]
+    splits: Mapping[str, np.ndarray]
+    rest: np.ndarray
 
     def find(self, split: str) -> str | None:
         """Finds the folder of a split: by its very name, else by its name in other case, else by its group.
@@ -43,7 +47,7 @@ class Layout:
             return folder
         if folder == ".":
             return ""
-        if not group_of(folder) and any(name.startswith(f"{folder}/") for name in self.rest):
+        if not group_of(folder) and len(self._below(folder)):
             return folder
         alike = [name for name in self.splits if name.lower() == folder.lower()]
         alike = alike or [name for name in self.splits if group_of(name) == group_of(folder) is not None]
@@ -54,13 +58,17 @@ class Layout:
             )
         if alike:
             return alike[0]
-        return "" if group_of(folder) == "train" and self.rest else None
+        return "" if group_of(folder) == "train" and len(self.rest) else None
 
-    def images_of(self, folder: str) -> list[str]:
-        """Returns the names of the images of a split that `find` found, relative to the whole folder."""
+    def images_of(self, folder: str) -> np.ndarray:
+        """Returns the positions in `names` of the images of a split that `find` found."""
         if folder in self.splits:
             return self.splits[folder]
-        return [name for name in self.rest if name.startswith(f"{folder}/")] if folder else self.rest
+        return self._below(folder) if folder else self.rest
+
+    def _below(self, folder: str) -> np.ndarray:
+        """Returns the positions of the images below a folder that is no split."""
+        return np.array([i for i in self.rest if self.names[i].startswith(f"{folder}/")], np.int64)
 
     def of_group(self, group: str) -> list[str]:
         """Returns the names of the split folders of a group, in the order of `SPLIT_NAMES`."""
@@ -87,22 +95,22 @@ def read_layout(names: Sequence[str], layout: str, where: str) -> Layout:
         UsageError: if the names can be understood in two ways.
     """
     if layout in ("classes", "flat"):
-        return Layout({}, list(names))
-    below: dict[str, list[str]] = collections.defaultdict(list)
-    rest = []
-    for name in names:
+        return Layout(names, {}, np.arange(len(names)))
+    below: dict[str, list[int]] = collections.defaultdict(list)
+    rest: list[int] = []
+    for i, name in enumerate(names):
         top, slash, _ = name.partition("/")
-        if slash and group_of(top):
-            below[top].append(name)
-        else:
-            rest.append(name)
+        (below[top] if slash and top.lower() in _GROUPS else rest).append(i)
     if layout == "auto":
-        _refuse_ambiguous(below, rest, where)
-    return Layout(below, rest)
+        _refuse_ambiguous({top: [names[i] for i in images] for top, images in below.items()}, names, rest, where)
+    return Layout(names, {top: np.array(images) for top, images in below.items()}, np.array(rest, np.int64))
 
 
-def _refuse_ambiguous(below: Mapping[str, list[str]], rest: Sequence[str], where: str) -> None:
+def _refuse_ambiguous(
+    below: Mapping[str, Sequence[str]], names: Sequence[str], others: Sequence[int], where: str
+) -> None:
     """Raises a UsageError if a folder with a split's name could be a class, or the other way round."""
+    rest = [names[i] for i in others]
     with_classes = {top for top, names in below.items() if any(name.count("/") > 1 for name in names)}
     beside = sorted({name.partition("/")[0] for name in rest if "/" in name})
     unclear = sorted(set(below) - with_classes)

@@ -86,16 +86,18 @@ def identity(data: DataSet) -> dict[str, Any]:
 def _fingerprint(data: DataSet) -> str:
     if data.folder is None:
         return data.name
-    files, lines = data.folder.training.files, []
-    for number, root in enumerate(files.roots):
-        keys = [key for key, of_root in zip(files.keys, files.of_root.tolist(), strict=True) if of_root == number]
-        for key in sorted(keys):
-            try:
-                size = os.stat(os.path.join(root, key)).st_size
-            except OSError:  # a broken link; it is reported when it is read
-                size = -1
-            lines.append(f"{number}\0{key}\0{size}\n")
-    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    files = data.folder.training.files
+    sizes = map(_size, files) if files.sizes is None else files.sizes.tolist()
+    each = sorted(zip(files.of_root.tolist(), files.keys, sizes, strict=True))
+    text = "".join([f"{number}\0{key}\0{size}\n" for number, key, size in each])
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:  # a broken link; it is reported when it is read
+        return -1
 
 
 def describe_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from simsiam_tf.config.pixels import Pixels
+from simsiam_tf.data import png
 from simsiam_tf.errors import UsageError, check
 
 # The orientation of EXIF, and the transposition that turns the stored image upright.
@@ -60,6 +61,7 @@ def to_rgb(image: Image.Image, pixels: Pixels) -> Image.Image:
         Exception: any error of Pillow, for a truncated or broken image.
     """
     turn = _TURNS.get(orientation(image, pixels))
+    png.load(image)
     if image.mode.startswith(("I", "F")):
         levels = to_levels(np.asarray(image), pixels, known_range(image))
         image = Image.fromarray(255 - levels if _is_negative(image, pixels) else levels)

@@ -18,7 +18,8 @@ import numpy as np
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data import shapes
 from simsiam_tf.data.encoded import EncodedImages, SubsetImages
-from simsiam_tf.data.folder import FolderSplit, ImageFolder
+from simsiam_tf.data.folder import ImageFolder
+from simsiam_tf.data.folder_split import FolderSplit
 from simsiam_tf.data.image_files import FolderImages
 from simsiam_tf.data.unreadable import SkippedList, UnreadableImages
 from simsiam_tf.errors import UsageError
@@ -231,7 +232,7 @@ def folder_source(split: FolderSplit, config: DataConfig) -> Source:
     names = None
     if len(split.files.roots) > 1 or config.file_list or config.labels:
         names = split.files.keys
-    images = FolderImages(split.folder, split.files, unreadable, config.pixels, names)
+    images = FolderImages(split.folder, split.files, unreadable, config.pixels, names, split.files.sizes)
     return Source(split.title, len(split.files), split.all_labels, len(split.classes), images, split.classes)
 
 

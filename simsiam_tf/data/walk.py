@@ -8,6 +8,9 @@ import pathlib
 import stat
 from collections.abc import Sequence
 
+import numpy as np
+
+from simsiam_tf.data import index
 from simsiam_tf.data.formats import HEIF_ENDINGS, readable_endings
 from simsiam_tf.errors import UsageError
 
@@ -30,11 +33,15 @@ class Listing:
         left_out: the names of what was left out, by its kind: `HIDDEN`, `LINKED`, `SPECIAL`, or the ending of a file,
             such as `.txt`.
         hidden: the names of hidden files, such as .DS_Store, which are left out too, but are not worth a mention.
+        sizes: the size of each image's file in bytes, `[N] int64`, -1 for a broken link; `None` if they are not known.
+        folders: the path of each folder that was read, relative to the whole one, which is left out.
     """
 
     names: list[str]
     left_out: dict[str, list[str]]
     hidden: list[str] = dataclasses.field(default_factory=list)
+    sizes: np.ndarray | None = None
+    folders: list[str] = dataclasses.field(default_factory=list)
 
 
 def walk(root: str) -> Listing:
@@ -64,7 +71,7 @@ def walk(root: str) -> Listing:
     if not in_order:
         walker.names.sort(key=lambda name: name.split("/"))
     left_out = {kind: sorted(found) for kind, found in walker.left_out.items()}
-    return Listing(walker.names, left_out, sorted(walker.hidden))
+    return Listing(walker.names, left_out, sorted(walker.hidden), folders=walker.folders)
 
 
 class _Walker:
@@ -73,6 +80,7 @@ class _Walker:
     def __init__(self) -> None:
         self.names: list[str] = []
         self.hidden: list[str] = []
+        self.folders: list[str] = []
         self.left_out: dict[str, list[str]] = collections.defaultdict(list)
         self.seen: set[tuple[int, int]] = set()
         self.links: collections.deque[tuple[str, str]] = collections.deque()
@@ -107,6 +115,8 @@ class _Walker:
     def _read(self, path: str, prefix: str) -> tuple[list[str], list[str]]:
         """Returns the names of the files and of the folders in a folder, both sorted. What is neither is noted."""
         files, folders = [], []
+        if prefix:
+            self.folders.append(prefix)
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
@@ -128,6 +138,8 @@ class _Walker:
     def _is_used(self, entry: os.DirEntry, prefix: str) -> bool:
         """Returns whether a folder is read now. A link to a folder is kept for later."""
         name = prefix + entry.name
+        if entry.name == index.FOLDER:
+            return False
         if entry.name.startswith(".") or entry.name.lower() in _SYSTEM_FOLDERS:
             self.left_out[HIDDEN].append(name)
         elif entry.is_symlink():

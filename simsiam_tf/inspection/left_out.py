@@ -24,8 +24,9 @@ def all_left_out(folder: ImageFolder, splits: list[Split]) -> dict[str, list[str
         known.update(part.names or ())
     roots = folder.training.files.roots
     for root, layout in zip(roots, folder.layouts, strict=True):
-        for top, names in (*layout.splits.items(), ("", layout.rest)):
-            unused = [shown for name in names if (shown := folder.shown(root, name)) not in known]
+        for top, images in (*layout.splits.items(), ("", layout.rest)):
+            shown = [folder.shown(root, layout.names[i]) for i in images]
+            unused = [name for name in shown if name not in known]
             if unused:
                 reason = f"image of the split {top}, which is not used" if top else BESIDE_SPLITS
                 left_out.setdefault(reason, []).extend(unused)

@@ -44,6 +44,8 @@ class SSLModel(KerasMethod):
     predictor: keras.layers.Layer | None = None
     # The number of views of each image that a batch must hold.
     least_views: int = 2
+    # The loss of a network that finds views of an image no more alike than others; `None` if that is not known.
+    chance_loss: float | None = None
     # Names of the logs of `compute_ssl_loss`. They are averaged over an epoch, like the loss.
     log_names: tuple[str, ...] = ("z_std_scaled",)
 

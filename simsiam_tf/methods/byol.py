@@ -54,6 +54,7 @@ class BYOL(SSLModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, **kwargs)
+        self.chance_loss = 4.0  # 2 - 2 cos for each of two views
         self.projector = make_projector(
             feature_dim(backbone), projector_dim, projector_layers, projector_hidden_dim, bn_placement
         )

@@ -73,6 +73,7 @@ class SimSiam(SSLModel):
         self.predictor = make_predictor(projector_dim, predictor_dim, bn_placement, predictor)
         self.projector_dim, self.stop_gradient = projector_dim, stop_gradient
         self.distance, self.pairs = SIMILARITIES[similarity], PAIRS[symmetry]
+        self.chance_loss = 0.0 if similarity == "cosine" else None
         steps = self.steps_of(1) if alternation_steps == "epoch" else int(alternation_steps)
         self.targets = make_targets(steps, eta_momentum, eta_first_steps=self.steps_per_epoch)
         self.build()

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 
 from simsiam_tf.callbacks.collapse_monitor import CollapseMonitor
@@ -39,4 +41,33 @@ def test_a_classifier_that_knows_all_its_images_is_no_standstill(caplog):
     check = CollapseMonitor()
     check.on_epoch_end(0, {"loss": 0.1, "top1": 100.0})
     check.on_epoch_end(1, {"loss": 0.0, "top1": 100.0})
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("losses", "steps", "said"),
+    [
+        ([-0.3, 0.01, -0.005, 0.0123], 30, 1),
+        ([0.01, -0.6, 0.01, -0.7], 30, 0),
+        ([-0.3, -0.4, -0.5, -0.6], 30, 0),
+        ([0.01, -0.005, 0.0123], 2, 0),
+    ],
+    ids=["stays at chance", "leaves it", "never near it", "too few steps to say"],
+)
+def test_views_that_are_no_more_alike_than_others_are_said_once(caplog, losses, steps, said):
+    check = CollapseMonitor("lower --base_learning_rate")
+    check.set_model(SimpleNamespace(chance_loss=0.0))
+    check.set_params({"steps": steps})
+    for epoch, loss in enumerate(losses):
+        check.on_epoch_end(epoch, {"loss": loss, "z_std_scaled": 0.9})
+    assert caplog.text.count("no more alike than others; lower --base_learning_rate.") == said
+
+
+def test_a_loss_of_0_is_no_chance_for_methods_whose_loss_is_another(caplog):
+    for chance in (None, 4.0):
+        check = CollapseMonitor()
+        check.set_model(SimpleNamespace(chance_loss=chance))
+        check.set_params({"steps": 100})
+        for epoch, loss in enumerate([0.013, 0.012, 0.011]):
+            check.on_epoch_end(epoch, {"loss": loss, "z_std_scaled": 0.9})
     assert caplog.text == ""

@@ -43,7 +43,7 @@ def test_small_views_are_swav_s():
     [
         (lambda: SimSiamConfig(bn_placement="some"), r"--bn_placement must be one of none, .* Received: 'some'\."),
         (lambda: ModelConfig(width=0.0), r"--width must be positive. Received: 0.0\."),
-        (lambda: SimSiamConfig(projector_layers=1), "--projector_layers must be at least 2"),
+        (lambda: SimSiamConfig(projector_layers=1), "--projector_layers must be 2 to 100"),
         (lambda: OptimizerConfig(weight_decay=-1.0), "--weight_decay must not be negative. Received: -1.0"),
         (lambda: OptimizerConfig(base_learning_rate=0.0), "--base_learning_rate must be positive"),
         (lambda: OptimizerConfig(sgd_momentum=1.0), "--sgd_momentum must be below 1"),

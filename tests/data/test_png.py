@@ -78,3 +78,35 @@ def test_a_broken_exif_block_leaves_the_picture(levels):
     profile = part(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"a\nb\nc\nxyz"))
     for extra in (part(b"eXIf", b"x" * 9), profile):
         np.testing.assert_array_equal(read(data[:place] + extra + data[place:])[0], read(data)[0])
+
+
+def png(levels, kind, interlaced=False, keep=1.0):
+    """Returns a PNG, written by hand, whose compressed data hold only the first part of its rows."""
+    height, width = levels.shape[:2]
+    passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+    rows = []
+    for left, top, right, down in passes if interlaced else ((0, 0, 1, 1),):
+        for row in levels[top::down, left::right]:
+            rows += [b"\0" + row.tobytes()] if row.size else []
+    header = struct.pack(">II", width, height) + bytes((8, kind, 0, 0, interlaced))
+    content = zlib.compress(b"".join(rows[: int(keep * len(rows))]))
+    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + part(b"IDAT", content) + part(b"IEND", b"")
+
+
+@pytest.mark.parametrize("interlaced", [False, True], ids=["rows", "interlaced"])
+@pytest.mark.parametrize(("shape", "kind"), [((64, 64, 3), 2), ((33, 21), 0), ((2, 9, 4), 6), ((5, 1, 2), 4)])
+def test_a_png_that_lacks_rows_is_unreadable(rng, shape, kind, interlaced):
+    levels = rng.integers(1, 256, shape, np.uint8)
+    read(png(levels, kind, interlaced))
+    lacking = png(levels, kind, interlaced, keep=0.7)
+    Image.open(io.BytesIO(lacking)).load()  # Pillow says nothing
+    with pytest.raises(OSError, match="the compressed data of the PNG end early"):
+        read(lacking)
+
+
+def test_a_png_with_a_black_last_row_is_read(rng):
+    levels = rng.integers(1, 256, (40, 30, 3), np.uint8)
+    levels[-5:] = 0
+    for interlaced in (False, True):
+        read(png(levels, 2, interlaced))
+    read(encoded(np.zeros((64, 64, 3), np.uint8)))

@@ -1,0 +1,173 @@
+"""What is kept of a large folder, and when it is not believed."""
+
+import os
+import shutil
+import time
+
+import pytest
+
+from simsiam_tf.config.data import DataConfig
+from simsiam_tf.data import folder_index, index
+from simsiam_tf.data.dataset import DataSet
+from simsiam_tf.data.folder_index import read_folder
+from simsiam_tf.data.overview import identity
+from simsiam_tf.data.walk import walk
+from simsiam_tf.errors import UsageError
+
+FILES = ("a/1.png", "a/x/2.png", "b/3.png", "b/notes.txt", "4.jpg", ".DS_Store", ".git/5.png")
+
+
+class Walks:
+    """Walks a folder, and counts how often."""
+
+    count = 0
+
+    def __call__(self, root):
+        self.count += 1
+        return walk(root)
+
+
+@pytest.fixture
+def walks(monkeypatch, tmp_path):
+    counter = Walks()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(folder_index, "walk", counter)
+    monkeypatch.setattr(folder_index, "_LEAST_IMAGES", 3)
+    return counter
+
+
+def age(folder):
+    """Makes folders look as if they were changed long ago, each at another time."""
+    for number, (path, *_) in enumerate(os.walk(folder, followlinks=True)):
+        os.utime(path, (1_600_000_000 + number, 1_600_000_000 + number))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    outside = tmp_path / "outside"
+    data = tmp_path / "data"
+    for path in (*(data / name for name in FILES), outside / "6.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(len(str(path))))
+    (data / "c").symlink_to(outside)
+    (data / "b" / "broken.png").symlink_to("nothing")
+    age(data)
+    return data
+
+
+def read(folder, **settings):
+    found = read_folder(str(folder), DataConfig(**settings))
+    return found.names, found.left_out, found.hidden, None if found.sizes is None else found.sizes.tolist()
+
+
+def test_a_large_folder_is_walked_once(walks, folder, monkeypatch):
+    whole = walk(str(folder))
+    for _ in range(3):
+        names, left_out, hidden, sizes = read(folder)
+        assert (names, left_out, hidden) == (whole.names, whole.left_out, whole.hidden)
+        known = [-1 if name == "b/broken.png" else (folder / name).stat().st_size for name in names]
+        assert sizes == known
+    assert walks.count == 1
+    assert "c/6.png" in names
+    monkeypatch.setattr(index, "_rebuilt", set())  # as in another process
+    assert read(folder, index="rebuild")[0] == names
+    assert walks.count == 2
+
+
+def test_a_small_folder_has_no_index(walks, folder, monkeypatch):
+    monkeypatch.setattr(folder_index, "_LEAST_IMAGES", 100)
+    assert read(folder)[3] is None
+    assert not (folder / ".simsiam_tf").exists()
+
+
+CHANGES = {
+    "added": lambda data: (data / "a/7.png").write_bytes(b"7"),
+    "taken away": lambda data: (data / "b/3.png").unlink(),
+    "renamed": lambda data: (data / "a/1.png").rename(data / "a/9.png"),
+    "moved": lambda data: (data / "a/1.png").rename(data / "b/1.png"),
+    "added beside the folders": lambda data: (data / "8.png").write_bytes(b"8"),
+    "renamed beside the folders": lambda data: (data / "4.jpg").rename(data / "5.jpg"),
+    "a folder added": lambda data: (data / "d").mkdir(),
+    "a folder gone": lambda data: shutil.rmtree(data / "a/x"),
+    "a folder renamed": lambda data: (data / "b").rename(data / "e"),
+    "added behind a link": lambda data: (data.parent / "outside/7.png").write_bytes(b"7"),
+    "a link elsewhere": lambda data: ((data / "c").unlink(), (data / "c").symlink_to(data.parent / "home")),
+    "replaced by a folder": lambda data: ((data / "a/1.png").unlink(), (data / "a/1.png").mkdir()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_changed_folder_is_walked_again(walks, folder, change):
+    (folder.parent / "home").mkdir()
+    read(folder)
+    change(folder)
+    names, left_out, _, _ = read(folder)
+    assert walks.count == 2
+    whole = walk(str(folder))
+    assert (names, left_out) == (whole.names, whole.left_out)
+
+
+def test_a_folder_that_was_changed_just_now_is_not_kept(walks, folder):
+    os.utime(folder / "a")
+    for _ in range(2):
+        read(folder)
+    assert walks.count == 2
+    os.utime(folder / "a", (time.time() - 10,) * 2)
+    for _ in range(2):
+        read(folder)
+    assert walks.count == 3
+
+
+def test_other_kinds_of_images_need_another_index(walks, folder, monkeypatch):
+    read(folder)
+    monkeypatch.setattr(folder_index, "readable_endings", lambda: frozenset((".heic",)))
+    read(folder)
+    assert walks.count == 2
+
+
+def test_a_file_that_changed_in_its_place_is_found_when_it_is_read(walks, folder, monkeypatch):
+    (folder / "b/broken.png").unlink()
+    age(folder)
+    config = DataConfig(dataset="folder", data_dir=str(folder), layout="flat")
+    source = DataSet(config).training
+    place = next(i for i in range(source.num_examples) if source.files.name(i) == "a/1.png")
+    assert len(source.files.load(place)) == (folder / "a/1.png").stat().st_size
+    (folder / "a/1.png").write_bytes(b"other")
+    for opened in (source, DataSet(config).training):
+        with pytest.raises(UsageError, match=r"--index=rebuild .* Received: 5 bytes, \d+ in the index") as failure:
+            opened.files.load(place)
+        with pytest.raises(UsageError, match=r"in the index, in .*a/1\.png\.$"):
+            opened.files.skip(place, failure.value)
+    monkeypatch.setattr(index, "_rebuilt", set())  # as in another process
+    rebuilt = DataSet(DataConfig(dataset="folder", data_dir=str(folder), layout="flat", index="rebuild")).training
+    assert rebuilt.files.load(place) == b"other"
+
+
+@pytest.mark.parametrize("settings", [{"layout": "flat"}, {"layout": "classes"}, {"holdout": 0.3, "layout": "classes"}])
+def test_a_run_knows_its_images_with_and_without_an_index(walks, folder, monkeypatch, settings):
+    for name in ("a/2.png", "b/2.png", "a/5.png", "c/5.png"):
+        (folder / name).write_bytes(b"more")
+    age(folder)
+
+    def identities():
+        config = DataConfig(dataset="folder", data_dir=str(folder), **settings)
+        data = DataSet(config)
+        return identity(data), [data.training.files.name(i) for i in range(data.training.num_examples)]
+
+    monkeypatch.setattr(folder_index, "_LEAST_IMAGES", 100)
+    without = identities()
+    monkeypatch.setattr(folder_index, "_LEAST_IMAGES", 3)
+    assert identities() == identities() == without
+    assert walks.count == 2
+
+
+def test_an_index_is_kept_elsewhere_if_the_data_cannot_be_written(walks, folder, tmp_path, monkeypatch):
+    (folder / ".simsiam_tf").write_text("in the way")
+    for _ in range(2):
+        read(folder)
+    assert walks.count == 1
+    assert list((tmp_path / "home" / ".cache" / "simsiam_tf").rglob("files.npz"))
+    monkeypatch.setattr(index, "_CACHE", str(folder / "4.jpg"))
+    for _ in range(2):
+        read(folder)
+    assert walks.count == 3
