@@ -13,6 +13,7 @@ _POLICY_S = "by default that of the policy"
 Augmentation = Literal["simsiam", "simsiam_cifar", "simclr", "byol", "swav", "linear_train", "linear_eval", "none"]
 AUGMENTATIONS: tuple[Augmentation, ...] = typing.get_args(Augmentation)
 AugmentOn = Literal["auto", "device", "host"]
+CropOn = Literal["auto", "device", "host"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,15 +56,28 @@ class AugmentConfig(SettingsGroup):
     augment_on: AugmentOn = option(
         "auto",
         "Place where views are made: the 'device', in the training step, so that only uint8 images are sent there; the "
-        "'host'; or 'auto': on the device if it is a GPU or a TPU, else on the host. Large images are always decoded "
-        "and cropped on the host. The views are the same in both places, to within one level of 255.",
+        "'host'; or 'auto': on the device if it is a GPU or a TPU, else on the host. Images are always decoded on the "
+        "host. The views are the same in both places, to within one level of 255.",
         identity=False,
+    )
+    crop_on: CropOn = option(
+        "auto",
+        "Place where images that are read one by one are cropped: the 'device', in the training step; the 'host'; or "
+        "'auto': where the views are made. Images that are more than twice as large as a view are always cropped on "
+        "the host. The views are the same in both places, to within one level of 255.",
+        identity=False,
+        absent="host",
     )
 
     def validate(self) -> None:
         """Checks the limits of the small views."""
         size = self.small_view_size
         check(0 < size <= 1, "--small_view_size must be above 0 and at most 1.", size)
+        check(
+            self.crop_on != "device" or self.augment_on != "host",
+            "--crop_on=device crops where the views are made, so it needs --augment_on=device or auto.",
+            "--augment_on=host",
+        )
         check(self.small_crop_min_scale > 0, "--small_crop_min_scale must be positive.", self.small_crop_min_scale)
 
     def strengths(self, view: int) -> dict[str, float]:

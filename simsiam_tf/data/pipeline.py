@@ -18,12 +18,14 @@ from simsiam_tf.augment import views as augment_views
 from simsiam_tf.augment.policies import Policy
 from simsiam_tf.augment.threefry import view_keys
 from simsiam_tf.data import decoding
+from simsiam_tf.data.crops import Canvases, Crops, Cutter
 from simsiam_tf.data.order import ShuffledOrder
-from simsiam_tf.data.pixels import upright_size
 from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute.input import Share
 from simsiam_tf.distribute.xla import compiled_on_host, host_compiles
 
+# The shapes and types of the positions of an image: the one that was asked for, and the one that is shown.
+_POSITIONS = (((), np.dtype(np.int64)),) * 2
 # Without this, AutoGraph would analyse the functions that make batches for each data set, and find nothing to convert.
 _as_it_is = tf.autograph.experimental.do_not_convert
 
@@ -37,6 +39,7 @@ def pretraining_dataset(
     start_step: int = 0,
     stop_step: int | None = None,
     labelled: bool = False,
+    crops_later: bool = False,
 ) -> tf.data.Dataset:
     """Makes the batches of a run, from any step on. `make_views` makes their views later.
 
@@ -52,13 +55,14 @@ def pretraining_dataset(
         start_step: the first step. A batch does not depend on the steps before it.
         stop_step: the step after the last; `None` never stops.
         labelled: whether batches hold the labels of their images; the source must then have labels.
+        crops_later: whether images that are read one by one stay whole, for `make_views` to crop; see `Canvases`.
 
     Returns:
         Dictionaries with `images` and `parameters` as for `make_views`; `index`, the positions in the source that the
         order asks for, `[B] int64`; and, if `labelled`, `labels`, those of the images shown, `[B] int64`.
     """
     chosen = order.steps(share, start_step, stop_step).map(order.examples, tf.data.AUTOTUNE, deterministic=True)
-    return _Reader(source, views, image_size, order.seed, labelled).batches(chosen, replace=True)
+    return _Reader(source, views, image_size, order.seed, labelled, crops_later).batches(chosen, replace=True)
 
 
 def views_of(
@@ -165,6 +169,7 @@ class _Reader:
         size: the image size of the run, in pixels.
         seed: the seed of the run.
         labelled: whether batches hold the labels of the images that they show.
+        crops_later: whether images that are read one by one stay whole.
     """
 
     source: Source
@@ -172,11 +177,12 @@ class _Reader:
     size: int
     seed: int
     labelled: bool = False
+    crops_later: bool = False
 
-    @property
-    def sides(self) -> list[int]:
-        """Returns the side of each view, in pixels."""
-        return [policy.side(self.size) for policy in self.views]
+    @functools.cached_property
+    def cutter(self) -> Cutter:
+        """Returns what cuts the views' parts out of images that are read one by one."""
+        return Canvases(self.views, self.size) if self.crops_later else Crops(self.views, self.size)
 
     def batches(self, chosen: tf.data.Dataset, replace: bool) -> tf.data.Dataset:
         """Makes the batches of chosen examples.
@@ -212,36 +218,37 @@ class _Reader:
         return {"labels": tf.gather(self.source.known_labels, shown)} if self.labelled else {}
 
     def _from_files(self, replace: bool, epoch: tf.Tensor, index: tf.Tensor) -> dict[str, Any]:
-        """Makes a batch of crops, one for each view, which Pillow reads from the encoded images."""
+        """Makes a batch of images that Pillow reads."""
         load = functools.partial(self._load_batch, replace)
         draws = _drawer(self.views, self.seed)(epoch, index)
-        types = [tf.uint8] * len(self.views) + [tf.int64] * 2
-        *images, kept, shown = tf.numpy_function(load, [index, *draws], types, stateful=False)
+        shapes = [*self.cutter.shapes, *_POSITIONS]
+        found = tf.numpy_function(load, [index, *draws], [kind for _, kind in shapes], stateful=False)
         length = index.shape[0] if replace else None
-        index, shown = tf.ensure_shape(kept, [length]), tf.ensure_shape(shown, [length])
-        images = tuple(tf.ensure_shape(x, [length, n, n, 3]) for x, n in zip(images, self.sides, strict=True))
-        parameters = _sampler(self.views, self.seed)(epoch, index)
-        return {"images": images, "parameters": parameters, "index": index, **self._labels(shown)}
+        *arrays, index, shown = (
+            tf.ensure_shape(x, [length, *shape]) for x, (shape, _) in zip(found, shapes, strict=True)
+        )
+        images = self.cutter.batch(arrays, _sampler(self.views, self.seed)(epoch, index))
+        return {**images, "index": index, **self._labels(shown)}
 
     def _load_batch(self, replace: bool, index: np.ndarray, *draws: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Reads the images of a batch, and crops and resizes each view.
+        """Reads the images of a batch.
 
         Returns:
-            The crops of each view, `[B, side, side, 3] uint8`; the examples that were asked for, `[B]`; the examples
-            that the crops show, `[B]`. Images that were neither read nor replaced are left out.
+            The arrays of the cutter; the examples that were asked for, `[B]`; the examples that are shown, `[B]`.
+            Images that were neither read nor replaced are left out.
         """
-        images = [decoding.empty_images((len(index), side, side, 3)) for side in self.sides]
+        images = self.cutter.empty(len(index))
 
         def load(i: int) -> int:
-            return self._load([view[i] for view in images], index[i], [d[i] for d in draws], replace)
+            return self._load([array[i] for array in images], index[i], [d[i] for d in draws], replace)
 
         shown = np.array(list(decoding.threads().map(load, range(len(index)))), np.int64)
         readable = shown >= 0
         everything = (*images, index, shown)
         return everything if all(readable) else tuple(part[readable] for part in everything)
 
-    def _load(self, crops: list[np.ndarray], index: int, draws: list[np.ndarray], replace: bool) -> int:
-        """Fills in each view's crop of an image, `[side, side, 3]`; returns the example that the crops show, or -1."""
+    def _load(self, arrays: list[np.ndarray], index: int, draws: list[np.ndarray], replace: bool) -> int:
+        """Fills in an image's place in each array of the cutter; returns the example that is shown, or -1."""
         files, count = self.source.files, self.source.num_examples
         assert files is not None
         for i in range(index, index + (count if replace else 1)):
@@ -249,13 +256,7 @@ class _Reader:
                 return -1
             try:
                 image = decoding.open_image(files.load(i % count), files.pixels)
-                width, height = upright_size(image, files.pixels)
-                pairs = zip(self.views, draws, strict=True)
-                boxes = [augment_views.box(policy, d.tolist(), height, width, self.size) for policy, d in pairs]
-                bounded = [policy.crops_at_random for policy in self.views]
-                cropped = decoding.crop_views(image, boxes, self.sides, bounded, files.pixels)
-                for crop, view in zip(crops, cropped, strict=True):
-                    crop[:] = np.asarray(view)
+                self.cutter.fill(arrays, image, [of_view.tolist() for of_view in draws], files.pixels)
                 return i % count
             except Exception as error:  # Pillow raises errors of many types for broken files
                 files.skip(i % count, error)

@@ -31,13 +31,21 @@ def make_input(
         order: the order of the training images.
         looks_ahead: whether targets are precomputed; batches then also hold the positions of their images.
     """
-    size, where, labelled = config.data.image_size, config.augment.augment_on, config.model.online_probe
-    on_device = where == "device" or (where == "auto" and has_accelerator(strategy))
+    size, labelled = config.data.image_size, config.model.online_probe
+    on_device = makes_views_on_device(config, strategy)
+    crops_later = on_device and config.augment.crop_on != "host"
     views = factory.view_policies(config)
 
     def make_dataset(share: Share, start_step: int) -> tf.data.Dataset:
         dataset = pretraining_dataset(
-            source, order, views, image_size=size, share=share, start_step=start_step, labelled=labelled
+            source,
+            order,
+            views,
+            image_size=size,
+            share=share,
+            start_step=start_step,
+            labelled=labelled,
+            crops_later=crops_later,
         )
         dataset = dataset if on_device else with_views(dataset, views, size)
         if not looks_ahead:
@@ -47,3 +55,16 @@ def make_input(
 
     make_views = functools.partial(augment_views.make_views, views, size)
     return make_dataset, compiled(strategy, make_views) if on_device else lambda batch: batch
+
+
+def makes_views_on_device(config: Config, strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether the training step makes the views, and the host only reads the images.
+
+    Args:
+        config: the settings of the run.
+        strategy: the distribution strategy of the run.
+    """
+    where = config.augment.augment_on
+    if where == "auto":
+        return has_accelerator(strategy) or config.augment.crop_on == "device"
+    return where == "device"

@@ -107,16 +107,20 @@ def test_images_in_memory_are_read_without_python(kind, calls_python, request):
 
 @pytest.mark.slow
 @pytest.mark.host_xla
-@pytest.mark.parametrize("kind", ["source", "files"])
+@pytest.mark.parametrize("kind", ["source", "files", "cropped later"])
 def test_views_made_on_the_device_are_those_made_on_the_host(kind, request):
-    way, order = request.getfixturevalue(kind), ShuffledOrder(48, 16, seed=1)
-    raw = pretraining_dataset(way, order, POLICY, 10, Share(16), stop_step=3)
+    later = kind == "cropped later"
+    way, order = request.getfixturevalue("files" if later else kind), ShuffledOrder(48, 16, seed=1)
+    raw = pretraining_dataset(way, order, POLICY, 10, Share(16), stop_step=3, crops_later=later)
     step = tf.function(functools.partial(make_views, POLICY, 10), jit_compile=True)
     level = 1 / (255 * 0.224)
     for on_device, on_host in zip(raw, batches(way, order, 0, 3, 16), strict=True):
         whole = step(on_device)["views"]
         for x, y in zip(whole, on_host["views"], strict=True):
-            np.testing.assert_allclose(x, y, atol=level)
+            if later:  # Pillow rounds to whole levels; a jitter can stretch that to a few
+                assert np.abs(x - y).mean() < 0.02
+            else:
+                np.testing.assert_allclose(x, y, atol=level)
         # Two replicas' halves are the whole, to the bit.
         halves = [step(tf.nest.map_structure(operator.itemgetter(part), on_device))["views"] for part in HALVES]
         for x, y in zip(whole, zip(*halves, strict=True), strict=True):
