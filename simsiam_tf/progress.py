@@ -143,6 +143,11 @@ class Progress:
         return max(0, self._total - done) * (end - start) / (done - before)
 
     @property
+    def done(self) -> int:
+        """Counts the units that are done, those of earlier attempts included."""
+        return self._done
+
+    @property
     def seconds(self) -> float:
         """Returns the seconds from the start to the last call of `add`."""
         return self._last[0] - self._start

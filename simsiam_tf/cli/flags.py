@@ -29,6 +29,7 @@ from simsiam_tf.config.fields import Integers, Names, Numbers, Setting, Settings
 from simsiam_tf.config.inspection import InspectConfig
 from simsiam_tf.config.model import ModelConfig
 from simsiam_tf.config.optimizer import OptimizerConfig
+from simsiam_tf.config.preparation import PrepareConfig
 from simsiam_tf.config.preview import PreviewConfig
 from simsiam_tf.config.run import CONFIG_GROUPS, Config
 from simsiam_tf.config.scale import SizeConfig
@@ -225,6 +226,17 @@ def define_inspect_flags() -> None:
 def inspect_config() -> tuple[InspectConfig, DataConfig]:
     """Returns the settings of the inspection, and of the data that it inspects."""
     return _parsed(InspectConfig), _parsed(DataConfig)
+
+
+def define_prepare_flags() -> None:
+    """Defines the flags of the preparation: its own, and those of train.py, so that its command line can be given."""
+    _define(PrepareConfig)
+    define_training_flags()
+
+
+def prepare_config() -> tuple[PrepareConfig, DataConfig]:
+    """Returns the settings of the preparation, and of the data that it prepares."""
+    return _parsed(PrepareConfig), _parsed(DataConfig)
 
 
 def define_reproduce_flags() -> None:

@@ -13,12 +13,14 @@ class DataConfig(SettingsGroup):
     """Data set and batch size."""
 
     dataset: str = option(
-        "cifar10", "Name in TensorFlow Datasets (TFDS), 'folder' (the images below --data_dir), or 'shapes' (built in)."
+        "cifar10",
+        "Name in TensorFlow Datasets (TFDS), 'folder' (the images below --data_dir), 'shards' (made of either by "
+        "python -m simsiam_tf.cli.prepare), or 'shapes' (built in).",
     )
     data_dir: str = option(
         "",
-        "Folder of the data: that of TFDS (by default its own choice), or for --dataset=folder the folder of images, "
-        "or several with commas.",
+        "Folder of the data: that of TFDS (by default its own choice), for --dataset=folder the folder of images, or "
+        "several with commas, and for --dataset=shards that of the shards.",
         identity=False,
     )
     layout: Literal["auto", "splits", "classes", "flat"] = option(
@@ -52,6 +54,12 @@ class DataConfig(SettingsGroup):
         "Folder for indices. By default they lie beside the data, or in ~/.cache/simsiam_tf if that cannot be.",
         identity=False,
         absent="",
+    )
+    input: Literal["auto", "python", "tensorflow"] = option(
+        "auto",
+        "What reads images to pre-train on that are not held in memory. 'python': Pillow, in any order. 'tensorflow': "
+        "TensorFlow alone, for shards, which it shuffles in blocks. 'auto': 'tensorflow' for shards, else 'python'.",
+        absent="auto",
     )
     download: bool = option(False, "Let TFDS download and prepare a data set that is missing.", identity=False)
     image_feature: str = option(
@@ -133,7 +141,24 @@ class DataConfig(SettingsGroup):
             "--holdout and --eval_split cannot both say what to evaluate on.",
             f"--eval_split={self.eval_split}",
         )
+        check(
+            self.input != "tensorflow" or self.dataset != "folder",
+            "--input=tensorflow reads shards; python -m simsiam_tf.cli.prepare makes them of a folder.",
+            "--dataset=folder",
+        )
+        for name, plain in (("exif", "upright"), ("alpha", "drop"), ("value_range", ()), ("channels", ())):
+            given = getattr(self, name)
+            check(
+                given == plain or self.dataset != "shards",
+                f"--{name} is applied when shards are made, by simsiam_tf.cli.prepare.",
+                f"--dataset=shards --{name}={given}",
+            )
         _ = self.pixels  # its values are checked as it is made
+
+    @property
+    def reads_blocks(self) -> bool:
+        """Returns whether TensorFlow alone reads the images to pre-train on, from shards and in blocks."""
+        return self.dataset == "shards" and self.input != "python"
 
     @property
     def pixels(self) -> Pixels:

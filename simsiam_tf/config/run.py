@@ -115,6 +115,7 @@ class Config:
         for group in self.groups.values():
             values = group.values()
             identity |= {setting.name: values[setting.name] for setting in group.settings() if setting.identity}
+        identity["input"] = "tensorflow" if self.data.reads_blocks else "python"
         return identity
 
     def to_dict(self) -> dict[str, Any]:

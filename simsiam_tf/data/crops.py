@@ -58,6 +58,20 @@ class Cutter(abc.ABC):
         """
 
     @abc.abstractmethod
+    def by_ops(self, encoded: tf.Tensor, draws: Sequence[tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        """Does the work of `fill` by TensorFlow ops, for a plain JPEG.
+
+        The pixels are those of Pillow to within one level. JPEGs are decoded to the same pixels.
+
+        Args:
+            encoded: the content of a JPEG file, a scalar string.
+            draws: the uniform numbers of each view's crop, `[n]` each.
+
+        Returns:
+            What each array holds for the image, with the shapes of `shapes`.
+        """
+
+    @abc.abstractmethod
     def batch(self, arrays: Sequence[tf.Tensor], parameters: tuple[Any, ...]) -> dict[str, Any]:
         """Returns `images` and `parameters` of a batch, as `make_views` takes them.
 
@@ -79,8 +93,39 @@ class Cutter(abc.ABC):
         pairs = zip(self.views, draws, strict=True)
         return [augment_views.box(policy, of_it, height, width, self.image_size) for policy, of_it in pairs]
 
+    def _crops_by_ops(self, image: tf.Tensor, boxes: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns the crop of each view, `[side, side, 3] uint8`, of an image `[H, W, 3] uint8` with boxes `[4]`."""
+        crops = []
+        for box, side, cuts_first in zip(boxes, self.sides, self._bounded, strict=True):
+            part, start = image, box[:2]
+            if cuts_first:
+                top, left, height, width = tf.unstack(tf.cast(box, tf.int32))
+                part, start = image[top : top + height, left : left + width], tf.zeros([2])
+            scale = side / box[2:]
+            resized = tf.raw_ops.ScaleAndTranslate(
+                images=part[tf.newaxis],
+                size=[side, side],
+                scale=scale,
+                translation=-start * scale,
+                kernel_type="triangle",
+                antialias=True,
+            )[0]
+            crops.append(tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8))
+        return crops
+
+    def _boxes_by_ops(self, image: tf.Tensor, draws: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns the box of each view in an image `[H, W, 3]`, `[4] float32`."""
+        height, width, _ = tf.unstack(tf.shape(image))
+        pairs = zip(self.views, draws, strict=True)
+        return [augment_views.boxes(policy, d[tf.newaxis], height, width, self.image_size)[0] for policy, d in pairs]
+
     def _crops(self, image: Image.Image, boxes: list[Any], pixels: Pixels) -> list[Image.Image]:
         return decoding.crop_views(image, boxes, self.sides, self._bounded, pixels)
+
+
+def _decode(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes a JPEG to the pixels of Pillow, `[H, W, 3] uint8`. The faster default of TensorFlow differs from them."""
+    return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def _layout(sides: Sequence[int]) -> tuple[int, list[tuple[int, int]]]:
@@ -111,6 +156,11 @@ class Crops(Cutter):
         cropped = self._crops(image, self._boxes(upright_size(image, pixels), draws), pixels)
         for crop, view in zip(arrays, cropped, strict=True):
             crop[:] = np.asarray(view)
+
+    def by_ops(self, encoded: tf.Tensor, draws: Sequence[tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        """Decodes a JPEG, and returns the crop of each view."""
+        image = _decode(encoded)
+        return tuple(self._crops_by_ops(image, self._boxes_by_ops(image, draws)))
 
     def batch(self, arrays: Sequence[tf.Tensor], parameters: tuple[Any, ...]) -> dict[str, Any]:
         """Returns the crops of each view, and parameters without boxes."""
@@ -147,6 +197,30 @@ class Canvases(Cutter):
         for i, (crop, side, (top, left)) in enumerate(zip(crops, self.sides, self._tiles, strict=True)):
             canvas[top : top + side, left : left + side] = np.asarray(crop)
             boxes[i] = top, left, side, side
+
+    def by_ops(self, encoded: tf.Tensor, draws: Sequence[tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        """Decodes a JPEG, and returns its canvas and its boxes."""
+        image = _decode(encoded)
+        boxes = self._boxes_by_ops(image, draws)
+
+        def whole() -> tuple[tf.Tensor, tf.Tensor]:
+            return self._padded(image, 0, 0), tf.stack(boxes)
+
+        def tiled() -> tuple[tf.Tensor, tf.Tensor]:
+            crops = zip(self._crops_by_ops(image, boxes), self._tiles, strict=True)
+            canvas = tf.add_n([self._padded(crop, top, left) for crop, (top, left) in crops])
+            finished = [(*place, side, side) for place, side in zip(self._tiles, self.sides, strict=True)]
+            return canvas, tf.constant(finished, tf.float32)
+
+        if not all(self._bounded):
+            return tiled()
+        return tf.cond(tf.reduce_max(tf.shape(image)) <= self.canvas, whole, tiled)
+
+    def _padded(self, image: tf.Tensor, top: int, left: int) -> tf.Tensor:
+        """Returns a canvas with an image at a place, and 0 around it."""
+        height, width, _ = tf.unstack(tf.shape(image))
+        padding = [[top, self.canvas - height - top], [left, self.canvas - width - left], [0, 0]]
+        return tf.ensure_shape(tf.pad(image, padding), [self.canvas, self.canvas, 3])
 
     def batch(self, arrays: Sequence[tf.Tensor], parameters: tuple[Any, ...]) -> dict[str, Any]:
         """Returns the canvases, which all views share, and parameters with the box of each view."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.folder import ImageFolder
 from simsiam_tf.data.folder_split import FolderSplit
+from simsiam_tf.data.shards import split_names
 from simsiam_tf.data.sources import Source, folder_source, open_source
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class DataSet:
     def labelled(self) -> Source | None:
         """Returns the labelled images that evaluations learn from, as kNN's bank is; `None` if there are none."""
         if self.folder is None:
+            if self.config.dataset == "shards" and "labelled" in split_names(self.config):
+                return open_source(self.config, "labelled")
             return self.training if self.training.labels is not None else None
         split = self.folder.labelled
         return self.training if split is self.folder.training else self._of(split)
@@ -67,6 +70,8 @@ class DataSet:
     @functools.cached_property
     def name(self) -> str:
         """Returns the full name of the training images in a data set that is no folder, with version and number."""
+        if self.config.dataset == "shards":
+            return f"shards/{self.config.train_split}:{self.training.num_examples}:{self.training.fingerprint}"
         version = self._tfds().builder.info.full_name if self.config.dataset != "shapes" else "shapes"
         return f"{version}/{self.config.train_split}:{self.training.num_examples}"
 
@@ -97,6 +102,8 @@ class DataSet:
     def _automatic_split(self) -> str:
         if self.config.dataset == "shapes":
             return "test"
+        if self.config.dataset == "shards":
+            return "test" if "test" in split_names(self.config) else ""
         splits = self._tfds().builder.info.splits
         return next((name for name in _EVAL_NAMES if name in splits), "")
 

@@ -75,28 +75,31 @@ class SubsetImages(EncodedImages):
     Args:
         images: the images to select from.
         positions: the positions to select in `images`: an array `[n]`, or `range(n)` for the first n.
+
+    Attributes:
+        whole: the images that these were selected from.
     """
 
     def __init__(self, images: EncodedImages, positions: np.ndarray | range):
         super().__init__(len(positions), images.unreadable, images.pixels)
-        self._images = images
+        self.whole = images
         self._positions = positions
 
     def load(self, position: int) -> bytes:
         """Reads the encoded bytes of the image at a position of the subset."""
-        return self._images.load(int(self._positions[position]))
+        return self.whole.load(int(self._positions[position]))
 
     def locate(self, position: int) -> str:
         """Returns the place of an image, for messages and for the list of skipped images."""
-        return self._images.locate(int(self._positions[position]))
+        return self.whole.locate(int(self._positions[position]))
 
     def name(self, position: int) -> str:
         """Returns the name of an image within its data set."""
-        return self._images.name(int(self._positions[position]))
+        return self.whole.name(int(self._positions[position]))
 
     def fingerprint(self) -> str:
         """Returns the fingerprint of all images, with a checksum of the positions unless these are the first n."""
-        whole = self._images.fingerprint()
+        whole = self.whole.fingerprint()
         if isinstance(self._positions, range):  # the first n images; `Source.fingerprint` adds n
             return whole
         return f"{whole}:{zlib.crc32(np.asarray(self._positions, np.int64).tobytes())}"

@@ -18,8 +18,10 @@ from simsiam_tf.augment import views as augment_views
 from simsiam_tf.augment.policies import Policy
 from simsiam_tf.augment.threefry import view_keys
 from simsiam_tf.data import decoding
+from simsiam_tf.data.block_order import BlockOrder
 from simsiam_tf.data.crops import Canvases, Crops, Cutter
 from simsiam_tf.data.order import ShuffledOrder
+from simsiam_tf.data.shards import IMAGE
 from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute.input import Share
 from simsiam_tf.distribute.xla import compiled_on_host, host_compiles
@@ -61,8 +63,11 @@ def pretraining_dataset(
         Dictionaries with `images` and `parameters` as for `make_views`; `index`, the positions in the source that the
         order asks for, `[B] int64`; and, if `labelled`, `labels`, those of the images shown, `[B] int64`.
     """
+    reader = _Reader(source, views, image_size, order.seed, labelled, crops_later)
+    if isinstance(order, BlockOrder):
+        return reader.batches_of_records(order.records(share, start_step, stop_step), share.batch_size)
     chosen = order.steps(share, start_step, stop_step).map(order.examples, tf.data.AUTOTUNE, deterministic=True)
-    return _Reader(source, views, image_size, order.seed, labelled, crops_later).batches(chosen, replace=True)
+    return reader.batches(chosen, replace=True)
 
 
 def views_of(
@@ -202,6 +207,29 @@ class _Reader:
             if not replace:
                 dataset = dataset.filter(lambda batch: tf.size(batch["index"]) > 0)
         return dataset.prefetch(tf.data.AUTOTUNE)
+
+    def batches_of_records(self, records: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+        """Makes batches of records of shards, by TensorFlow ops alone.
+
+        Args:
+            records: the epoch of each batch, the positions of its images `[B]`, and their records `[B]`.
+            batch_size: B, the number of images in a batch.
+        """
+
+        def drawn(epoch: tf.Tensor, index: tf.Tensor, records: tf.Tensor) -> tuple[Any, ...]:
+            encoded = tf.io.parse_example(records, {IMAGE: tf.io.FixedLenFeature([], tf.string)})[IMAGE]
+            return tf.repeat(epoch, batch_size), index, encoded, *_drawer(self.views, self.seed)(epoch, index)
+
+        def cut(epoch: tf.Tensor, index: tf.Tensor, encoded: tf.Tensor, *draws: tf.Tensor) -> tuple[Any, ...]:
+            return epoch, index, *self.cutter.by_ops(encoded, draws)
+
+        def batch(epoch: tf.Tensor, index: tf.Tensor, *arrays: tf.Tensor) -> dict[str, Any]:
+            images = self.cutter.batch(arrays, _sampler(self.views, self.seed)(epoch[0], index))
+            return {**images, "index": index, **self._labels(index)}
+
+        dataset = records.map(_as_it_is(drawn), tf.data.AUTOTUNE, deterministic=True).unbatch()
+        dataset = dataset.map(_as_it_is(cut), tf.data.AUTOTUNE, deterministic=True).batch(batch_size, True)
+        return dataset.map(_as_it_is(batch), tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
     def _from_memory(self, images: tf.Tensor, epoch: tf.Tensor, index: tf.Tensor) -> dict[str, Any]:
         """Makes a batch of whole images, with the box of each view's crop among the parameters."""

@@ -15,7 +15,7 @@ import numpy as np
 from simsiam_tf.errors import UsageError
 
 # A record of a TFRecord file is: the data's length (8 bytes), the length's checksum (4), the data, its checksum (4).
-_HEADER, _FOOTER = 12, 4
+HEADER, FOOTER = 12, 4
 # Of the encoding of protocol buffers: the type of a field with a length, and the fields of a `tf.train.Feature`.
 _LENGTH_DELIMITED, _BYTES_LIST, _INT64_LIST = 2, 1, 3
 
@@ -128,10 +128,10 @@ def _mapped(path: str) -> Iterator[Any]:
 
 def _positions(content: Any) -> list[tuple[int, int]]:
     positions, offset, end = [], 0, len(content)
-    while offset + _HEADER <= end:
+    while offset + HEADER <= end:
         (length,) = struct.unpack_from("<Q", content, offset)
-        positions.append((offset + _HEADER, length))
-        offset += _HEADER + length + _FOOTER
+        positions.append((offset + HEADER, length))
+        offset += HEADER + length + FOOTER
     return positions
 
 

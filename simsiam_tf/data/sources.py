@@ -21,6 +21,7 @@ from simsiam_tf.data.encoded import EncodedImages, SubsetImages
 from simsiam_tf.data.folder import ImageFolder
 from simsiam_tf.data.folder_split import FolderSplit
 from simsiam_tf.data.image_files import FolderImages
+from simsiam_tf.data.shards import ShardImages, open_shards
 from simsiam_tf.data.unreadable import SkippedList, UnreadableImages
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import printable
@@ -223,6 +224,8 @@ def open_source(config: DataConfig, split: str) -> Source:
         return dataclasses.replace(source, classes=shapes.CLASS_NAMES)
     if config.dataset == "folder":
         return folder_source(ImageFolder(config).split(split), config)
+    if config.dataset == "shards":
+        return _shard_source(config, split)
     return _tfds_source(config, split)
 
 
@@ -234,6 +237,13 @@ def folder_source(split: FolderSplit, config: DataConfig) -> Source:
         names = split.files.keys
     images = FolderImages(split.folder, split.files, unreadable, config.pixels, names, split.files.sizes)
     return Source(split.title, len(split.files), split.all_labels, len(split.classes), images, split.classes)
+
+
+def _shard_source(config: DataConfig, split: str) -> Source:
+    """Opens a split of prepared shards."""
+    shards, name = open_shards(config, split), f"shards/{split}"
+    images = ShardImages(shards, UnreadableImages(name, config.max_bad_fraction))
+    return Source(name, len(shards.lengths), shards.labels, len(shards.classes), images, shards.classes)
 
 
 def _tfds_source(config: DataConfig, split: str) -> Source:
@@ -248,5 +258,10 @@ def _tfds_source(config: DataConfig, split: str) -> Source:
     if fits and images.streams:
         levels, labels, classes = images.read_all(split)
         return dataclasses.replace(memory_source(name, levels, labels, len(classes)), classes=classes)
+    if config.input == "tensorflow":
+        raise UsageError(
+            "--input=tensorflow reads shards, which python -m simsiam_tf.cli.prepare makes of a data set of TFDS. "
+            f"Received: --dataset={config.dataset}."
+        )
     records, labels, classes = images.open_records(split, UnreadableImages(name, config.max_bad_fraction))
     return Source(name, count, labels, len(classes), records, classes)

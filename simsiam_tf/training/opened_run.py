@@ -9,9 +9,11 @@ import tensorflow as tf
 
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.config.run import Config
+from simsiam_tf.data.block_order import BlockOrder
 from simsiam_tf.data.dataset import DataSet
 from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.data.overview import overview
+from simsiam_tf.data.shards import shards_of
 from simsiam_tf.data.sight import Sight, look_at
 from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute import workers
@@ -125,11 +127,20 @@ def order_of(config: Config, source: Source) -> ShuffledOrder:
     """Returns the order in which a run trains on its images.
 
     Raises:
-        UsageError: if there are fewer images than one batch has, or if an online probe lacks labels.
+        UsageError: if there are fewer images than one batch has, if an online probe lacks labels, or if the method
+            cannot be trained on shards.
     """
     if config.model.online_probe and source.labels is None:
         raise UsageError(f"--online_probe needs labelled training images. Received: {source.name}, without labels.")
-    return ShuffledOrder(source.num_examples, config.data.global_batch_size, config.run.seed)
+    numbers = source.num_examples, config.data.global_batch_size, config.run.seed
+    if not config.data.reads_blocks:
+        return ShuffledOrder(*numbers)
+    if config.model.of_method.remembers_images:
+        raise UsageError(
+            "--eta_momentum and --alternation_steps look up the images of later steps, which shards that are read in "
+            "blocks do not allow; add --input=python. Received: --dataset=shards."
+        )
+    return BlockOrder(*numbers, shards=shards_of(source.images))
 
 
 def refuse_what_cannot_be_computed(config: Config, strategy: tf.distribute.Strategy) -> None:

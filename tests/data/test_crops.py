@@ -5,6 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from simsiam_tf.augment.ops import CROP_DRAWS, apply_crop
@@ -20,10 +21,10 @@ CENTRE = POLICIES["linear_eval"]
 UPRIGHT = Pixels()
 
 
-def encoded(rng, width, height, **options):
+def encoded(rng, width, height, form="PNG", **options):
     noise = rng.integers(0, 256, (-(-height // 4), -(-width // 4), 3), np.uint8)
     content = io.BytesIO()
-    Image.fromarray(noise).resize((width, height)).save(content, "PNG", **options)
+    Image.fromarray(noise).resize((width, height)).save(content, form, **options)
     return content.getvalue()
 
 
@@ -56,6 +57,27 @@ def test_crops_of_the_device_are_those_of_the_host(rng, views, size):
         exact = max(size) > 128 or views is CENTRE
         for one, other in zip(wanted, found, strict=True):
             assert np.abs(one - other).max() <= (0 if exact else 1)
+
+
+@pytest.mark.parametrize("views", [TWO, SEVERAL, CENTRE], ids=["two", "several", "centre"])
+@pytest.mark.parametrize("size", [(100, 75), (128, 128), (129, 60), (300, 200), (7, 5), (1, 90)])
+def test_tensorflow_cuts_jpegs_as_pillow_does(rng, views, size):
+    data = encoded(rng, *size, form="JPEG", quality=90)
+    for cutter in (Crops(views, 48), Canvases(views, 48)):
+        for _ in range(3):
+            draws = rng.random((len(views), CROP_DRAWS), np.float32)
+            ours = cutter.by_ops(tf.constant(data), [tf.constant(of_view) for of_view in draws])
+            theirs = cutter.empty(1)
+            for array in theirs:
+                array[:] = 0
+            cutter.fill([array[0] for array in theirs], open_image(data), draws.tolist(), UPRIGHT)
+            for one, other in zip(ours, theirs, strict=True):
+                assert one.shape == other.shape[1:]
+                assert np.abs(one.numpy().astype(float) - other[0]).max() <= 1
+            if isinstance(cutter, Canvases):
+                np.testing.assert_array_equal(ours[1], theirs[1][0])
+                if max(size) <= 128 and views is not CENTRE:
+                    np.testing.assert_array_equal(ours[0], theirs[0][0])
 
 
 def test_turned_photographs_are_upright_on_the_canvas(rng):

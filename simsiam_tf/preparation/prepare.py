@@ -1,0 +1,228 @@
+"""Prepares a data set: writes its images as shards, and an index of them. What was interrupted goes on."""
+
+import contextlib
+import functools
+import hashlib
+import itertools
+import logging
+import pathlib
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from simsiam_tf.config.preparation import PrepareConfig
+from simsiam_tf.data.dataset import DataSet
+from simsiam_tf.data.overview import identity
+from simsiam_tf.data.shards import FORMAT, INDEX, Shards, dump_index, read_index
+from simsiam_tf.data.sources import Source
+from simsiam_tf.data.unreadable import may_be_unreadable
+from simsiam_tf.errors import UsageError
+from simsiam_tf.files import expand, parse_json, printable, read_regular, write_json, write_text
+from simsiam_tf.preparation.jpeg import plain_jpeg
+from simsiam_tf.preparation.shard import ShardRecord, keep_record, kept_record, write_shard
+from simsiam_tf.progress import Progress
+
+try:
+    import fcntl
+except ImportError:  # Windows has no fcntl: the folder is not locked there
+    fcntl = None  # type: ignore[assignment]
+
+_log = logging.getLogger(__name__)
+
+# The folder of the records of an unfinished preparation.
+_UNFINISHED = ".unfinished"
+_PLAN = "plan.json"
+
+
+def prepare(data: DataSet, config: PrepareConfig) -> str:
+    """Writes the images that a run on a data set would use as shards.
+
+    Args:
+        data: the data set.
+        config: the settings of the preparation.
+
+    Returns:
+        A sentence that says what was written.
+
+    Raises:
+        UsageError: if the data set cannot be prepared, the folder holds something else, or too many images cannot be
+            read.
+    """
+    splits = _splits_of(data)
+    out, plan = pathlib.Path(expand(config.out)), _plan(data, splits, config)
+    if (out / INDEX).exists():
+        if read_index(out).get("made_from") != plan:
+            raise UsageError(
+                "--out holds shards of other images or settings, which are not overwritten; name another folder. "
+                f"Received: {printable(str(out))}."
+            )
+        return f"The shards in {printable(str(out))} are finished already; nothing was changed."
+    _claim(out, plan)
+    with _locked(out):
+        return _write(out, plan, splits, data, config)
+
+
+def _write(
+    out: pathlib.Path, plan: dict[str, Any], splits: dict[str, Source], data: DataSet, config: PrepareConfig
+) -> str:
+    """Writes what is missing, and then the index."""
+    written = {name: _write_split(out, name, source, data, config) for name, source in splits.items()}
+    left_out = [[name, *each] for name, (_, records) in written.items() for r in records for each in r.left_out]
+    for name, source in splits.items():
+        _check_share(sum(each[0] == name for each in left_out), source, data.config.max_bad_fraction, left_out)
+    of_splits = {name: shards.as_json() for name, (shards, _) in written.items()}
+    index = {"format": FORMAT, "made_from": plan, "left_out": left_out, "splits": of_splits}
+    write_text(out / INDEX, dump_index(index))
+    for draft in out.glob("*.tfrecord.tmp*"):  # of attempts that were killed
+        draft.unlink()
+    shutil.rmtree(out / _UNFINISHED)
+    counts = ", ".join(f"{split['images']:,} of {name}" for name, split in of_splits.items())
+    shards = sum(len(split["shards"]) for split in of_splits.values())
+    size = sum(shard["bytes"] for split in of_splits.values() for shard in split["shards"])
+    without = f"; {len(left_out):,} unreadable ones are left out and listed there" if left_out else ""
+    return (
+        f"Wrote {counts} images as {shards:,} shards of {size / 1e9:.3g} GB in all, and {INDEX}, into "
+        f"{printable(str(out))}{without}. Train on them with --dataset=shards --data_dir={printable(str(out))}."
+    )
+
+
+def _splits_of(data: DataSet) -> dict[str, Source]:
+    """Returns the images to train on, to evaluate on, and to learn labels from if they are others.
+
+    Raises:
+        UsageError: if they are held in memory, and need no shards.
+    """
+    splits = {"train": data.training.first(data.config.max_examples)}
+    if data.evaluation is not None:
+        splits["test"] = data.evaluation
+    if data.labelled is not None and data.labelled is not data.training:
+        splits["labelled"] = data.labelled
+    for source in splits.values():
+        if source.files is None:
+            raise UsageError(
+                f"Shards are for images that are read one by one; {source.name} is held in memory, and needs none. "
+                f"Received: --dataset={data.config.dataset}."
+            )
+    return splits
+
+
+def _plan(data: DataSet, splits: dict[str, Source], config: PrepareConfig) -> dict[str, Any]:
+    """Returns what decides the bytes of the shards, as JSON holds it."""
+    pixels = data.config.pixels
+    return {
+        "data": {key: value for key, value in identity(data).items() if key != "classes"},
+        "splits": {name: [source.num_examples, _hash_of_names(source)] for name, source in splits.items()},
+        "pixels": [pixels.exif, pixels.alpha, list(pixels.value_range), list(pixels.channels), pixels.max_pixels],
+        "shard_images": config.shard_images,
+        "max_side": config.max_side,
+        "quality": config.quality,
+    }
+
+
+def _hash_of_names(source: Source) -> str:
+    digest = hashlib.sha256()
+    for position in range(source.num_examples):
+        digest.update(source.name_of(position).encode("utf-8", "surrogateescape") + b"\0")
+    return digest.hexdigest()[:32]
+
+
+def _claim(out: pathlib.Path, plan: dict[str, Any]) -> None:
+    """Makes the folder of the shards, or goes on with one of the same plan.
+
+    Raises:
+        UsageError: if it holds anything else.
+    """
+    path = out / _UNFINISHED / _PLAN
+    if path.exists():
+        try:
+            before = parse_json(read_regular(path))
+        except (OSError, ValueError):
+            before = None
+        if before != plan:
+            raise UsageError(
+                "--out holds an unfinished preparation of other images or settings; name another folder, or remove it. "
+                f"Received: {printable(str(out))}."
+            )
+        return
+    found = [entry.name for entry in out.iterdir() if entry.name != _UNFINISHED] if out.exists() else []
+    if found:
+        raise UsageError(
+            f"--out must be a new folder, or one that prepare made. Received: {printable(str(out))}, which holds "
+            f"{printable(found[0])}."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, plan)
+
+
+@contextlib.contextmanager
+def _locked(out: pathlib.Path) -> Iterator[None]:
+    """Keeps other processes from writing into the same folder, until this one ends.
+
+    Raises:
+        UsageError: if another one does.
+    """
+    with (out / _UNFINISHED / ".lock").open("ab") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(f"Another process writes into --out. Received: {printable(str(out))}.") from error
+            except OSError:  # the file system has no locks
+                pass
+        yield
+
+
+def _write_split(
+    out: pathlib.Path, name: str, source: Source, data: DataSet, config: PrepareConfig
+) -> tuple[Shards, list[ShardRecord]]:
+    """Writes the shards of a split that are not written yet."""
+    convert = functools.partial(plain_jpeg, pixels=data.config.pixels, max_side=config.max_side, quality=config.quality)
+    bounds = np.linspace(0, source.num_examples, -(-source.num_examples // config.shard_images) + 1).round().astype(int)
+    parts = [range(int(a), int(b)) for a, b in itertools.pairwise(bounds)]
+    files = [out / f"{name}-{i:05}-of-{len(parts):05}.tfrecord" for i in range(len(parts))]
+    kept = [out / _UNFINISHED / f"{file.stem}.json" for file in files]
+    records = [kept_record(path, file) for path, file in zip(kept, files, strict=True)]
+    done = sum(len(part) for part, record in zip(parts, records, strict=True) if record is not None)
+    if done:
+        _log.info(f"Going on: {done:,} of {source.num_examples:,} images of {name} are written already.")
+    begun = time.monotonic()
+    with Progress(f"Preparing {name}", source.num_examples, "image", done, live=True) as progress:
+
+        def count(images: int) -> None:
+            progress.add(images)
+            progress.note = f", {(progress.done - done) / max(time.monotonic() - begun, 1e-3):,.0f} images/s"
+
+        for i, record in enumerate(records):
+            if record is None:
+                record = records[i] = write_shard(files[i], source, parts[i], convert, count)
+                keep_record(kept[i], record)
+    written = [record for record in records if record is not None]
+    return _shards_of(files, source, written), written
+
+
+def _shards_of(files: list[pathlib.Path], source: Source, records: list[ShardRecord]) -> Shards:
+    """Describes the shards of a split. A shard whose images are all unreadable is no part of it."""
+    pairs = [(str(file), record) for file, record in zip(files, records, strict=True) if record.positions]
+    positions = np.array([position for _, record in pairs for position in record.positions], np.int64)
+    return Shards(
+        files=tuple(file for file, _ in pairs),
+        counts=np.array([len(record.positions) for _, record in pairs], np.int64),
+        lengths=np.array([length for _, record in pairs for length in record.lengths], np.int64),
+        labels=None if source.labels is None else source.labels[positions],
+        classes=source.classes,
+        names=[source.name_of(position) for position in positions.tolist()],
+    )
+
+
+def _check_share(count: int, source: Source, share: float, left_out: list[Any]) -> None:
+    """Raises a UsageError if too many images of a split cannot be read. What is written stays for the next attempt."""
+    if not may_be_unreadable(count, source.num_examples, share) or count == source.num_examples:
+        _, name, reason = left_out[0]
+        raise UsageError(
+            f"At most {share:.2%} of the {source.num_examples} images of {source.name} may be unreadable, and one in "
+            "any case; with a greater --max_bad_fraction the same command ends at once. "
+            f"Received: {count}, the first of them {printable(name)} ({printable(reason)})."
+        )
