@@ -3,10 +3,13 @@
 python benchmarks/input_pipeline.py --kind=imagenet --cores=1 --json=FILE
 
 --kind=imagenet has 500x375 JPEG files, two 224x224 views, and the policy simsiam. --kind=cifar has 32x32 arrays in
-memory, two 32x32 views, and the policy simsiam_cifar. Rates count source images:
-  host_images_per_second    only the host's part, if the device does the rest (decode, crop, resize, parameters)
-  all_images_per_second     everything on the host
-  decode_images_per_second  JPEG decoding alone (imagenet)
+memory, two 32x32 views, and the policy simsiam_cifar. Rates count source images, by the clock; `..._per_cpu_second`
+counts the processor time of all threads instead, which other work on the machine does not change.
+  host     what the host of an accelerator does by default: for imagenet, decode images and lay them on canvases
+  crops    the same with --crop_on=host: decode, crop and resize (imagenet)
+  all      everything on the host
+  decode   JPEG decoding alone (imagenet)
+  shards_host, shards_crops, shards_all   the same from prepared shards, by TensorFlow ops alone (imagenet)
 """
 
 import argparse
@@ -31,6 +34,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--cores", type=int, default=1, help="CPU cores that the process may use")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a round; the best of --rounds counts")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="measure one way alone, such as all or shards_host")
     options = parser.parse_args()
     available = sorted(os.sched_getaffinity(0))
     if not 1 <= options.cores <= len(available):
@@ -52,19 +56,24 @@ def make_photographs(folder: pathlib.Path, count: int = 64) -> None:
         Image.fromarray(image).save(folder / f"{number:03}.jpg", quality=90)
 
 
-def best_rate(dataset, batch: int, options: argparse.Namespace) -> tuple[float, float]:
-    """Measures the images per second of the best and of the median round."""
+def measure(dataset, batch: int, options: argparse.Namespace) -> dict[str, float]:
+    """Measures images per second of the best and of the median round, and per second of processor time."""
     iterator = iter(dataset)
     for _ in range(3):  # the first batches trace, compile and fill the buffers
         next(iterator)
-    rates = []
+    rates, of_processor = [], []
     for _ in range(options.rounds):
-        start, batches = time.perf_counter(), 0
+        start, processor, batches = time.perf_counter(), time.process_time(), 0
         while time.perf_counter() - start < options.seconds:
             next(iterator)
             batches += 1
         rates.append(batches * batch / (time.perf_counter() - start))
-    return max(rates), statistics.median(rates)
+        of_processor.append(batches * batch / (time.process_time() - processor))
+    return {
+        "images_per_second": max(rates),
+        "median_images_per_second": statistics.median(rates),
+        "images_per_cpu_second": statistics.median(of_processor),
+    }
 
 
 def open_images(kind: str, folder: pathlib.Path):
@@ -79,6 +88,17 @@ def open_images(kind: str, folder: pathlib.Path):
         return memory_source("made", images, None)
     make_photographs(folder)
     return open_source(DataConfig(dataset="folder", data_dir=str(folder)), "train")
+
+
+def open_shards(folder: pathlib.Path):
+    """Prepares the images of a folder as shards, and opens them as a source."""
+    from simsiam_tf.config.data import DataConfig
+    from simsiam_tf.config.preparation import PrepareConfig
+    from simsiam_tf.data.dataset import DataSet
+    from simsiam_tf.preparation.prepare import prepare
+
+    prepare(DataSet(DataConfig(dataset="folder", data_dir=str(folder))), PrepareConfig(out=f"{folder}-shards"))
+    return DataSet(DataConfig(dataset="shards", data_dir=f"{folder}-shards")).training
 
 
 def decoding_alone(source):
@@ -102,26 +122,52 @@ def main() -> None:
     options = parse_arguments()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    from simsiam_tf.augment.policies import POLICIES
-    from simsiam_tf.data.order import ShuffledOrder
-    from simsiam_tf.data.pipeline import pretraining_dataset, with_views
-    from simsiam_tf.distribute.input import Share
-
-    size, views, batch = VIEW_SIZE[options.kind], POLICIES[POLICY[options.kind]], BATCH[options.kind]
     with tempfile.TemporaryDirectory() as folder:
-        source = open_images(options.kind, pathlib.Path(folder))
-        host = pretraining_dataset(source, ShuffledOrder(source.num_examples, batch, 0), views, size, Share(batch))
-        rates = {
-            "host": best_rate(host, batch, options),
-            "all": best_rate(with_views(host, views, size), batch, options),
+        images = pathlib.Path(folder) / "images"
+        images.mkdir()
+        result = {
+            f"{way}_{name}": value
+            for way, (dataset, batch) in ways(options.kind, images).items()
+            if options.only in ("", way)
+            for name, value in measure(dataset(), batch, options).items()
         }
-        if options.kind == "imagenet":
-            rates["decode"] = best_rate(decoding_alone(source), 32, options)
-    result = {f"{name}_images_per_second": best for name, (best, _) in rates.items()}
-    result |= {f"{name}_median_images_per_second": median for name, (_, median) in rates.items()}
     result |= {name: value for name, value in vars(options).items() if name != "json"}
     print(json.dumps(result))
     harness.write_result(result, options.json)
+
+
+def ways(kind: str, folder: pathlib.Path):
+    """Returns the ways to read a kind of images: a function that makes batches, and the size of a batch, by name."""
+    import functools
+
+    from simsiam_tf.augment.policies import POLICIES
+    from simsiam_tf.data.block_order import BlockOrder
+    from simsiam_tf.data.order import ShuffledOrder
+    from simsiam_tf.data.pipeline import pretraining_dataset, with_views
+    from simsiam_tf.data.shards import shards_of
+    from simsiam_tf.distribute.input import Share
+
+    size, views, batch = VIEW_SIZE[kind], POLICIES[POLICY[kind]], BATCH[kind]
+
+    def reader(source, order, later=False, whole=False):
+        dataset = pretraining_dataset(source, order, views, size, Share(batch), crops_later=later)
+        return with_views(dataset, views, size) if whole else dataset
+
+    source = open_images(kind, folder)
+    read = functools.partial(reader, source, ShuffledOrder(source.num_examples, batch, 0))
+    every = {"host": functools.partial(read, later=True), "all": functools.partial(read, whole=True)}
+    if kind == "imagenet":
+        shards = open_shards(folder)
+        order = BlockOrder(shards.num_examples, batch, 0, shards=shards_of(shards.images))
+        read_shards = functools.partial(reader, shards, order)
+        every |= {
+            "crops": read,
+            "decode": functools.partial(decoding_alone, source),
+            "shards_host": functools.partial(read_shards, later=True),
+            "shards_crops": read_shards,
+            "shards_all": functools.partial(read_shards, whole=True),
+        }
+    return {way: (dataset, 32 if way == "decode" else batch) for way, dataset in every.items()}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import errno
 import json
+import math
 import logging
 import os
 import pathlib
@@ -244,12 +245,19 @@ def parse_json(text: bytes) -> Any:
         text: the content of the file.
 
     Raises:
-        ValueError: if it is not JSON in UTF-8.
+        ValueError: if it is not JSON in UTF-8, or holds a number that is not finite, which JSON has not.
     """
     try:
-        return json.loads(text.decode("utf-8"))
+        return json.loads(text.decode("utf-8"), parse_constant=_finite, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"it holds {text}, which is not finite")
+    return number
 
 
 def check_output(path: pathlib.Path) -> None:

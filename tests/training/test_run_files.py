@@ -16,7 +16,20 @@ from simsiam_tf.training.workdir import Workdir, record
 from tests.config.test_run import make_config
 
 LINE = {"epoch": 1, "step": 4, "loss": -0.5, "wall_seconds": 2.0}
-NO_JSON = [b"", b"[]", b"5", b"null", b'{"loss": 1}', b'{"loss": {}}', b"\xff\xfe{", b"[" * 100_000, b'{"a": "\xe9"}']
+NO_JSON = [
+    b"",
+    b"[]",
+    b"5",
+    b"null",
+    b'{"loss": 1}',
+    b'{"loss": {}}',
+    b"\xff\xfe{",
+    b"[" * 100_000,
+    b'{"knn_top1": {"value": NaN}}',
+    b'{"a": -Infinity}',
+    b'{"a": 1e999}',
+    b'{"a": "\xe9"}',
+]
 
 
 def in_folder(path):
