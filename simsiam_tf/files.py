@@ -4,8 +4,8 @@ import atexit
 import contextlib
 import errno
 import json
-import math
 import logging
+import math
 import os
 import pathlib
 import shutil
