@@ -124,14 +124,14 @@ def _signature(text):
     return next(line for line in text.splitlines() if "func.func" in line and "@main" in line)
 
 
-def step_inputs(views: tuple[Policy, ...], batch_size: int, size: int, in_memory: bool) -> dict[str, Any]:
+def step_inputs(views: tuple[Policy, ...], batch_size: int, size: int, whole: int) -> dict[str, Any]:
     """Describes the batch that a replica gets before its views are made.
 
     Args:
         views: a policy for each view.
         batch_size: the number of images of one replica.
         size: the side of the views, in pixels.
-        in_memory: whether the batch has whole images of this size; otherwise it has a crop for each view.
+        whole: the side of whole images in pixels, which the step crops; 0 if the batch has a crop for each view.
 
     Returns:
         The batch, with a `tf.TensorSpec` in place of each tensor.
@@ -140,9 +140,9 @@ def step_inputs(views: tuple[Policy, ...], batch_size: int, size: int, in_memory
     index = tf.TensorSpec([batch_size], tf.int64)
     outputs = sample.get_concrete_function(tf.TensorSpec([], tf.int64), index).structured_outputs
     parameters = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), outputs)
-    if in_memory:
+    if whole:
         parameters = tuple({**p, "box": tf.TensorSpec([batch_size, 4], tf.float32)} for p in parameters)
-    sides = [size] if in_memory else [policy.side(size) for policy in views]
+    sides = [whole] if whole else [policy.side(size) for policy in views]
     images = tuple(tf.TensorSpec([batch_size, side, side, 3], tf.uint8) for side in sides)
     return {"images": images, "parameters": parameters, "index": index}
 

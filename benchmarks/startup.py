@@ -1,12 +1,14 @@
 """Measures how long train.py takes to its first step on as many images as ImageNet has, and on a thousand.
 
-python benchmarks/startup.py --folder=DIR [--checkout=PATH] [--python=PATH] [--sets=folder,records,large] [--json=FILE]
+python benchmarks/startup.py --folder=DIR [--checkout=PATH] [--python=PATH] [--sets=folder,records,large,monitor]
+    [--json=FILE]
 
 It makes, below --folder, 1,281,167 files in 1,000 class folders (hard links to small JPEGs, at most 30,000 to each), a
 TFDS data set of 1,281,167 records of 2 kB, one of 20,000 records of 110 kB, and of each the same with 1,000 images.
 Then it starts the same tiny training on each set in fresh processes, which end with the first step. What lies beside
-the data, indices above all, is deleted before the first start of a set, and kept for the second. --checkout measures
-the code of another checkout, with the same data.
+the data, indices above all, is deleted before the first start of a set, and kept for the second. `monitor` starts on
+the records once more, with kNN of the untrained network before the first step: 50,000 images vote, and 50,000 are
+judged. --checkout measures the code of another checkout, with the same data.
 """
 
 import json
@@ -21,6 +23,7 @@ import harness
 
 COUNT, CLASSES, LINKS, FEW = 1_281_167, 1000, 30_000, 1000
 SETS = {"folder": (COUNT, 2_000), "records": (COUNT, 2_000), "large": (20_000, 110_000)}
+MONITOR = ("--knn_every_epochs=1", "--knn_max_examples=50000", "--eval_split=train[:50000]")
 COMMAND = (
     *("--arch=resnet18", "--width=0.25", "--image_size=32", "--global_batch_size=64", "--epochs=1"),
     *("--steps_per_execution=1", "--max_bad_fraction=0.5"),
@@ -151,12 +154,16 @@ def main() -> None:
     parser.add_argument("--folder", required=True, type=pathlib.Path, help="folder for the data, 6 GB")
     parser.add_argument("--checkout", default=str(harness.HERE.parent), help="folder of the code to measure")
     parser.add_argument("--python", default=sys.executable, help="Python to measure it with")
-    parser.add_argument("--sets", default="folder,records,large", help="which sets")
-    parser.add_argument("--knn", action="store_true", help="measure the first measurement of kNN too")
+    parser.add_argument("--sets", default="folder,records,large,monitor", help="which sets")
     options = parser.parse_args()
     folder = options.folder.absolute()
     result = {}
     for kind in options.sets.split(","):
+        if kind == "monitor":
+            flags = made(folder, "records", COUNT)
+            result[kind] = first_step(options, [*flags, *MONITOR], folder / "run")
+            print(f"{kind}: {result[kind]}", file=sys.stderr, flush=True)
+            continue
         count = SETS[kind][0]
         for images in (FEW, count):
             flags = made(folder, kind, images)

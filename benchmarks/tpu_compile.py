@@ -18,7 +18,7 @@ import tempfile
 
 import harness
 
-# Images of up to this side are held in memory and cropped in the step; larger ones arrive cropped by the host.
+# Images of up to this side are held in memory; larger ones arrive on canvases, or cropped by the host.
 IN_MEMORY_SIDE = 64
 
 
@@ -37,6 +37,7 @@ def lower(arguments: list[str], replicas: int):
     from simsiam_tf.augment import policies
     from simsiam_tf.augment import views as augment_views
     from simsiam_tf.cli import flags as definitions
+    from simsiam_tf.data.crops import Canvases
     from simsiam_tf.distribute.input import per_replica_batch_size
 
     config = definitions.training_config_of(["--workdir=unused", *arguments])
@@ -44,7 +45,9 @@ def lower(arguments: list[str], replicas: int):
     parts = config.devices.accumulate_steps
     batch = per_replica_batch_size(config.data.global_batch_size, replicas, parts)
     model, variables = stablehlo.make_trainer(config, steps_per_epoch=1000)
-    inputs = stablehlo.step_inputs(views, batch, size, in_memory=size <= IN_MEMORY_SIDE)
+    on_canvas = 0 if config.augment.crop_on == "host" else Canvases(views, size).canvas
+    whole = size if size <= IN_MEMORY_SIDE else on_canvas
+    inputs = stablehlo.step_inputs(views, batch, size, whole)
 
     def step(*batches):
         *earlier, last = (augment_views.make_views(views, size, batch) for batch in batches)

@@ -146,7 +146,7 @@ class DataConfig(SettingsGroup):
             "--input=tensorflow reads shards; python -m simsiam_tf.cli.prepare makes them of a folder.",
             "--dataset=folder",
         )
-        for name, plain in (("exif", "upright"), ("alpha", "drop"), ("value_range", ()), ("channels", ())):
+        for name, plain in (("alpha", "drop"), ("value_range", ()), ("channels", ())):
             given = getattr(self, name)
             check(
                 given == plain or self.dataset != "shards",
