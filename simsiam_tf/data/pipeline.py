@@ -21,7 +21,7 @@ from simsiam_tf.data import decoding
 from simsiam_tf.data.block_order import BlockOrder
 from simsiam_tf.data.crops import Canvases, Crops, Cutter
 from simsiam_tf.data.order import ShuffledOrder
-from simsiam_tf.data.shards import IMAGE
+from simsiam_tf.data.shards import HEIGHT, IMAGE, WIDTH
 from simsiam_tf.data.sources import Source
 from simsiam_tf.distribute.input import Share
 from simsiam_tf.distribute.xla import compiled_on_host, host_compiles
@@ -217,11 +217,16 @@ class _Reader:
         """
 
         def drawn(epoch: tf.Tensor, index: tf.Tensor, records: tf.Tensor) -> tuple[Any, ...]:
-            encoded = tf.io.parse_example(records, {IMAGE: tf.io.FixedLenFeature([], tf.string)})[IMAGE]
-            return tf.repeat(epoch, batch_size), index, encoded, *_drawer(self.views, self.seed)(epoch, index)
+            kinds = {IMAGE: tf.string, HEIGHT: tf.int64, WIDTH: tf.int64}
+            found = tf.io.parse_example(
+                records, {name: tf.io.FixedLenFeature([], kind) for name, kind in kinds.items()}
+            )
+            draws = _drawer(self.views, self.seed)(epoch, index)
+            boxes = self.cutter.boxes_by_ops(draws, found[HEIGHT], found[WIDTH])
+            return tf.repeat(epoch, batch_size), index, found[IMAGE], boxes
 
-        def cut(epoch: tf.Tensor, index: tf.Tensor, encoded: tf.Tensor, *draws: tf.Tensor) -> tuple[Any, ...]:
-            return epoch, index, *self.cutter.by_ops(encoded, draws)
+        def cut(epoch: tf.Tensor, index: tf.Tensor, encoded: tf.Tensor, boxes: tf.Tensor) -> tuple[Any, ...]:
+            return epoch, index, *self.cutter.by_ops(encoded, boxes)
 
         def batch(epoch: tf.Tensor, index: tf.Tensor, *arrays: tf.Tensor) -> dict[str, Any]:
             images = self.cutter.batch(arrays, _sampler(self.views, self.seed)(epoch[0], index))

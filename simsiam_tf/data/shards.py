@@ -23,8 +23,8 @@ from simsiam_tf.errors import UsageError, check
 from simsiam_tf.files import expand, parse_json, printable, read_regular
 
 INDEX, FORMAT = "index.json", "simsiam_tf shards 1"
-# The feature of a record that is the image.
-IMAGE = "image"
+# The features of a record that are the image, and its size in pixels.
+IMAGE, HEIGHT, WIDTH = "image", "height", "width"
 # The images are upright, and of plain RGB, whatever the photographs that they were made from were.
 PIXELS = Pixels(exif="ignore")
 

@@ -1,5 +1,6 @@
 """Makes a plain, upright RGB JPEG of an image of any kind."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -11,7 +12,22 @@ from simsiam_tf.data.decoding import open_image, room
 from simsiam_tf.data.pixels import orientation, to_rgb
 
 
-def plain_jpeg(data: bytes, pixels: Pixels, max_side: int = 0, quality: int = 95) -> bytes:
+@dataclasses.dataclass(frozen=True)
+class PlainJpeg:
+    """Holds a plain, upright RGB JPEG.
+
+    Attributes:
+        data: the content of the file.
+        width: the width in pixels.
+        height: the height in pixels.
+    """
+
+    data: bytes
+    width: int
+    height: int
+
+
+def plain_jpeg(data: bytes, pixels: Pixels, max_side: int = 0, quality: int = 95) -> PlainJpeg:
     """Returns an image as a JPEG that TensorFlow decodes to the same pixels as Pillow.
 
     A JPEG that is upright, RGB and small enough already is returned as it is.
@@ -23,7 +39,7 @@ def plain_jpeg(data: bytes, pixels: Pixels, max_side: int = 0, quality: int = 95
         quality: the quality of a JPEG that is made, 1 to 100.
 
     Returns:
-        The content of a JPEG file, without EXIF if it was made.
+        The JPEG, without EXIF if it was made.
 
     Raises:
         UnknownValuesError: if the values of black and white are not known.
@@ -39,10 +55,10 @@ def plain_jpeg(data: bytes, pixels: Pixels, max_side: int = 0, quality: int = 95
             rgb.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
             is_plain = False
         if is_plain and _is_decoded_alike(data, rgb):
-            return data
+            return PlainJpeg(data, *rgb.size)
         content = io.BytesIO()
         rgb.save(content, "JPEG", quality=quality, subsampling=0)
-    return content.getvalue()
+    return PlainJpeg(content.getvalue(), *rgb.size)
 
 
 def _is_decoded_alike(data: bytes, rgb: Image.Image) -> bool:

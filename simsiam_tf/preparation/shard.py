@@ -10,10 +10,11 @@ from typing import Any
 import tensorflow as tf
 
 from simsiam_tf.data import decoding
-from simsiam_tf.data.shards import IMAGE
+from simsiam_tf.data.shards import HEIGHT, IMAGE, WIDTH
 from simsiam_tf.data.sources import Source
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import parse_json, printable, read_regular, replacing, write_json
+from simsiam_tf.preparation.jpeg import PlainJpeg
 
 # So many images are being converted, or wait to be written, at a time.
 _AHEAD = 64
@@ -40,7 +41,7 @@ def write_shard(
     path: pathlib.Path,
     source: Source,
     positions: range,
-    convert: Callable[[bytes], bytes],
+    convert: Callable[[bytes], PlainJpeg],
     count: Callable[[int], None],
 ) -> ShardRecord:
     """Writes the images at some positions to a shard. Images that cannot be read are left out.
@@ -62,7 +63,7 @@ def write_shard(
     assert files is not None
     kept, lengths, left_out = [], [], []
 
-    def converted(position: int) -> bytes | Exception:
+    def converted(position: int) -> PlainJpeg | Exception:
         try:
             return convert(files.load(position))
         except UsageError as error:
@@ -105,16 +106,15 @@ def kept_record(path: pathlib.Path, shard: pathlib.Path) -> ShardRecord | None:
         return None
 
 
-def _example(source: Source, position: int, image: bytes) -> bytes:
-    """Returns the record of an image: its JPEG, its name, and its label if there are any."""
+def _example(source: Source, position: int, image: PlainJpeg) -> bytes:
+    """Returns the record of an image: its JPEG, its size, its name, and its label if there are any."""
     name = source.name_of(position).encode("utf-8", "surrogateescape")
-    features = {
-        IMAGE: tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
-        "file_name": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name])),
-    }
+    texts, numbers = {IMAGE: image.data, "file_name": name}, {HEIGHT: image.height, WIDTH: image.width}
     if source.labels is not None:
-        label = tf.train.Int64List(value=[int(source.labels[position])])
-        features["label"] = tf.train.Feature(int64_list=label)
+        numbers["label"] = int(source.labels[position])
+    features = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[text])) for key, text in texts.items()}
+    for key, number in numbers.items():
+        features[key] = tf.train.Feature(int64_list=tf.train.Int64List(value=[number]))
     example = tf.train.Example(features=tf.train.Features(feature=features))
     return example.SerializeToString(deterministic=True)
 

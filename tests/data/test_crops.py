@@ -66,7 +66,8 @@ def test_tensorflow_cuts_jpegs_as_pillow_does(rng, views, size):
     for cutter in (Crops(views, 48), Canvases(views, 48)):
         for _ in range(3):
             draws = rng.random((len(views), CROP_DRAWS), np.float32)
-            ours = cutter.by_ops(tf.constant(data), [tf.constant(of_view) for of_view in draws])
+            boxes = cutter.boxes_by_ops([tf.constant([of_view]) for of_view in draws], [size[1]], [size[0]])
+            ours = cutter.by_ops(tf.constant(data), boxes[0])
             theirs = cutter.empty(1)
             for array in theirs:
                 array[:] = 0

@@ -10,7 +10,13 @@ from PIL import Image
 from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.pixels import UnknownValuesError
 from simsiam_tf.preparation import jpeg
-from simsiam_tf.preparation.jpeg import plain_jpeg
+from simsiam_tf.preparation.jpeg import plain_jpeg as convert
+
+
+def plain_jpeg(*arguments, **options):
+    made = convert(*arguments, **options)
+    assert Image.open(io.BytesIO(made.data)).size == (made.width, made.height)
+    return made.data
 
 
 @pytest.fixture
