@@ -167,8 +167,8 @@ def main() -> None:
         count = SETS[kind][0]
         for images in (FEW, count):
             flags = made(folder, kind, images)
-            for index in (folder / f"{kind}-{images}").rglob(".simsiam_tf"):
-                shutil.rmtree(index)
+            for index in (folder / f"{kind}-{images}").rglob(".simsiam_tf-*"):
+                index.unlink()
             for start in ("first", "second"):
                 result[f"{kind} {images} {start}"] = first_step(
                     options, [*flags, "--knn_every_epochs=0"], folder / "run"

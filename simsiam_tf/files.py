@@ -8,15 +8,19 @@ import logging
 import math
 import os
 import pathlib
+import re
 import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
 from typing import IO, Any
 
-from simsiam_tf.errors import UsageError
+from simsiam_tf.errors import UsageError, check
 
 _log = logging.getLogger(__name__)
+
+# The beginning of an address of a file elsewhere. As a path it would be a folder named `gs:`.
+_ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
 
 # Errors of the disk itself, which every folder on it has: it is full, or it fails.
 DISK_ERRORS = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EIO") if hasattr(errno, name)}
@@ -30,8 +34,13 @@ def expand(path: str) -> str:
     """Returns the absolute path of a path that a user typed, with `~` expanded.
 
     Raises:
-        UsageError: if the system cannot have a file of this name.
+        UsageError: if the system cannot have a file of this name, or if it is an address, such as gs://bucket/run.
     """
+    check(
+        not _ADDRESS.match(path),
+        "Files are read from this machine's file system and written to it; give a path without an address in front.",
+        path,
+    )
     try:
         if b"\0" in os.fsencode(path):
             raise ValueError("it holds the character NUL")

@@ -52,6 +52,10 @@ class BlockOrder(ShuffledOrder):
         """Counts the steps in which all images are read, which differ from an epoch's if the images were changed."""
         return self.num_examples // self.global_batch_size
 
+    def examples(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Refuses to compute single images: they are known only when their lane is read."""
+        raise NotImplementedError("The images of a block are known when it is read.")
+
     def records(self, share: Share, start_step: int, stop_step: int | None) -> tf.data.Dataset:
         """Reads the encoded images that a host trains on.
 

@@ -70,11 +70,13 @@ class ImageFolder:
         if not parts:
             raise UsageError(f"There is no folder {name} of images in --data_dir. Received: {self.where}.")
         sizes = [part.sizes for part in parts if part.sizes is not None]
+        keys = [key for part in parts for key in part.keys]
         files = Files(
-            self._roots,
-            np.concatenate([part.of_root for part in parts]),
-            [key for part in parts for key in part.keys],
-            np.concatenate(sizes) if len(sizes) == len(parts) else None,
+            roots=self._roots,
+            of_root=np.concatenate([part.of_root for part in parts]),
+            keys=keys,
+            ranks=np.arange(len(keys)),
+            sizes=np.concatenate(sizes) if len(sizes) == len(parts) else None,
         )
         # The images are in an order that is random, so that the first few are of all classes, and always the same.
         order = np.random.RandomState(0).permutation(len(files))

@@ -12,7 +12,7 @@ import numpy as np
 
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.formats import readable_endings
-from simsiam_tf.data.index import FOLDER, Index, packed, unpacked
+from simsiam_tf.data.index import PREFIX, Index, packed, unpacked
 from simsiam_tf.data.walk import Listing, walk
 
 # A folder of fewer images is read in less than half a second, and gets no index.
@@ -70,7 +70,7 @@ def _is_current(root: str, arrays: dict[str, np.ndarray]) -> bool:
 def _stamp(root: str) -> dict[str, Any]:
     """Returns what tells the content of the whole folder itself, and the kinds of files that count as images."""
     try:
-        names = sorted(name for name in os.listdir(root) if name != FOLDER)
+        names = sorted(name for name in os.listdir(root) if not name.startswith(PREFIX))
     except OSError:  # it is reported by the walk
         names = []
     content = "\0".join(names).encode("utf-8", "surrogateescape")

@@ -16,12 +16,14 @@ class Files(Sequence[str]):
         roots: the folders that the images lie below.
         of_root: the number of each image's folder, `[N]`.
         keys: the path of each image relative to its folder.
+        ranks: the place of each image in the order in which the folder was read, `[N] int64`.
         sizes: the size of each image's file in bytes, `[N] int64`, -1 for a broken link; `None` if they are not known.
     """
 
     roots: tuple[str, ...]
     of_root: np.ndarray
     keys: list[str]
+    ranks: np.ndarray
     sizes: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -33,7 +35,8 @@ class Files(Sequence[str]):
     def take(self, positions: np.ndarray) -> "Files":
         """Returns the images at some positions `[n]`, in this order."""
         sizes = None if self.sizes is None else self.sizes[positions]
-        return Files(self.roots, self.of_root[positions], [self.keys[i] for i in positions.tolist()], sizes)
+        keys = [self.keys[i] for i in positions.tolist()]
+        return Files(self.roots, self.of_root[positions], keys, self.ranks[positions], sizes)
 
 
 @dataclasses.dataclass(frozen=True)

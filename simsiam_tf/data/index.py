@@ -1,6 +1,7 @@
 """Keeps what was found out about a data set, so that a later start reads it instead of finding it out again.
 
-An index lies in the folder `.simsiam_tf` beside the data. Where that cannot be written, it lies in a cache folder.
+An index is a hidden file beside the data, and never a folder: other programs take each folder of an image folder for a
+class. Where the data cannot be written, it lies in a cache folder.
 """
 
 import contextlib
@@ -22,8 +23,8 @@ from simsiam_tf.files import expand, printable, read_regular, replacing
 
 _log = logging.getLogger(__name__)
 
-# The folder of the indices, beside the data.
-FOLDER = ".simsiam_tf"
+# The names of indices beside the data begin with this.
+PREFIX = ".simsiam_tf-"
 _FORMAT = 1
 _CACHE = "~/.cache/simsiam_tf"
 # Making an index is worth a word if it takes this many seconds.
@@ -116,8 +117,8 @@ def _places(name: str, beside: pathlib.Path, config: DataConfig) -> list[pathlib
     """Returns the paths at which the index may lie, the best first."""
     of_data = hashlib.sha256(os.fsencode(beside.absolute())).hexdigest()[:16]
     cache = pathlib.Path(expand(config.index_dir or _CACHE)) / of_data
-    folders = [cache] if config.index_dir else [beside / FOLDER, cache]
-    return [folder / f"{name}.npz" for folder in folders]
+    of_cache = cache / f"{name}.npz"
+    return [of_cache] if config.index_dir else [beside / f"{PREFIX}{name}.npz", of_cache]
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -5,6 +5,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from simsiam_tf.data.dataset import DataSet
 from simsiam_tf.data.folder import LOOSE
 from simsiam_tf.data.sight import Sight
@@ -87,6 +89,7 @@ def _fingerprint(data: DataSet) -> str:
     if data.folder is None:
         return data.name
     files = data.folder.training.files
+    files = files.take(np.argsort(files.ranks))  # nearly sorted already, which takes a tenth of the time to sort
     sizes = map(_size, files) if files.sizes is None else files.sizes.tolist()
     each = sorted(zip(files.of_root.tolist(), files.keys, sizes, strict=True))
     text = "".join([f"{number}\0{key}\0{size}\n" for number, key, size in each])

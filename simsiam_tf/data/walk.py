@@ -138,8 +138,6 @@ class _Walker:
     def _is_used(self, entry: os.DirEntry, prefix: str) -> bool:
         """Returns whether a folder is read now. A link to a folder is kept for later."""
         name = prefix + entry.name
-        if entry.name == index.FOLDER:
-            return False
         if entry.name.startswith(".") or entry.name.lower() in _SYSTEM_FOLDERS:
             self.left_out[HIDDEN].append(name)
         elif entry.is_symlink():
@@ -157,7 +155,8 @@ class _Walker:
                 kinds[ending] = kind_of(file)
             kind = kinds[ending]
             if file.startswith("."):
-                self.hidden.append(prefix + file)
+                if not file.startswith(index.PREFIX):
+                    self.hidden.append(prefix + file)
             elif kind is None:
                 self.names.append(prefix + file)
             else:

@@ -61,7 +61,7 @@ def read(folder, **settings):
 
 
 def test_a_large_folder_is_walked_once(walks, folder, monkeypatch):
-    whole = walk(str(folder))
+    whole, before = walk(str(folder)), set(os.listdir(folder))
     for _ in range(3):
         names, left_out, hidden, sizes = read(folder)
         assert (names, left_out, hidden) == (whole.names, whole.left_out, whole.hidden)
@@ -69,6 +69,8 @@ def test_a_large_folder_is_walked_once(walks, folder, monkeypatch):
         assert sizes == known
     assert walks.count == 1
     assert "c/6.png" in names
+    # A folder would be a class to other programs.
+    assert [(folder / name).is_file() for name in set(os.listdir(folder)) - before] == [True]
     monkeypatch.setattr(index, "_rebuilt", set())  # as in another process
     assert read(folder, index="rebuild")[0] == names
     assert walks.count == 2
@@ -77,7 +79,7 @@ def test_a_large_folder_is_walked_once(walks, folder, monkeypatch):
 def test_a_small_folder_has_no_index(walks, folder, monkeypatch):
     monkeypatch.setattr(folder_index, "_LEAST_IMAGES", 100)
     assert read(folder)[3] is None
-    assert not (folder / ".simsiam_tf").exists()
+    assert not list(folder.glob(".simsiam*"))
 
 
 CHANGES = {
@@ -162,7 +164,7 @@ def test_a_run_knows_its_images_with_and_without_an_index(walks, folder, monkeyp
 
 
 def test_an_index_is_kept_elsewhere_if_the_data_cannot_be_written(walks, folder, tmp_path, monkeypatch):
-    (folder / ".simsiam_tf").write_text("in the way")
+    (folder / ".simsiam_tf-files.npz").mkdir()
     for _ in range(2):
         read(folder)
     assert walks.count == 1

@@ -50,7 +50,7 @@ def test_an_index_is_made_once(index, make):
     assert make.count == 1
     index(name="test")
     assert make.count == 2
-    assert [path.name for path in index.folder.iterdir()] == [".simsiam_tf"]
+    assert sorted(path.name for path in index.folder.iterdir()) == [".simsiam_tf-test.npz", ".simsiam_tf-train.npz"]
 
 
 def test_an_index_of_changed_data_is_made_again(index, make):
@@ -64,7 +64,7 @@ def test_an_index_of_changed_data_is_made_again(index, make):
 @pytest.mark.parametrize("damage", ["cut", "bit", "other", "folder", "pipe"])
 def test_a_damaged_index_is_made_again(index, make, damage):
     index()
-    (path,) = (index.folder / ".simsiam_tf").iterdir()
+    (path,) = index.folder.iterdir()
     content = bytearray(path.read_bytes())
     if damage == "cut":
         path.write_bytes(content[: len(content) // 2])
@@ -87,7 +87,7 @@ def test_rebuild_makes_it_again_once_in_a_process(index, make, monkeypatch):
 
 
 def test_an_index_lies_elsewhere_where_data_cannot_be_written_or_a_folder_is_named(index, make, tmp_path):
-    (index.folder / ".simsiam_tf").write_text("in the way")
+    (index.folder / ".simsiam_tf-train.npz").mkdir()
     for _ in range(2):
         index()
     assert make.count == 1
