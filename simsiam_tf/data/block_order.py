@@ -6,6 +6,7 @@ can start at any step. Nothing here calls Python while images are read.
 
 import dataclasses
 import math
+import pathlib
 
 import numpy as np
 import tensorflow as tf
@@ -13,11 +14,14 @@ import tensorflow as tf
 from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.data.shards import Shards
 from simsiam_tf.distribute.input import Share
+from simsiam_tf.files import plain_path
 
 # A step takes the same number of images from each of so many lanes, or of fewer if they do not divide a batch.
 _LANES = 8
-# So many images of a lane are held at a time, and shuffled.
+# So many images of a lane are held at a time, and shuffled; fewer if they are large.
 _BLOCK = 256
+# About as many bytes are held in all, of which a block is being read, and one is ready.
+_HELD_BYTES, _HELD_BLOCKS = 512 << 20, 3
 _READ_BYTES = 4 << 20
 
 
@@ -25,9 +29,9 @@ _READ_BYTES = 4 << 20
 class BlockOrder(ShuffledOrder):
     """Orders the images of shards for reading in blocks.
 
-    In each epoch the shards are put one behind another, in an order of their own. What fills whole batches is cut into
-    lanes of the same length. Each lane is read from its beginning to its end; of each block of it, the images are put
-    into a random order. A step takes its images from all lanes alike.
+    In each epoch the shards are put into a ring, in an order of their own. From a random image on, what fills whole
+    batches is cut into lanes of the same length. Each lane is read from its beginning to its end; of each block of it,
+    the images are put into a random order. A step takes its images from all lanes alike.
 
     A host that has some of the replicas reads only the lanes that their images are in.
 
@@ -51,6 +55,12 @@ class BlockOrder(ShuffledOrder):
     def _own_steps(self) -> int:
         """Counts the steps in which all images are read, which differ from an epoch's if the images were changed."""
         return self.num_examples // self.global_batch_size
+
+    @property
+    def block(self) -> int:
+        """Counts the images of a lane that are held at a time, by the mean length of their records."""
+        fit = _HELD_BYTES / (_HELD_BLOCKS * self.lanes * self.shards.lengths.mean())
+        return max(1, min(_BLOCK, int(fit)))
 
     def examples(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Refuses to compute single images: they are known only when their lane is read."""
@@ -100,10 +110,10 @@ class BlockOrder(ShuffledOrder):
 
     def _lane_of_epoch(self, lane: int, epoch: tf.Tensor, first: tf.Tensor) -> tf.data.Dataset:
         """Gives the images of a lane in an epoch, one by one, without the first ones."""
-        length = self._own_steps * self._of_lane
-        block = first // _BLOCK
-        blocks = self._stream(epoch, lane * length + block * _BLOCK, (lane + 1) * length).batch(_BLOCK)
-        number = (tf.cast(epoch, tf.int64) * self.lanes + lane) * (length // _BLOCK + 2) + 1
+        length, size = self._own_steps * self._of_lane, self.block
+        block = first // size
+        blocks = self._stream(epoch, lane * length + block * size, (lane + 1) * length).batch(size)
+        number = (tf.cast(epoch, tf.int64) * self.lanes + lane) * (length // size + 2) + 1
 
         def shuffled(position: tf.Tensor, block: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
             index, records = block
@@ -112,19 +122,21 @@ class BlockOrder(ShuffledOrder):
             return tf.fill([count], epoch), tf.gather(index, order), tf.gather(records, order)
 
         blocks = blocks.enumerate(block).map(shuffled).prefetch(1)
-        return blocks.flat_map(lambda *block: tf.data.Dataset.from_tensor_slices(block)).skip(first - block * _BLOCK)
+        return blocks.flat_map(lambda *block: tf.data.Dataset.from_tensor_slices(block)).skip(first - block * size)
 
     def _stream(self, epoch: tf.Tensor, start: tf.Tensor, stop: int) -> tf.data.Dataset:
-        """Gives a part of an epoch's shards, one behind another: positions in the source, and records."""
+        """Gives a part of an epoch's ring of shards: positions in the source, and records."""
         shards, counts = self.shards, tf.constant(self.shards.counts)
-        files, starts = tf.constant(shards.files), tf.constant(np.cumsum(shards.counts) - shards.counts)
-        last = len(shards.files) - 1
-        order = tf.random.experimental.index_shuffle(
-            tf.range(last + 1, dtype=tf.int64), self._key(epoch, of_shards=True), last
-        )
+        files = tf.constant([str(plain_path(file.parent) / file.name) for file in map(pathlib.Path, shards.files)])
+        starts, last = tf.constant(np.cumsum(shards.counts) - shards.counts), len(shards.files) - 1
+        key = self._key(epoch, of_shards=True)
+        order = tf.random.experimental.index_shuffle(tf.range(last + 1, dtype=tf.int64), key, last)
+        order = tf.concat([order, order], axis=0)  # the ring, unrolled
         ends = tf.cumsum(tf.gather(counts, order))
+        turn = tf.random.experimental.index_shuffle(tf.constant(0, tf.int64), key, self.num_examples - 1)
+        start, stop = start + turn, stop + turn
         first = tf.searchsorted(ends, [start], side="right")[0]
-        final = tf.searchsorted(ends, [tf.constant(stop, tf.int64)], side="left")[0]
+        final = tf.searchsorted(ends, [stop], side="left")[0]
         before = ends[first] - tf.gather(counts, order[first])
 
         def of_shard(shard: tf.Tensor) -> tf.data.Dataset:

@@ -26,6 +26,11 @@ class EncodedImages(abc.ABC):
         self.pixels = pixels or Pixels()
         self._skipped = unreadable.part(num_examples)
 
+    @property
+    def are_files(self) -> bool:
+        """Returns whether `locate` gives the path of a file that holds the image alone."""
+        return False
+
     @abc.abstractmethod
     def load(self, position: int) -> bytes:
         """Reads the encoded bytes of the image at a position."""
@@ -84,6 +89,11 @@ class SubsetImages(EncodedImages):
         super().__init__(len(positions), images.unreadable, images.pixels)
         self.whole = images
         self._positions = positions
+
+    @property
+    def are_files(self) -> bool:
+        """Returns whether `locate` gives the path of a file that holds the image alone."""
+        return self.whole.are_files
 
     def load(self, position: int) -> bytes:
         """Reads the encoded bytes of the image at a position of the subset."""

@@ -69,6 +69,8 @@ class ImageFolder:
         parts = [self._part(i, folder) for i, folder in found if folder is not None]
         if not parts:
             raise UsageError(f"There is no folder {name} of images in --data_dir. Received: {self.where}.")
+        if not any(part.keys for part in parts):
+            raise UsageError(f"The split {name} has no image. Received: {self.where}.")
         sizes = [part.sizes for part in parts if part.sizes is not None]
         keys = [key for part in parts for key in part.keys]
         files = Files(

@@ -1,7 +1,6 @@
 """Keeps the names and sizes of the files below a large folder, so that a later start need not look at each of them."""
 
 import hashlib
-import itertools
 import json
 import os
 import pathlib
@@ -12,7 +11,7 @@ import numpy as np
 
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.formats import readable_endings
-from simsiam_tf.data.index import PREFIX, Index, packed, unpacked
+from simsiam_tf.data.index import PREFIX, Index, modified, packed, unpacked
 from simsiam_tf.data.walk import Listing, walk
 
 # A folder of fewer images is read in less than half a second, and gets no index.
@@ -46,12 +45,12 @@ def read_folder(root: str, config: DataConfig) -> Listing:
     listing = walk(root)
     if len(listing.names) < _LEAST_IMAGES:
         return listing
-    times = _times(root, listing.folders)
+    times = np.array(list(listing.folders.values()), np.int64)
     sizes = _sizes(root, listing.names)
     texts = json.dumps([listing.left_out, listing.hidden])
     arrays = {"names": packed(listing.names), "left_out": packed([texts]), "sizes": sizes}
     if listing.folders:
-        arrays |= {"folders": packed(listing.folders), "times": times}
+        arrays |= {"folders": packed(list(listing.folders)), "times": times}
     if times.max(initial=0) < (start - _TICK) * 1e9:
         index.keep(of_root, arrays, time.monotonic() - begun)
     return _listing(arrays)
@@ -64,7 +63,9 @@ def _listing(arrays: dict[str, np.ndarray]) -> Listing:
 
 def _is_current(root: str, arrays: dict[str, np.ndarray]) -> bool:
     """Returns whether no folder that an index knows was changed."""
-    return "folders" not in arrays or np.array_equal(_times(root, unpacked(arrays["folders"])), arrays["times"])
+    if "folders" not in arrays:
+        return True
+    return [modified(f"{root}/{folder}") for folder in unpacked(arrays["folders"])] == arrays["times"].tolist()
 
 
 def _stamp(root: str) -> dict[str, Any]:
@@ -77,19 +78,13 @@ def _stamp(root: str) -> dict[str, Any]:
     return {"root": hashlib.sha256(content).hexdigest(), "endings": sorted(readable_endings())}
 
 
-def _times(root: str, folders: list[str]) -> np.ndarray:
-    """Returns the modification time of each folder in nanoseconds, `[F] int64`; -1 for one that is gone."""
-    return np.array([_status(f"{root}/{folder}", "st_mtime_ns") for folder in folders], np.int64)
-
-
 def _sizes(root: str, names: list[str]) -> np.ndarray:
     """Returns the size of each file in bytes, `[N] int64`; -1 for a broken link."""
-    sizes = map(_status, (f"{root}/{name}" for name in names), itertools.repeat("st_size"))
-    return np.fromiter(sizes, np.int64, len(names))
+    return np.fromiter((_size(f"{root}/{name}") for name in names), np.int64, len(names))
 
 
-def _status(path: str, field: str) -> int:
+def _size(path: str) -> int:
     try:
-        return getattr(os.stat(path), field)
+        return os.stat(path).st_size
     except OSError:
         return -1

@@ -47,6 +47,11 @@ class FolderImages(EncodedImages):
         self._files = files
         self._names, self._sizes = names, sizes
 
+    @property
+    def are_files(self) -> bool:
+        """Returns that `locate` gives the path of a file."""
+        return True
+
     def load(self, position: int) -> bytes:
         """Reads the content of the file at a position.
 

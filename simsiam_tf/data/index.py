@@ -77,7 +77,7 @@ class Index:
 
     def found(self) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
         """Gives the stamp and the arrays of each index that there is. The caller knows whether it is of these data."""
-        for path in self._places:
+        for path in sorted(self._places, key=modified, reverse=True):  # one that cannot be replaced may be older
             if self._rebuilds and path not in _rebuilt:
                 continue
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):  # none, or damaged
@@ -98,7 +98,7 @@ class Index:
         written = _write(self._places, {**arrays, "stamp": packed([text])})
         if written is None:
             return
-        _rebuilt.update(self._places)
+        _rebuilt.add(written)
         if seconds > _LONG:
             _log.info(f"Read the whole data set in {seconds:.0f} seconds; {printable(str(written))} keeps its index.")
 
@@ -119,6 +119,14 @@ def _places(name: str, beside: pathlib.Path, config: DataConfig) -> list[pathlib
     cache = pathlib.Path(expand(config.index_dir or _CACHE)) / of_data
     of_cache = cache / f"{name}.npz"
     return [of_cache] if config.index_dir else [beside / f"{PREFIX}{name}.npz", of_cache]
+
+
+def modified(path: str | pathlib.Path) -> int:
+    """Returns the modification time of a file or folder in nanoseconds, or of a link's target; -1 if there is none."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return -1
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -97,7 +97,7 @@ def read_exif(image: Image.Image, file: IO[bytes]) -> None:
     finally:
         file.seek(place)
     if is_behind:
-        image.load()
+        load(image)
     profile = str(image.info.get(_RAW_PROFILE, ""))
     try:  # three lines are its head: an empty one, its kind and its length
         image.info.setdefault("exif", bytes.fromhex("".join(profile.split("\n")[3:])))

@@ -60,8 +60,10 @@ class Shards:
 
     @property
     def fingerprint(self) -> str:
-        """Returns a hash of the names and lengths of all images, in order."""
-        text = "\n".join(f"{name}\0{length}" for name, length in zip(self.names, self.lengths.tolist(), strict=True))
+        """Returns a hash of the names, lengths and classes of all images, in order."""
+        labels = [-1] * len(self.names) if self.labels is None else self.labels.tolist()
+        each = zip(self.names, self.lengths.tolist(), labels, strict=True)
+        text = "\n".join([*(f"{name}\0{length}\0{label}" for name, length, label in each), *self.classes])
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
     def first(self, count: int) -> "Shards":
@@ -165,11 +167,11 @@ def open_shards(config: DataConfig, split: str) -> Shards:
     if split not in splits:
         raise UsageError(f"The shards have the splits {', '.join(splits)}. Received: {split!r}.")
     try:
-        shards = _shards(folder, splits[split])
-        _check_files(shards.files, [shard["bytes"] for shard in splits[split]["shards"]])
-        return shards
+        shards, sizes = _shards(folder, splits[split]), [int(shard["bytes"]) for shard in splits[split]["shards"]]
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{INDEX} is damaged; make the shards again. Received: {folder} ({error!r}).") from None
+    _check_files(shards.files, sizes)
+    return shards
 
 
 def shards_of(images: EncodedImages) -> Shards:

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import os
 import pathlib
 import zlib
 from collections.abc import Iterable, Iterator
@@ -102,6 +103,13 @@ class Source:
     def name_of(self, position: int) -> str:
         """Returns the name of an example in lists of images: its file name, or its position if it has none."""
         return self.files.name(position) if self.files else str(position)
+
+    def size_of(self, position: int) -> int:
+        """Returns the size of an example's file in bytes; -1 if it has none of its own, or none that can be read."""
+        try:
+            return os.stat(self.files.locate(position)).st_size if self.files and self.files.are_files else -1
+        except OSError:
+            return -1
 
     @functools.cached_property
     def fingerprint(self) -> str:

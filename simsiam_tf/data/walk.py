@@ -12,6 +12,7 @@ import numpy as np
 
 from simsiam_tf.data import index
 from simsiam_tf.data.formats import HEIF_ENDINGS, readable_endings
+from simsiam_tf.data.index import modified
 from simsiam_tf.errors import UsageError
 
 # Folders that systems and programs make for themselves; their copies of images are no images of the user's.
@@ -34,14 +35,15 @@ class Listing:
             such as `.txt`.
         hidden: the names of hidden files, such as .DS_Store, which are left out too, but are not worth a mention.
         sizes: the size of each image's file in bytes, `[N] int64`, -1 for a broken link; `None` if they are not known.
-        folders: the path of each folder that was read, relative to the whole one, which is left out.
+        folders: the modification time, in nanoseconds, of each folder that was read, and of what a link leads to that
+            was not followed; by its path relative to the whole folder, which is not among them. -1 for a broken link.
     """
 
     names: list[str]
     left_out: dict[str, list[str]]
     hidden: list[str] = dataclasses.field(default_factory=list)
     sizes: np.ndarray | None = None
-    folders: list[str] = dataclasses.field(default_factory=list)
+    folders: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 def walk(root: str) -> Listing:
@@ -80,7 +82,7 @@ class _Walker:
     def __init__(self) -> None:
         self.names: list[str] = []
         self.hidden: list[str] = []
-        self.folders: list[str] = []
+        self.folders: dict[str, int] = {}
         self.left_out: dict[str, list[str]] = collections.defaultdict(list)
         self.seen: set[tuple[int, int]] = set()
         self.links: collections.deque[tuple[str, str]] = collections.deque()
@@ -91,6 +93,7 @@ class _Walker:
         identity = _identity(path)
         if identity in self.seen:
             self.left_out[LINKED].append(name)
+            self.folders[name] = modified(path)
             return False
         self.seen.add(identity)
         return True
@@ -115,8 +118,8 @@ class _Walker:
     def _read(self, path: str, prefix: str) -> tuple[list[str], list[str]]:
         """Returns the names of the files and of the folders in a folder, both sorted. What is neither is noted."""
         files, folders = [], []
-        if prefix:
-            self.folders.append(prefix)
+        if prefix:  # its time is taken before it is read, so that a later change is one
+            self.folders[prefix] = modified(path)
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
@@ -126,6 +129,8 @@ class _Walker:
                     mode = _mode(entry)
                     if mode in (stat.S_IFREG, _BROKEN):  # a broken link is reported when it is read
                         files.append(entry.name)
+                        if mode == _BROKEN:
+                            self.folders[prefix + entry.name] = -1
                     elif mode == stat.S_IFDIR and self._is_used(entry, prefix):
                         folders.append(entry.name)
                     elif mode != stat.S_IFDIR:
@@ -150,14 +155,15 @@ class _Walker:
         """Adds files to the images, or to what is left out."""
         kinds = self._kinds
         for file in files:
+            if file.startswith("."):
+                if not file.startswith(index.PREFIX):
+                    self.hidden.append(prefix + file)
+                continue
             ending = file[file.rfind(".") :] if "." in file else ""
             if ending not in kinds:
                 kinds[ending] = kind_of(file)
             kind = kinds[ending]
-            if file.startswith("."):
-                if not file.startswith(index.PREFIX):
-                    self.hidden.append(prefix + file)
-            elif kind is None:
+            if kind is None:
                 self.names.append(prefix + file)
             else:
                 self.left_out[kind].append(prefix + file)

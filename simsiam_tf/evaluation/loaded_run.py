@@ -97,7 +97,7 @@ class LoadedRun:
             model = factory.make_model(config)
             found = restore_model(model, workdir.checkpoints, checkpoint)
         if "dataset" in data_overrides:  # the run's splits may not exist in another data set
-            data_overrides = {"train_split": "train", "eval_split": "auto", **data_overrides}
+            data_overrides = {"train_split": "train", "eval_split": "auto", "input": "auto", **data_overrides}
         data = dataclasses.replace(config.data, **data_overrides)
         return cls(
             workdir=workdir,
@@ -291,7 +291,7 @@ def _suffix(data: DataConfig, own: DataConfig) -> str:
     """Returns the ending of the records' names, made from the data set and its splits; empty for the run's own."""
 
     def parts(config: DataConfig) -> tuple[pathlib.Path | str, str, str]:
-        folder = pathlib.Path(expand(config.data_dir)) if config.dataset == "folder" else None
+        folder = pathlib.Path(expand(config.data_dir)) if config.dataset in ("folder", "shards") else None
         return folder or config.dataset, config.train_split, config.eval_split
 
     if parts(data) == parts(own):

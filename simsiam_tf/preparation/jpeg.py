@@ -58,6 +58,8 @@ def plain_jpeg(data: bytes, pixels: Pixels, max_side: int = 0, quality: int = 95
             return PlainJpeg(data, *rgb.size)
         content = io.BytesIO()
         rgb.save(content, "JPEG", quality=quality, subsampling=0)
+        if not _is_decoded_alike(content.getvalue(), Image.open(content)):
+            raise OSError("TensorFlow cannot decode a JPEG of its size (--max_side shrinks it)")
     return PlainJpeg(content.getvalue(), *rgb.size)
 
 

@@ -72,7 +72,7 @@ def _write(
     written = {name: _write_split(out, name, source, data, config) for name, source in splits.items()}
     left_out = [[name, *each] for name, (_, records) in written.items() for r in records for each in r.left_out]
     for name, source in splits.items():
-        _check_share(sum(each[0] == name for each in left_out), source, data.config.max_bad_fraction, left_out)
+        _check_share([each[1:] for each in left_out if each[0] == name], source, data.config.max_bad_fraction)
     of_splits = {name: shards.as_json() for name, (shards, _) in written.items()}
     index = {"format": FORMAT, "made_from": plan, "left_out": left_out, "splits": of_splits}
     write_text(out / INDEX, dump_index(index))
@@ -98,7 +98,7 @@ def _splits_of(data: DataSet) -> dict[str, Source]:
     splits = {"train": data.training.first(data.config.max_examples)}
     if data.evaluation is not None:
         splits["test"] = data.evaluation
-    if data.labelled is not None and data.labelled is not data.training:
+    if data.labelled is not None and data.labelled is not splits["train"]:  # others, or more than are trained on
         splits["labelled"] = data.labelled
     for source in splits.values():
         if source.files is None:
@@ -114,7 +114,8 @@ def _plan(data: DataSet, splits: dict[str, Source], config: PrepareConfig) -> di
     pixels = data.config.pixels
     return {
         "data": {key: value for key, value in identity(data).items() if key != "classes"},
-        "splits": {name: [source.num_examples, _hash_of_names(source)] for name, source in splits.items()},
+        "splits": {name: [source.num_examples, _hash_of(source)] for name, source in splits.items()},
+        "features": [data.config.image_feature, data.config.label_feature],
         "pixels": [pixels.exif, pixels.alpha, list(pixels.value_range), list(pixels.channels), pixels.max_pixels],
         "shard_images": config.shard_images,
         "max_side": config.max_side,
@@ -122,10 +123,14 @@ def _plan(data: DataSet, splits: dict[str, Source], config: PrepareConfig) -> di
     }
 
 
-def _hash_of_names(source: Source) -> str:
+def _hash_of(source: Source) -> str:
+    """Returns a hash of the name, the class and, for files, the size of each image."""
     digest = hashlib.sha256()
     for position in range(source.num_examples):
-        digest.update(source.name_of(position).encode("utf-8", "surrogateescape") + b"\0")
+        label = -1 if source.labels is None else int(source.labels[position])
+        kind = source.classes[label] if label >= 0 and source.classes else label
+        text = f"{source.name_of(position)}\0{kind}\0{source.size_of(position)}\n"
+        digest.update(text.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
 
 
@@ -217,10 +222,17 @@ def _shards_of(files: list[pathlib.Path], source: Source, records: list[ShardRec
     )
 
 
-def _check_share(count: int, source: Source, share: float, left_out: list[Any]) -> None:
-    """Raises a UsageError if too many images of a split cannot be read. What is written stays for the next attempt."""
+def _check_share(left_out: list[Any], source: Source, share: float) -> None:
+    """Raises a UsageError if too many images of a split cannot be read. What is written stays for the next attempt.
+
+    Args:
+        left_out: the name of each image of the split that cannot be read, and the reason.
+        source: the images of the split.
+        share: the largest share of them that may be unreadable.
+    """
+    count = len(left_out)
     if not may_be_unreadable(count, source.num_examples, share) or count == source.num_examples:
-        _, name, reason = left_out[0]
+        name, reason = left_out[0]
         raise UsageError(
             f"At most {share:.2%} of the {source.num_examples} images of {source.name} may be unreadable, and one in "
             "any case; with a greater --max_bad_fraction the same command ends at once. "

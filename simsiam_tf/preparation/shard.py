@@ -13,7 +13,7 @@ from simsiam_tf.data import decoding
 from simsiam_tf.data.shards import HEIGHT, IMAGE, WIDTH
 from simsiam_tf.data.sources import Source
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import parse_json, printable, read_regular, replacing, write_json
+from simsiam_tf.files import parse_json, plain_path, printable, read_regular, replacing, write_json
 from simsiam_tf.preparation.jpeg import PlainJpeg
 
 # So many images are being converted, or wait to be written, at a time.
@@ -72,7 +72,7 @@ def write_shard(
             return error
 
     with replacing(path) as draft:
-        with tf.io.TFRecordWriter(str(draft)) as writer:
+        with tf.io.TFRecordWriter(str(plain_path(draft.parent) / draft.name)) as writer:
             for position, image in zip(positions, _in_order(converted, positions), strict=True):
                 if isinstance(image, UsageError):
                     raise image

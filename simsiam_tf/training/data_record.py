@@ -134,7 +134,7 @@ def compare_data(
         if config.data.data_changed != "continue":
             raise UsageError(
                 "The images are not those that the run began with; give another --workdir, or --data_changed=continue "
-                f"to go on with them. Received: {changed}."
+                f"to go on with them (--index=rebuild looks at a large folder anew). Received: {changed}."
             )
         if config.model.of_method.remembers_images:
             raise UsageError(

@@ -46,6 +46,19 @@ def by_class(source):
     return {name: sorted(file for c, file in pairs if c == name) for name in source.classes}
 
 
+def test_a_file_that_is_only_an_ending_is_hidden_and_hides_no_other(make):
+    path = make("a/1.png", "a/2.png", "b/3.png")
+    for name in (".png", "a/.png", "b/.jpg"):
+        (path / name).write_bytes(b"")
+    assert opened(path).training.num_examples == 3
+
+
+def test_a_split_without_images_is_refused(make):
+    path = make("train/a/1.png", "train/b/2.png", "val/a/3.png", "val/b/4.png")
+    with pytest.raises(UsageError, match=r"The split \. has no image"):
+        _ = opened(path, eval_split=".").evaluation
+
+
 @pytest.mark.parametrize("hidden", [".ipynb_checkpoints", ".thumbnails", "__MACOSX", "@eaDir", "#recycle"])
 def test_hidden_and_system_folders_are_left_out(make, hidden):
     data = opened(make("a/1.png", "b/1.png", f"{hidden}/1.png", f"b/{hidden}/2.png"))

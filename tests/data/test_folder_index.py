@@ -109,6 +109,66 @@ def test_a_changed_folder_is_walked_again(walks, folder, change):
     assert (names, left_out) == (whole.names, whole.left_out)
 
 
+def test_a_folder_behind_a_link_that_was_broken_is_found_later(walks, folder):
+    disk = folder.parent / "outside"
+    assert "c/6.png" in read(folder)[0]
+    disk.rename(folder.parent / "unmounted")
+    assert "c/6.png" not in read(folder)[0]
+    (folder.parent / "unmounted").rename(disk)
+    assert "c/6.png" in read(folder)[0]
+    assert walks.count == 3
+
+
+def test_a_link_that_was_left_out_may_lead_elsewhere_later(walks, folder):
+    (folder / "b/again").symlink_to(folder / "a")
+    (folder.parent / "other").mkdir()
+    (folder.parent / "other" / "8.png").write_bytes(b"8")
+    age(folder)
+    os.utime(folder.parent / "other", (1_500_000_000, 1_500_000_000))
+    assert "b/again/8.png" not in read(folder)[0]
+    (folder / "b/again").unlink()
+    (folder / "b/again").symlink_to(folder.parent / "other")
+    os.utime(folder / "b", ns=(0, walk(str(folder)).folders["b/"]))
+    assert "b/again/8.png" in read(folder)[0]
+
+
+def test_a_folder_whose_time_is_set_back_after_it_was_read_is_read_again(walks, folder, monkeypatch):
+    """As `rsync -a` and `tar` do with each folder that they have written."""
+    held = os.stat(folder / "a").st_mtime
+
+    def walk_meanwhile(root):
+        os.utime(folder / "a", (held + 50, held + 50))
+        listing = walks(root)
+        (folder / "a" / "late.png").write_bytes(b"late")
+        os.utime(folder / "a", (held, held))
+        return listing
+
+    monkeypatch.setattr(folder_index, "walk", walk_meanwhile)
+    assert "a/late.png" not in read(folder)[0]
+    monkeypatch.setattr(folder_index, "walk", walks)
+    assert "a/late.png" in read(folder)[0]
+
+
+def test_an_index_that_cannot_be_replaced_is_not_found_before_the_new_one(walks, folder, monkeypatch):
+    read(folder)
+    beside = folder / ".simsiam_tf-files.npz"
+    os.utime(beside, (1_600_000_000,) * 2)
+    (folder / "a/1.png").write_bytes(b"changed in its place")
+    real = index.replacing
+
+    def only_elsewhere(path):
+        if path == beside:
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(index, "replacing", only_elsewhere)
+    monkeypatch.setattr(index, "_rebuilt", set())  # as in another process
+    for settings in ({"index": "rebuild"}, {"index": "rebuild"}, {}):
+        names, _, _, sizes = read(folder, **settings)
+        assert sizes[names.index("a/1.png")] == 20
+    assert walks.count == 2
+
+
 def test_a_folder_that_was_changed_just_now_is_not_kept(walks, folder):
     os.utime(folder / "a")
     for _ in range(2):

@@ -104,6 +104,13 @@ def test_a_png_that_lacks_rows_is_unreadable(rng, shape, kind, interlaced):
         read(lacking)
 
 
+def test_a_png_that_lacks_rows_before_its_exif_is_unreadable(rng):
+    lacking = png(rng.integers(1, 256, (64, 64, 3), np.uint8), 2, keep=0.7)
+    behind = lacking[:-12] + part(b"eXIf", b"MM\0*\0\0\0\x08\0\0\0\0\0\0") + lacking[-12:]
+    with pytest.raises(OSError, match="the compressed data of the PNG end early"):
+        read(behind)
+
+
 def test_a_png_with_a_black_last_row_is_read(rng):
     levels = rng.integers(1, 256, (40, 30, 3), np.uint8)
     levels[-5:] = 0

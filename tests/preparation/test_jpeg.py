@@ -112,7 +112,11 @@ def test_quality_is_that_of_converted_images(levels):
 def test_what_tensorflow_does_not_decode_alike_is_converted(levels, monkeypatch):
     data = encoded(Image.fromarray(levels))
     for other in (b"not a JPEG", encoded(Image.fromarray(levels // 2))):
-        monkeypatch.setattr(jpeg.tf.io, "decode_jpeg", lambda data, _other=other, **options: real(_other, **options))
+
+        def decode(content, _other=other, **options):
+            return real(_other if content == data else content, **options)
+
+        monkeypatch.setattr(jpeg.tf.io, "decode_jpeg", decode)
         made = plain_jpeg(data, Pixels())
         monkeypatch.undo()
         assert made != data
@@ -120,6 +124,13 @@ def test_what_tensorflow_does_not_decode_alike_is_converted(levels, monkeypatch)
 
 
 real = tf.io.decode_jpeg
+
+
+def test_what_tensorflow_cannot_decode_at_all_is_an_error(levels, monkeypatch):
+    monkeypatch.setattr(jpeg.tf.io, "decode_jpeg", lambda content, **options: real(b"no", **options))
+    for form in ("JPEG", "PNG"):
+        with pytest.raises(OSError, match="--max_side shrinks it"):
+            plain_jpeg(encoded(Image.fromarray(levels), form), Pixels())
 
 
 def test_broken_and_unknown_images_are_errors(levels):

@@ -1,6 +1,7 @@
 """Shards hold the images of a data set, whatever happens while they are written."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,10 @@ from PIL import Image
 
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.preparation import PrepareConfig
+from simsiam_tf.data.block_order import BlockOrder
 from simsiam_tf.data.dataset import DataSet
+from simsiam_tf.data.shards import shards_of
+from simsiam_tf.distribute.input import Share
 from simsiam_tf.errors import UsageError
 from simsiam_tf.preparation import prepare as module
 from simsiam_tf.preparation.prepare import prepare
@@ -83,7 +87,9 @@ def test_shards_hold_the_images_labels_and_names_of_the_data_set(photos, tmp_pat
 
 def test_the_number_of_images_and_splits_are_those_of_a_run(photos, tmp_path):
     prepare(opened(photos, max_examples=10), PrepareConfig(out=str(tmp_path / "few")))
-    assert shards(tmp_path / "few").training.num_examples in (9, 10)
+    few = shards(tmp_path / "few")
+    assert few.training.num_examples in (9, 10)
+    assert few.labelled.num_examples == 40  # evaluations learn from all, as those of a run on the folder
     (photos / "unlabeled").mkdir()
     for i in range(5):
         shutil.copy(photos / "train/cat/1.jpg", photos / f"unlabeled/{i}.jpg")
@@ -127,12 +133,21 @@ def test_finished_shards_are_left_as_they_are(photos, tmp_path):
     before = content(out)
     assert "finished already" in prepare(opened(photos), PrepareConfig(out=str(out)))
     assert content(out) == before
-    for settings, options in (({}, {"quality": 90}), ({"alpha": "white"}, {}), ({"max_examples": 7}, {})):
+    others = ({}, {"quality": 90}), ({"alpha": "white"}, {}), ({"max_examples": 7}, {}), ({"layout": "flat"}, {})
+    for settings, options in others:
         with pytest.raises(UsageError, match="other images or settings, which are not overwritten"):
             prepare(opened(photos, **settings), PrepareConfig(out=str(out), **options))
-    (photos / "train/cat/new.jpg").write_bytes((photos / "train/cat/1.jpg").read_bytes())
-    with pytest.raises(UsageError, match="other images or settings"):
-        prepare(opened(photos), PrepareConfig(out=str(out)))
+    changes = {
+        "val/cat/1.jpg": (photos / "val/cat/1.jpg").read_bytes() + b"\0",  # to evaluate on, and of another size
+        "train/cat/new.jpg": (photos / "train/cat/1.jpg").read_bytes(),
+    }
+    for name, image in changes.items():
+        before_change = (photos / name).read_bytes() if (photos / name).exists() else None
+        (photos / name).write_bytes(image)
+        with pytest.raises(UsageError, match="other images or settings"):
+            prepare(opened(photos), PrepareConfig(out=str(out)))
+        (photos / name).unlink() if before_change is None else (photos / name).write_bytes(before_change)
+    assert "finished already" in prepare(opened(photos), PrepareConfig(out=str(out)))
     assert content(out) == before
 
 
@@ -187,6 +202,31 @@ def test_the_command_says_what_it_wrote_and_refuses_to_write_among_the_images(ph
         refused = command(*flags, f"--out={out}")
         assert refused.returncode == 2
         assert refused.stderr.startswith("error: --out must not be below --data_dir.")
+
+
+def test_labels_that_changed_make_other_shards(photos, tmp_path):
+    rows = [f"train/{label}/{i}.jpg,{label}" for label in ("cat", "dog") for i in range(1, 6)]
+    for name, text in (("a", rows), ("b", [row.replace(",dog", ",wolf") for row in rows])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(text))
+    config = PrepareConfig(out=str(tmp_path / "out"))
+    prepare(opened(photos, labels=str(tmp_path / "a.csv")), config)
+    with pytest.raises(UsageError, match="other images or settings"):
+        prepare(opened(photos, labels=str(tmp_path / "b.csv")), config)
+
+
+def test_shards_may_lie_in_a_folder_of_any_name(photos, tmp_path):
+    out = tmp_path / os.fsdecode(b"x\xff [1]")
+    prepare(opened(photos), PrepareConfig(out=str(out), shard_images=9))
+    source = shards(out).training
+    order = BlockOrder(source.num_examples, 8, 0, shards=shards_of(source.images))
+    assert sum(len(index) for _, index, _ in order.records(Share(8), 0, 5).as_numpy_iterator()) == 40
+
+
+def test_a_split_with_too_many_broken_images_is_named_with_one_of_its_own(photos, tmp_path):
+    for i in range(5):
+        (photos / f"val/cat/broken{i}.jpg").write_bytes(b"no image")
+    with pytest.raises(UsageError, match=r"of the 11 images of .*val .* Received: 5, the first of them cat/broken"):
+        prepare(opened(photos), PrepareConfig(out=str(tmp_path / "out")))
 
 
 @pytest.mark.slow
