@@ -1,6 +1,7 @@
 """Training on shards: killed and resumed to the bit, and the same on two replicas."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -79,3 +80,15 @@ def test_methods_that_look_ahead_read_shards_by_python(flags, tmp_path):
     assert "add --input=python" in refused.stderr
     done = run_script("train.py", *flags, "--alternation_steps=3", "--input=python", f"--workdir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
+
+
+def test_a_run_on_shards_is_evaluated_on_them_and_on_other_data(flags, whole, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(whole, workdir)
+    photos = next(flag for flag in flags if flag.startswith("--data_dir=")).removesuffix("shards") + "photos"
+    for more in ([], ["--dataset=folder", photos]):
+        done = run_script("evaluate.py", "--protocol=knn", f"--workdir={workdir}", *more)
+        assert done.returncode == 0, done.stderr
+    records = summary(workdir)
+    # The same images, read by the same code.
+    assert records["knn_top1"]["value"] == records["knn_top1_photos_train"]["value"]
