@@ -13,7 +13,7 @@ from simsiam_tf.optim import SGD
 _log = logging.getLogger(__name__)
 
 # A network whose loss is so near to that of chance for so many steps has learned nothing.
-_NEAR_CHANCE, _STEPS = 0.02, 50
+_NEAR_CHANCE, _STEPS = 0.05, 100
 
 
 @names_its_options

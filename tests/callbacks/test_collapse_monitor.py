@@ -47,9 +47,9 @@ def test_a_classifier_that_knows_all_its_images_is_no_standstill(caplog):
 @pytest.mark.parametrize(
     ("losses", "steps", "said"),
     [
-        ([-0.3, 0.01, -0.005, 0.0123], 30, 1),
-        ([0.01, -0.6, 0.01, -0.7], 30, 0),
-        ([-0.3, -0.4, -0.5, -0.6], 30, 0),
+        ([-0.3, 0.01, -0.04, 0.03], 40, 1),
+        ([0.01, -0.6, 0.01, -0.7], 200, 0),
+        ([-0.3, -0.4, -0.5, -0.6], 200, 0),
         ([0.01, -0.005, 0.0123], 2, 0),
     ],
     ids=["stays at chance", "leaves it", "never near it", "too few steps to say"],
