@@ -34,7 +34,7 @@ def optimizer_of(method, model):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_saved_method_goes_on_with_the_same_bits(method, rng, tmp_path):
+def test_a_saved_method_has_the_same_bits_and_goes_on_alike(method, rng, tmp_path):
     model, dataset = make(method), pairs(rng)
     model.compile(optimizer_of(method, model))
     model.fit(dataset, verbose=0)
@@ -43,13 +43,21 @@ def test_a_saved_method_goes_on_with_the_same_bits(method, rng, tmp_path):
     assert type(loaded) is type(model)
     assert [v.path for v in loaded.variables] == [v.path for v in model.variables]
     assert loaded.evaluate(dataset, verbose=0, return_dict=True) == model.evaluate(dataset, verbose=0, return_dict=True)
+    assert loaded.options == model.options
+    pairs_of_state = list(
+        zip(
+            [*model.variables, *model.optimizer.variables],
+            [*loaded.variables, *loaded.optimizer.variables],
+            strict=True,
+        )
+    )
+    for old, new in pairs_of_state:
+        np.testing.assert_array_equal(old.numpy(), new.numpy(), old.path)
     for each in (model, loaded):
         each.fit(dataset, verbose=0)
-    assert loaded.options == model.options
-    for old, new in zip(
-        [*model.variables, *model.optimizer.variables], [*loaded.variables, *loaded.optimizer.variables], strict=True
-    ):
-        np.testing.assert_array_equal(old.numpy(), new.numpy(), old.path)
+    # The two have a graph each. On several threads, their sums were seen to differ in the last bit, once in many runs.
+    for old, new in pairs_of_state:
+        np.testing.assert_allclose(old.numpy(), new.numpy(), rtol=1e-5, atol=1e-8, err_msg=old.path)
     before = [v.numpy() for v in keras.models.load_model(tmp_path / "model.keras").trainable_variables]
     assert any((v.numpy() != b).any() for v, b in zip(loaded.trainable_variables, before, strict=True))
 

@@ -22,8 +22,7 @@ def with_memory(monkeypatch, gib):
     ("flags", "words"),
     [
         (["--projector_dim=2147483648"], "the heads"),
-        (["--projector_layers=3000"], "the heads"),
-        (["--projector_layers=1000000000000000000"], "the heads"),
+        (["--projector_layers=100", "--projector_hidden_dim=100000"], "the heads"),
         (["--image_size=20000", "--width=1"], "the activations"),
         (["--image_size=2147483648"], "the activations"),
         (["--width=1e20"], "the "),
