@@ -6,7 +6,7 @@ from typing import Literal
 from simsiam_tf.config.fields import SettingsGroup, option
 from simsiam_tf.errors import check
 
-StrategyName = Literal["auto", "one", "mirrored", "multiworker", "tpu"]
+StrategyName = Literal["auto", "one", "mirrored", "multiworker", "slurm", "tpu"]
 Precision = Literal["float64", "float32", "bfloat16", "float16"]
 Jit = Literal["auto", "on", "off"]
 
@@ -18,7 +18,8 @@ class DeviceConfig(SettingsGroup):
     strategy: StrategyName = option(
         "auto",
         "Devices to use: 'one', 'mirrored' (all GPUs of this machine), 'multiworker' (several machines, named in "
-        "TF_CONFIG), 'tpu', or 'auto', which chooses by --tpu, TF_CONFIG, --cpu_devices and the GPUs of this machine.",
+        "TF_CONFIG), 'slurm' (the tasks of a SLURM job step), 'tpu', or 'auto', which chooses by --tpu, TF_CONFIG, the "
+        "number of SLURM's tasks, --cpu_devices and the GPUs of this machine.",
         identity=False,
     )
     tpu: str = option("", "Name of the Cloud TPU, or 'local'.", identity=False)

@@ -6,6 +6,7 @@ import os
 import tensorflow as tf
 
 from simsiam_tf.config.devices import DeviceConfig
+from simsiam_tf.distribute import slurm
 from simsiam_tf.errors import UsageError, check
 
 # TensorFlow's default strategy, which runs everything on one device.
@@ -16,7 +17,7 @@ def make_strategy(devices: DeviceConfig) -> tf.distribute.Strategy:
     """Makes the distribution strategy of a run. It must be called before TensorFlow first uses a device.
 
     The strategy `auto` takes the first of these that is given: a TPU that --tpu names, several workers in TF_CONFIG,
-    several logical CPU devices (--cpu_devices), several GPUs, one device.
+    several tasks of a SLURM job step, several logical CPU devices (--cpu_devices), several GPUs, one device.
 
     Args:
         devices: the settings of the devices.
@@ -31,6 +32,10 @@ def make_strategy(devices: DeviceConfig) -> tf.distribute.Strategy:
     if strategy == "tpu" or (strategy == "auto" and devices.tpu):
         check(devices.cpu_devices == 1, "--cpu_devices must be 1 with a TPU.", devices.cpu_devices)
         return _tpu_strategy(devices.tpu or "local")
+    is_step = "TF_CONFIG" not in os.environ and slurm.is_step_of_several_tasks()
+    if strategy == "slurm" or (strategy == "auto" and is_step):
+        os.environ["TF_CONFIG"] = slurm.tf_config_of_step()  # from here on the tasks are workers like any others
+        strategy = "multiworker" if len(_worker_addresses()) > 1 else "auto"
     if strategy == "multiworker" or (strategy == "auto" and len(_worker_addresses()) > 1):
         return _multi_worker_strategy(devices)
     if devices.cpu_devices > 1:

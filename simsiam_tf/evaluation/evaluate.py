@@ -86,8 +86,8 @@ def _check_out(out: str, protocols: Iterable[str]) -> None:
 
 def _on_one_machine(devices: DeviceConfig) -> DeviceConfig:
     """Returns the devices of this machine only, even if TF_CONFIG names other machines."""
-    if devices.strategy == "multiworker":
-        raise UsageError("An evaluation runs on one machine. Received: --strategy=multiworker.")
+    if devices.strategy in ("multiworker", "slurm"):
+        raise UsageError(f"An evaluation runs on one machine. Received: --strategy={devices.strategy}.")
     if devices.strategy == "auto" and not devices.tpu:
         return dataclasses.replace(devices, strategy="mirrored")
     return devices
