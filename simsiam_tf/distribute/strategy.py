@@ -57,8 +57,10 @@ def _tpu_strategy(tpu: str) -> tf.distribute.TPUStrategy:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu)
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
-    except (OSError, ValueError, tf.errors.OpError) as error:  # an OSError: this machine is not in Google's cloud
-        raise UsageError(f"--tpu must name a TPU that can be reached. Received: {tpu!r}.") from error
+    # An OSError: this machine is not in Google's cloud. An ImportError: a name needs Google's client library.
+    except (OSError, ValueError, RuntimeError, ImportError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise UsageError(f"--tpu must name a TPU that can be reached ({reason[:300]}). Received: {tpu!r}.") from error
     strategy = tf.distribute.TPUStrategy(resolver)
     if strategy.extended.num_hosts > 1:
         raise UsageError(

@@ -30,13 +30,24 @@ def test_a_cluster_that_is_none_is_refused(monkeypatch, devices, cluster, messag
         make_strategy(DeviceConfig(**devices))
 
 
-@pytest.mark.parametrize("error", [urllib.error.URLError("Name or service not known"), ValueError("no TPU")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        urllib.error.URLError("Name or service not known"),
+        ValueError("no TPU"),
+        ImportError("googleapiclient must be installed\nbefore using the TPU cluster resolver."),
+        RuntimeError("timed out"),
+        tf.errors.UnavailableError(None, None, "failed to connect"),
+    ],
+)
 def test_a_tpu_that_cannot_be_reached_is_refused(monkeypatch, error):
     def unreachable(tpu):
         raise error
 
     monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", unreachable)
-    with pytest.raises(UsageError, match=r"^--tpu must name a TPU that can be reached\. Received: 'nan'\.$"):
+    with pytest.raises(
+        UsageError, match=r"^--tpu must name a TPU that can be reached \([^\n]+[^.]\)\. Received: 'nan'\.$"
+    ):
         make_strategy(DeviceConfig(tpu="nan"))
 
 
