@@ -81,10 +81,11 @@ def _write(
     shutil.rmtree(out / _UNFINISHED)
     counts = ", ".join(f"{split['images']:,} of {name}" for name, split in of_splits.items())
     shards = sum(len(split["shards"]) for split in of_splits.values())
-    size = sum(shard["bytes"] for split in of_splits.values() for shard in split["shards"])
+    megabytes = sum(shard["bytes"] for split in of_splits.values() for shard in split["shards"]) / 1e6
+    size = f"{megabytes / 1000:,.1f} GB" if megabytes >= 1000 else f"{megabytes:,.1f} MB"
     without = f"; {len(left_out):,} unreadable ones are left out and listed there" if left_out else ""
     return (
-        f"Wrote {counts} images as {shards:,} shards of {size / 1e9:.3g} GB in all, and {INDEX}, into "
+        f"Wrote {counts} images as {shards:,} shards, {size} in all, and {INDEX}, into "
         f"{printable(str(out))}{without}. Train on them with --dataset=shards --data_dir={printable(str(out))}."
     )
 
