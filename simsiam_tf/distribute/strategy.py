@@ -64,7 +64,7 @@ def _tpu_strategy(tpu: str) -> tf.distribute.TPUStrategy:
     strategy = tf.distribute.TPUStrategy(resolver)
     if strategy.extended.num_hosts > 1:
         raise UsageError(
-            "A TPU must have one host: images are read by Python, which a pod's other hosts do not run. "
+            "A TPU must have one host, for now: the other hosts of a slice cannot write to --workdir (docs/tpu.md). "
             f"Received: {tpu!r} with {strategy.extended.num_hosts} hosts."
         )
     return strategy
