@@ -19,8 +19,8 @@ from simsiam_tf.errors import UsageError, check
 
 _log = logging.getLogger(__name__)
 
-# The beginning of an address of a file elsewhere. As a path it would be a folder named `gs:`.
-_ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
+# The beginning of an address of a file elsewhere. As a path it would be a folder `gs:`. Pathlib makes one slash of two.
+_ADDRESS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:/")
 
 # Errors of the disk itself, which every folder on it has: it is full, or it fails.
 DISK_ERRORS = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EIO") if hasattr(errno, name)}

@@ -7,7 +7,19 @@ from simsiam_tf.files import expand, expand_several
 from tests.conftest import run_script
 
 
-@pytest.mark.parametrize("path", ["gs://bucket/run", "s3://bucket", "file:///tmp/run", "ram://run", "https://a.b/c"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "gs://bucket/run",
+        "gs:/bucket/run",
+        " gs://bucket",
+        "GS://bucket",
+        "s3://bucket",
+        "file:///tmp/run",
+        "ram://run",
+        "https://a.b/c",
+    ],
+)
 def test_addresses_are_no_paths(path):
     with pytest.raises(UsageError, match="give a path without an address in front"):
         expand(path)

@@ -11,7 +11,8 @@ import numpy as np
 
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.formats import readable_endings
-from simsiam_tf.data.index import PREFIX, Index, modified, packed, unpacked
+from simsiam_tf.data.index import PREFIX, Index, packed, unpacked
+from simsiam_tf.data.status import modified, size_of_file
 from simsiam_tf.data.walk import Listing, walk
 
 # A folder of fewer images is read in less than half a second, and gets no index.
@@ -80,11 +81,4 @@ def _stamp(root: str) -> dict[str, Any]:
 
 def _sizes(root: str, names: list[str]) -> np.ndarray:
     """Returns the size of each file in bytes, `[N] int64`; -1 for a broken link."""
-    return np.fromiter((_size(f"{root}/{name}") for name in names), np.int64, len(names))
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return -1
+    return np.fromiter((size_of_file(f"{root}/{name}") for name in names), np.int64, len(names))

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from simsiam_tf.config.data import DataConfig
+from simsiam_tf.data.status import modified
 from simsiam_tf.files import expand, printable, read_regular, replacing
 
 _log = logging.getLogger(__name__)
@@ -119,14 +120,6 @@ def _places(name: str, beside: pathlib.Path, config: DataConfig) -> list[pathlib
     cache = pathlib.Path(expand(config.index_dir or _CACHE)) / of_data
     of_cache = cache / f"{name}.npz"
     return [of_cache] if config.index_dir else [beside / f"{PREFIX}{name}.npz", of_cache]
-
-
-def modified(path: str | pathlib.Path) -> int:
-    """Returns the modification time of a file or folder in nanoseconds, or of a link's target; -1 if there is none."""
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return -1
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:

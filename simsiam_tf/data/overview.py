@@ -1,7 +1,6 @@
 """Says in a few lines what a data set is: its images, classes and splits, what is left out, and what was seen of it."""
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from simsiam_tf.data.dataset import DataSet
 from simsiam_tf.data.folder import LOOSE
 from simsiam_tf.data.sight import Sight
+from simsiam_tf.data.status import size_of_file
 from simsiam_tf.data.walk import HIDDEN
 from simsiam_tf.files import printable
 
@@ -90,17 +90,10 @@ def _fingerprint(data: DataSet) -> str:
         return data.name
     files = data.folder.training.files
     files = files.take(np.argsort(files.ranks))  # nearly sorted already, which takes a tenth of the time to sort
-    sizes = map(_size, files) if files.sizes is None else files.sizes.tolist()
+    sizes = map(size_of_file, files) if files.sizes is None else files.sizes.tolist()
     each = sorted(zip(files.of_root.tolist(), files.keys, sizes, strict=True))
     text = "".join([f"{number}\0{key}\0{size}\n" for number, key, size in each])
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:  # a broken link; it is reported when it is read
-        return -1
 
 
 def describe_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import os
 import pathlib
 import zlib
 from collections.abc import Iterable, Iterator
@@ -23,6 +22,7 @@ from simsiam_tf.data.folder import ImageFolder
 from simsiam_tf.data.folder_split import FolderSplit
 from simsiam_tf.data.image_files import FolderImages
 from simsiam_tf.data.shards import ShardImages, open_shards
+from simsiam_tf.data.status import size_of_file
 from simsiam_tf.data.unreadable import SkippedList, UnreadableImages
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import printable
@@ -106,10 +106,7 @@ class Source:
 
     def size_of(self, position: int) -> int:
         """Returns the size of an example's file in bytes; -1 if it has none of its own, or none that can be read."""
-        try:
-            return os.stat(self.files.locate(position)).st_size if self.files and self.files.are_files else -1
-        except OSError:
-            return -1
+        return size_of_file(self.files.locate(position)) if self.files and self.files.are_files else -1
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -1,6 +1,7 @@
 """Makes the distribution strategy of a run, which defines the devices that share the work."""
 
 import json
+import logging
 import os
 
 import tensorflow as tf
@@ -8,6 +9,8 @@ import tensorflow as tf
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.distribute import slurm
 from simsiam_tf.errors import UsageError, check
+
+_log = logging.getLogger(__name__)
 
 # TensorFlow's default strategy, which runs everything on one device.
 ONE_DEVICE = tf.distribute.get_strategy()
@@ -36,6 +39,10 @@ def make_strategy(devices: DeviceConfig) -> tf.distribute.Strategy:
     if strategy == "slurm" or (strategy == "auto" and is_step):
         os.environ["TF_CONFIG"] = slurm.tf_config_of_step()  # from here on the tasks are workers like any others
         strategy = "multiworker" if len(_worker_addresses()) > 1 else "auto"
+        if strategy == "multiworker":
+            _log.info(
+                "The tasks of this SLURM step train one run; --strategy=mirrored makes each task a run of its own."
+            )
     if strategy == "multiworker" or (strategy == "auto" and len(_worker_addresses()) > 1):
         return _multi_worker_strategy(devices)
     if devices.cpu_devices > 1:

@@ -68,12 +68,14 @@ def test_what_is_no_step_is_refused(step, values):
         make_strategy(DeviceConfig(strategy="slurm"))
 
 
-def test_auto_takes_the_tasks_of_a_step_unless_tf_config_says_otherwise(step, monkeypatch):
+def test_auto_takes_the_tasks_of_a_step_unless_tf_config_says_otherwise(step, monkeypatch, caplog):
     made = []
     monkeypatch.setattr(module, "_multi_worker_strategy", lambda devices: made.append(devices) or ONE_DEVICE)
     step()
     assert is_step_of_several_tasks()
-    make_strategy(DeviceConfig())
+    with caplog.at_level("INFO"):
+        make_strategy(DeviceConfig())
+    assert "train one run; --strategy=mirrored makes each task a run of its own" in caplog.text
     assert len(made) == 1
     monkeypatch.setenv("TF_CONFIG", "{}")
     make_strategy(DeviceConfig())
