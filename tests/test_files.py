@@ -3,7 +3,7 @@
 import pytest
 
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import expand, expand_several
+from simsiam_tf.files import expand, expand_several, parse_json
 from tests.conftest import run_script
 
 
@@ -40,3 +40,13 @@ def test_a_command_refuses_an_address_and_makes_no_folder_of_its_name(flag, tmp_
     assert done.returncode == 2
     assert "without an address in front. Received: gs://bucket/x." in done.stderr
     assert not list(tmp_path.glob("gs*"))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_numbers_that_are_not_finite_are_no_json(number):
+    with pytest.raises(ValueError, match="which is not finite"):
+        parse_json(f'{{"a": [1, {number}]}}'.encode())
+
+
+def test_numbers_are_read_as_they_are_written():
+    assert parse_json(b"[1, -2.5, 1e300, 0.1, 123456789012345678901]") == [1, -2.5, 1e300, 0.1, 123456789012345678901]

@@ -131,6 +131,16 @@ def test_all_images_are_trained_on_in_the_end(made, tmp_path, shard_images):
     assert shown == set(range(COUNT))
 
 
+def test_images_of_a_block_are_shuffled_and_stay_in_it(source, monkeypatch):
+    """A lane is read from its beginning to its end: the images of a block are those that follow in the files."""
+    monkeypatch.setattr(BlockOrder, "lanes", 1)
+    whole = [position for _, index in indices(order(source, 100), 0, 1) for position in index]
+    blocks = np.array(whole).reshape(20, 5)
+    follow = [sorted(block) == list(range(min(block), min(block) + 5)) for block in blocks.tolist()]
+    assert sum(follow) >= 9  # but for those that span two shards, or the end of the ring
+    assert sum(sorted(block) != block for block in blocks.tolist()) >= 15
+
+
 def test_blocks_of_large_images_are_small(source, monkeypatch):
     monkeypatch.setattr(block_order, "_BLOCK", 256)
     mean = source.images.shards.lengths.mean()

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import shutil
 
@@ -7,10 +8,12 @@ import pytest
 
 import simsiam_tf
 from simsiam_tf.augment.ops import normalize
+from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.data.sources import memory_source
 from simsiam_tf.distribute.strategy import ONE_DEVICE, make_strategy
 from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation import loaded_run
 from simsiam_tf.evaluation.loaded_run import LoadedRun
 from simsiam_tf.interop.saved_model import export
 
@@ -61,3 +64,10 @@ def test_a_damaged_summary_is_said_before_anything_is_loaded(tiny_run):
 def test_a_name_that_no_folder_can_have_is_refused(name):
     with pytest.raises(UsageError, match=r"Received: "):
         simsiam_tf.load(name)
+
+
+def test_records_are_named_after_the_folder_of_other_shards():
+    own = DataConfig(dataset="shards", data_dir="/data/a")
+    assert loaded_run._suffix(own, own) == ""
+    others = [dataclasses.replace(own, data_dir=f"/data/{name}") for name in ("b", "c")]
+    assert [loaded_run._suffix(data, own) for data in others] == ["_b_train", "_c_train"]

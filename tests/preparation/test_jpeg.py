@@ -88,6 +88,11 @@ def test_other_images_are_converted(levels, make, settings, shown):
     assert np.abs(found - shown(levels).astype(int)).mean() < 4
 
 
+def test_a_turned_image_that_looks_the_same_upright_is_converted_too():
+    """A record with an orientation would be turned by the next program that reads it."""
+    decoded(plain_jpeg(turned(np.full((16, 16, 3), 90, np.uint8)), Pixels()))
+
+
 def test_transparent_images_get_their_colour(levels):
     image = Image.fromarray(levels).convert("RGBA")
     image.putalpha(0)
