@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 
-from simsiam_tf.files import DISK_ERRORS
+from simsiam_tf.files import DISK_ERRORS, explain
 
 _FULL = {number for name in ("ENOSPC", "EDQUOT") if (number := getattr(errno, name, None)) is not None}
 # What to do about an error of the system.
@@ -39,6 +39,9 @@ def sentence(error: Exception) -> str | None:
     """
     if isinstance(error, MemoryError):
         return f"{_NO_MEMORY} Received: {_first_line(error)}."
+    of_bucket = explain(error)
+    if of_bucket is not None:
+        return of_bucket
     if isinstance(error, OSError):
         return _of_system(error)
     return _of_tensorflow(error)

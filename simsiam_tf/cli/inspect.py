@@ -7,7 +7,6 @@ such a run would use.
 
 import json
 import logging
-import os
 import pathlib
 
 import simsiam_tf
@@ -20,7 +19,17 @@ from simsiam_tf.config.inspection import InspectConfig
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.data.dataset import DataSet
 from simsiam_tf.errors import UsageError, check
-from simsiam_tf.files import check_output, expand, expand_several, printable, replacing_folder, write_json, write_text
+from simsiam_tf.files import (
+    check_output,
+    exists,
+    expand_several,
+    is_below,
+    printable,
+    replacing_folder,
+    user_path,
+    write_json,
+    write_text,
+)
 from simsiam_tf.inspection.contact_sheet import contact_sheet, tiles_of
 from simsiam_tf.inspection.findings import Findings
 from simsiam_tf.inspection.inspect import inspect
@@ -69,15 +78,14 @@ def _free_path(name: str, data: DataConfig) -> pathlib.Path:
     Raises:
         UsageError: if it exists, is among the images, or cannot be written.
     """
-    out = pathlib.Path(expand(name))
-    real = pathlib.Path(os.path.realpath(out))
-    among = [root for root in expand_several(data.data_dir) if real.is_relative_to(os.path.realpath(root))]
+    out = user_path(name)
+    among = [root for root in expand_several(data.data_dir) if is_below(str(out), root)]
     check(
         data.dataset != "folder" or not among,
         "--out must not be below --data_dir, or a later run would train on its pictures.",
         printable(str(out)),
     )
-    if os.path.lexists(out):
+    if exists(out):
         raise UsageError(
             "--out exists and is not overwritten; move it away or name another folder. "
             f"Received: {printable(str(out))}."

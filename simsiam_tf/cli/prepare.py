@@ -7,8 +7,6 @@ It takes the flags of train.py, and prepares the images that such a run would us
 """
 
 import logging
-import os
-import pathlib
 
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_prepare_flags, prepare_config
@@ -16,7 +14,7 @@ from simsiam_tf.cli.quiet import loading_tensorflow
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.data.dataset import DataSet
 from simsiam_tf.errors import check
-from simsiam_tf.files import expand, expand_several, printable
+from simsiam_tf.files import expand, expand_several, is_below, printable
 
 _log = logging.getLogger("simsiam_tf.cli.prepare")  # __name__ is "__main__" where the command is run
 
@@ -29,11 +27,11 @@ def main() -> None:
 def prepare_images() -> None:
     """Prepares the data set that the flags name, and says what was written."""
     config, data = prepare_config()
-    out = pathlib.Path(os.path.realpath(expand(config.out)))
+    out = expand(config.out)
     check(
-        not any(out.is_relative_to(os.path.realpath(root)) for root in expand_several(data.data_dir)),
+        not any(is_below(out, root) for root in expand_several(data.data_dir)),
         "--out must not be below --data_dir.",
-        printable(str(out)),
+        printable(out),
     )
     check(data.dataset != "shards", "Shards are prepared already.", "--dataset=shards")
     with loading_tensorflow():

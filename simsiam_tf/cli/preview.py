@@ -5,8 +5,6 @@ two views in each epoch.
 """
 
 import logging
-import os
-import pathlib
 
 import numpy as np
 
@@ -15,7 +13,7 @@ from simsiam_tf.cli.flags import define_preview_flags, preview_config
 from simsiam_tf.cli.quiet import loading_tensorflow
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import check_output, expand
+from simsiam_tf.files import check_output, exists, replacing, user_path
 
 _log = logging.getLogger("simsiam_tf.cli.preview")  # __name__ is "__main__" where the command is run
 
@@ -28,8 +26,8 @@ def main() -> None:
 def draw() -> None:
     """Draws the picture that the flags ask for, and writes it."""
     picture, data, augment, seed = preview_config()
-    path = pathlib.Path(expand(picture.out))
-    if os.path.lexists(path):
+    path = user_path(picture.out)
+    if exists(path):
         raise UsageError(f"--out exists and is not overwritten; move it away or name another file. Received: {path}.")
     if path.suffix.lower() != ".png":
         raise UsageError(f"--out must end in .png. Received: {path}.")
@@ -48,8 +46,8 @@ def draw() -> None:
     index = ShuffledOrder(source.num_examples, count, seed).examples(np.arange(count))[1].numpy()
     with listing_bad_images([source], None):
         rows = view_rows(source, views, size, seed, index, picture.num_epochs)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(contact_sheet(rows)).save(path)
+    with replacing(path) as draft:
+        Image.fromarray(contact_sheet(rows)).save(draft, "PNG")
     _log.log(
         RESULT,
         f"Wrote {path}: {count} images of {source.name} in columns, and below each its views in "

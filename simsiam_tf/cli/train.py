@@ -5,7 +5,6 @@ python train.py --dataset=folder --data_dir=photos --workdir=runs/photos    (cho
 """
 
 import os
-import pathlib
 import sys
 import time
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from simsiam_tf.config.evaluation import EvaluationConfig, TaskConfig
 from simsiam_tf.config.run import Config
 from simsiam_tf.config.start import StartConfig
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import expand
+from simsiam_tf.files import user_path
 
 
 def main() -> None:
@@ -71,13 +70,13 @@ def _train_as_chosen(config: Config, start: StartConfig) -> None:
 
     choose = ChosenSettings(parse, values, start.budget_minutes, writes=not start.dry_run, start=began)
     pretrain(config, choose, start.dry_run)
-    if not start.dry_run and (pathlib.Path(expand(config.run.workdir)) / "chosen.flags").exists():
+    if not start.dry_run and (user_path(config.run.workdir) / "chosen.flags").exists():
         _show(config.run.workdir)
 
 
 def _show(workdir: str) -> None:
     """Writes the report of a run and a sheet of neighbours, unless there is a report already."""
-    if (pathlib.Path(expand(workdir)) / "report.html").exists():
+    if (user_path(workdir) / "report.html").exists():
         return
     from simsiam_tf.evaluation.evaluate import evaluate
 

@@ -6,7 +6,6 @@ can start at any step. Nothing here calls Python while images are read.
 
 import dataclasses
 import math
-import pathlib
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +13,7 @@ import tensorflow as tf
 from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.data.shards import Shards
 from simsiam_tf.distribute.input import Share
-from simsiam_tf.files import plain_path
+from simsiam_tf.files import as_path, plain_path
 
 # A step takes the same number of images from each of so many lanes, or of fewer if they do not divide a batch.
 _LANES = 8
@@ -127,7 +126,7 @@ class BlockOrder(ShuffledOrder):
     def _stream(self, epoch: tf.Tensor, start: tf.Tensor, stop: int) -> tf.data.Dataset:
         """Gives a part of an epoch's ring of shards: positions in the source, and records."""
         shards, counts = self.shards, tf.constant(self.shards.counts)
-        files = tf.constant([str(plain_path(file.parent) / file.name) for file in map(pathlib.Path, shards.files)])
+        files = tf.constant([str(plain_path(file.parent) / file.name) for file in map(as_path, shards.files)])
         starts, last = tf.constant(np.cumsum(shards.counts) - shards.counts), len(shards.files) - 1
         key = self._key(epoch, of_shards=True)
         order = tf.random.experimental.index_shuffle(tf.range(last + 1, dtype=tf.int64), key, last)

@@ -8,6 +8,8 @@ from simsiam_tf.data.folder import ImageFolder
 from simsiam_tf.data.folder_split import FolderSplit
 from simsiam_tf.data.shards import split_names
 from simsiam_tf.data.sources import Source, folder_source, open_source
+from simsiam_tf.errors import check
+from simsiam_tf.files import as_path, check_bucket, expand_several, is_in_bucket
 
 if TYPE_CHECKING:
     from simsiam_tf.data.tfds import TFDSImages
@@ -24,7 +26,8 @@ class DataSet:
         held_out: the names of the images that a run holds out for evaluation; `None` chooses them by `config.holdout`.
 
     Raises:
-        UsageError: from any attribute, if there is no such data set or split, or it cannot be used.
+        UsageError: also from any attribute, if there is no such data set or split, or it cannot be used.
+        ConnectionError: if its folder is in a bucket that does not exist, refuses, or does not answer.
 
     Example:
         data = DataSet(config.data)
@@ -32,6 +35,15 @@ class DataSet:
     """
 
     def __init__(self, config: DataConfig, held_out: frozenset[str] | None = None) -> None:
+        folders = [as_path(folder) for folder in expand_several(config.data_dir)]
+        for folder in folders:
+            check(
+                config.dataset != "folder" or not is_in_bucket(folder),
+                "A folder of loose images must be on this machine, since a bucket takes a request for each image; make "
+                "shards of it (python -m simsiam_tf.cli.prepare), which a bucket serves well.",
+                f"--data_dir={folder}",
+            )
+            check_bucket(folder)
         self.config = config
         self._held_out = held_out
 

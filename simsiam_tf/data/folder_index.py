@@ -12,8 +12,8 @@ import numpy as np
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.formats import readable_endings
 from simsiam_tf.data.index import PREFIX, Index, packed, unpacked
-from simsiam_tf.data.status import modified, size_of_file
 from simsiam_tf.data.walk import Listing, walk
+from simsiam_tf.files import modified, size_of_file
 
 # A folder of fewer images is read in less than half a second, and gets no index.
 _LEAST_IMAGES = 10_000

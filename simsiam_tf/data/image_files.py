@@ -14,7 +14,7 @@ from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.encoded import EncodedImages
 from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import opened_regular, read_regular
+from simsiam_tf.files import modified, opened_regular, read_regular, size_of_file
 
 # No image of a size that can be trained on has a longer file.
 _LONGEST_FILE = 1 << 30
@@ -81,11 +81,8 @@ class FolderImages(EncodedImages):
         """Returns a hash of the paths, sizes and modification times of all files."""
         digest = hashlib.sha256()
         for path in self._files:
-            try:
-                status = os.stat(path)
-                state = f"{status.st_size}\0{status.st_mtime_ns}"
-            except OSError:  # a broken link; it is reported when it is loaded
-                state = "missing"
+            size = size_of_file(path)  # -1 for a broken link, which is reported when it is loaded
+            state = f"{size}\0{modified(path)}" if size >= 0 else "missing"
             digest.update(f"{path}\0{state}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()[:16]
 

@@ -6,7 +6,6 @@ class. Where the data cannot be written, it lies in a cache folder.
 
 import contextlib
 import hashlib
-import io
 import json
 import logging
 import os
@@ -19,8 +18,7 @@ from typing import Any
 import numpy as np
 
 from simsiam_tf.config.data import DataConfig
-from simsiam_tf.data.status import modified
-from simsiam_tf.files import expand, printable, read_regular, replacing
+from simsiam_tf.files import explain, load_arrays, make_folder, modified, printable, replacing, user_path
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +80,7 @@ class Index:
             if self._rebuilds and path not in _rebuilt:
                 continue
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):  # none, or damaged
-                arrays = _read(path)
+                arrays = load_arrays(path)
                 stamp = json.loads(unpacked(arrays.pop("stamp"))[0])
                 if stamp.pop("format") == _FORMAT:
                     yield stamp, arrays
@@ -116,25 +114,22 @@ def unpacked(array: np.ndarray) -> list[str]:
 
 def _places(name: str, beside: pathlib.Path, config: DataConfig) -> list[pathlib.Path]:
     """Returns the paths at which the index may lie, the best first."""
-    of_data = hashlib.sha256(os.fsencode(beside.absolute())).hexdigest()[:16]
-    cache = pathlib.Path(expand(config.index_dir or _CACHE)) / of_data
+    of_data = hashlib.sha256(os.fsencode(beside)).hexdigest()[:16]
+    cache = user_path(config.index_dir or _CACHE) / of_data
     of_cache = cache / f"{name}.npz"
     return [of_cache] if config.index_dir else [beside / f"{PREFIX}{name}.npz", of_cache]
-
-
-def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
-    with np.load(io.BytesIO(read_regular(path)), allow_pickle=False) as content:
-        return {name: content[name] for name in content.files}
 
 
 def _write(places: Sequence[pathlib.Path], arrays: Mapping[str, np.ndarray]) -> pathlib.Path | None:
     """Writes an index to the first place that can be written, and returns its path; `None` if there is none."""
     for path in places:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             with replacing(path) as draft, draft.open("wb") as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
             return path
-        except OSError as error:
+        except Exception as error:
+            if not isinstance(error, OSError) and explain(error) is None:  # no answer of a bucket either
+                raise
             _log.debug("The index %s cannot be written: %s", path, error)
     return None

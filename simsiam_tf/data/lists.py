@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.walk import Listing, kind_of
 from simsiam_tf.errors import UsageError, check
-from simsiam_tf.files import expand, expand_several, printable
+from simsiam_tf.files import expand, expand_several, printable, read_text, user_path
 
 
 def roots_of(config: DataConfig) -> list[str]:
@@ -89,7 +89,7 @@ def labels_of_file(path: str, roots: Sequence[str]) -> dict[tuple[int, str], str
 
 def _text(path: str, flag: str) -> str:
     try:
-        return pathlib.Path(expand(path)).read_text("utf-8-sig", "surrogateescape")
+        return read_text(user_path(path))
     except OSError as error:
         raise UsageError(f"{flag} must be a file that can be read ({error.strerror}). Received: {path}.") from error
 

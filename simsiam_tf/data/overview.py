@@ -9,9 +9,8 @@ import numpy as np
 from simsiam_tf.data.dataset import DataSet
 from simsiam_tf.data.folder import LOOSE
 from simsiam_tf.data.sight import Sight
-from simsiam_tf.data.status import size_of_file
 from simsiam_tf.data.walk import HIDDEN
-from simsiam_tf.files import printable
+from simsiam_tf.files import printable, size_of_file
 
 
 def overview(data: DataSet, sight: Sight, num_training: int) -> list[str]:

@@ -23,6 +23,9 @@ _TURNS = {
 _ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC = 0x0112, 258, 262
 _WHITE_IS_ZERO = 0
 
+# Values of 16 bits that are all below this come from 12 bits, or from a very dark image.
+TWELVE_BITS = 4096
+
 
 class UnknownValuesError(UsageError):
     """Says that the range of an image's values is not known. No share of unreadable images excuses it."""
@@ -165,6 +168,26 @@ def _on_colour(image: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
     behind = Image.new("RGB", image.size, colour)
     behind.paste(image, mask=image.getchannel("A"))
     return behind
+
+
+def check_sixteen_bits(low: float, high: float, pixels: Pixels, name: str) -> None:
+    """Checks that images of 16 bits do not all use only 12 of them.
+
+    Args:
+        low: the least value in them.
+        high: the greatest value in them.
+        pixels: the meaning of the pixels.
+        name: the name of the data set and split.
+
+    Raises:
+        UnknownValuesError: if they do, and the range of values is not given.
+    """
+    if 1 < high < TWELVE_BITS and not pixels.value_range:
+        raise UnknownValuesError(
+            f"The images of 16 bits would be almost black, for their greatest value is {high:g}; give the values of "
+            "black and white, as in --value_range=0,4095, or --value_range=0,65535 if they are meant to be as dark. "
+            f"Received: values of {low:g} to {high:g}, in {name}."
+        )
 
 
 def _question(values: np.ndarray) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from simsiam_tf.errors import UsageError
+from simsiam_tf.files import is_in_bucket, read_range, read_regular
 
 # A record of a TFRecord file is: the data's length (8 bytes), the length's checksum (4), the data, its checksum (4).
 HEADER, FOOTER = 12, 4
@@ -44,9 +45,7 @@ class TFRecords:
 
     def __getitem__(self, position: int) -> bytes:
         number, offset, length = self._where[position]
-        with open(self._paths[number], "rb") as file:
-            file.seek(offset)
-            return file.read(length)
+        return read_range(self._paths[number], int(offset), int(length))
 
 
 class _ArrayRecords:
@@ -117,7 +116,10 @@ def record_positions(path: str) -> list[tuple[int, int]]:
 
 @contextlib.contextmanager
 def _mapped(path: str) -> Iterator[Any]:
-    """Maps a file into memory, of which only what is looked at is read."""
+    """Maps a file into memory, of which only what is looked at is read. A file in a bucket is read whole."""
+    if is_in_bucket(path):
+        yield read_regular(path)
+        return
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size == 0:  # it cannot be mapped
             yield b""

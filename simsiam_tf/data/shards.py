@@ -20,7 +20,7 @@ from simsiam_tf.data.encoded import EncodedImages, SubsetImages
 from simsiam_tf.data.records import FOOTER, HEADER, TFRecords, example_features
 from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError, check
-from simsiam_tf.files import expand, parse_json, printable, read_regular
+from simsiam_tf.files import file_size, parse_json, printable, read_regular, user_path
 
 INDEX, FORMAT = "index.json", "simsiam_tf shards 1"
 # The features of a record that are the image, and its size in pixels.
@@ -162,7 +162,7 @@ def open_shards(config: DataConfig, split: str) -> Shards:
         UsageError: if there is no such folder or split, or it is damaged.
     """
     check(bool(config.data_dir), "--dataset=shards needs --data_dir, the folder of the shards.", "no --data_dir")
-    folder = pathlib.Path(expand(config.data_dir))
+    folder = user_path(config.data_dir)
     splits = read_index(folder)["splits"]
     if split not in splits:
         raise UsageError(f"The shards have the splits {', '.join(splits)}. Received: {split!r}.")
@@ -184,7 +184,7 @@ def shards_of(images: EncodedImages) -> Shards:
 
 def split_names(config: DataConfig) -> tuple[str, ...]:
     """Returns the names of the splits of a folder of shards."""
-    return tuple(read_index(pathlib.Path(expand(config.data_dir)))["splits"])
+    return tuple(read_index(user_path(config.data_dir))["splits"])
 
 
 def _shards(folder: pathlib.Path, split: Mapping[str, Any]) -> Shards:
@@ -193,7 +193,7 @@ def _shards(folder: pathlib.Path, split: Mapping[str, Any]) -> Shards:
     labels = None if split["labels"] is None else np.array(split["labels"], np.int64)
     if not len(names) == len(lengths) == counts.sum() == (len(lengths) if labels is None else len(labels)):
         raise ValueError("its lists differ in length")
-    files = tuple(str(folder / shard["file"]) for shard in split["shards"])
+    files = tuple(f"{folder}/{shard['file']}" for shard in split["shards"])
     return Shards(files, counts, lengths, labels, tuple(split["classes"]), names)
 
 
@@ -201,9 +201,10 @@ def _check_files(files: Sequence[str], sizes: Sequence[int]) -> None:
     """Checks that each shard is there, and is as long as it was when it was written."""
     for file, size in zip(files, sizes, strict=True):
         try:
-            found = pathlib.Path(file).stat().st_size
+            found = file_size(file)
         except OSError as error:
-            raise UsageError(f"A shard cannot be read ({error.strerror}). Received: {printable(file)}.") from error
+            reason = error.strerror or "no such file"
+            raise UsageError(f"A shard cannot be read ({reason}). Received: {printable(file)}.") from error
         check(found == size, f"A shard must have the {size} bytes that it was written with.", f"{found} in {file}")
 
 

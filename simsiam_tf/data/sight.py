@@ -11,13 +11,11 @@ from PIL import Image
 from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.decoding import open_image
 from simsiam_tf.data.encoded import EncodedImages
-from simsiam_tf.data.pixels import UnknownValuesError, has_alpha, orientation, to_rgb
+from simsiam_tf.data.pixels import TWELVE_BITS, UnknownValuesError, check_sixteen_bits, has_alpha, orientation, to_rgb
 from simsiam_tf.data.sources import Source
 
 # The first images are looked at, as many as the time allows.
 _LOOKED_AT, _SECONDS = 256, 2.0
-# Values of 16 bits that are all below this come from 12 bits, or from a very dark image.
-_TWELVE_BITS = 4096
 # The tag of a TIFF file that counts its channels.
 _SAMPLES_PER_PIXEL = 277
 
@@ -204,14 +202,8 @@ def check_bits(sight: Sight, pixels: Pixels, name: str) -> None:
     """
     if pixels.value_range:
         return
-    low, high = sight.ranges.get("16 bits", (0, _TWELVE_BITS))
-    if 1 < high < _TWELVE_BITS:
-        raise UnknownValuesError(
-            f"The images of 16 bits would be almost black, for their greatest value is {high:g}; give the values of "
-            "black and white, as in --value_range=0,4095, or --value_range=0,65535 if they are meant to be as dark. "
-            f"Received: values of {low:g} to {high:g}, in {name}."
-        )
-    if "16 bits, in colour" in sight.ranges and sight.ranges["16 bits, in colour"][1] < _TWELVE_BITS >> 8:
+    check_sixteen_bits(*sight.ranges.get("16 bits", (0, 0)), pixels, name)
+    if "16 bits, in colour" in sight.ranges and sight.ranges["16 bits, in colour"][1] < TWELVE_BITS >> 8:
         raise UnknownValuesError(
             "The colour images of 16 bits use less than 12 bits, and would be almost black; convert them to 8 bits a "
             f"channel first. Received: {name}."

@@ -22,10 +22,9 @@ from simsiam_tf.data.folder import ImageFolder
 from simsiam_tf.data.folder_split import FolderSplit
 from simsiam_tf.data.image_files import FolderImages
 from simsiam_tf.data.shards import ShardImages, open_shards
-from simsiam_tf.data.status import size_of_file
 from simsiam_tf.data.unreadable import SkippedList, UnreadableImages
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import printable
+from simsiam_tf.files import printable, size_of_file
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -1,7 +1,6 @@
 """Reads data sets of TensorFlow Datasets (TFDS): small ones into memory, large ones record by record."""
 
 import io
-import pathlib
 import typing
 from collections.abc import Sequence
 from typing import Any
@@ -14,13 +13,15 @@ from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.encoded import EncodedImages
 from simsiam_tf.data.features import feature_at, is_plain, only_image, paths, rgb_of, text_of, value_at
-from simsiam_tf.data.pixels import UnknownValuesError
+from simsiam_tf.data.pixels import UnknownValuesError, check_sixteen_bits
 from simsiam_tf.data.records import Records
 from simsiam_tf.data.tfds_index import find_records
 from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError, check
-from simsiam_tf.files import expand
+from simsiam_tf.files import expand, is_folder
 
+# The images of which the values of 16 bits are looked at, where all would take long.
+_LOOKED_AT = 32
 # A TFDS builder. Its real type would need the slow import of TFDS.
 Builder = Any
 
@@ -36,6 +37,9 @@ class RecordImages(EncodedImages):
         names: the file name of each image; `None` names images by their positions.
         unreadable: the record of the split's unreadable images.
         pixels: the meaning of the pixels.
+
+    Attributes:
+        is_plain: whether the images are stored as files that Pillow decodes to the same numbers.
     """
 
     def __init__(
@@ -51,18 +55,24 @@ class RecordImages(EncodedImages):
         super().__init__(len(self._records), unreadable, pixels)
         self._names, self._feature, self._features = names, feature, builder.info.features
         # TFDS stores numbers other than uint8 in ways of its own, which only TFDS can decode.
-        self._is_plain = is_plain(feature_at(builder.info.features, feature))
+        self.is_plain = is_plain(feature_at(builder.info.features, feature))
         self._full_name = builder.info.full_name
 
     def load(self, position: int) -> bytes:
         """Reads the encoded bytes of the image at a position."""
         record = self._records[position]
-        if self._is_plain:
+        if self.is_plain:
             return tf.train.Example.FromString(record).features.feature[self._feature].bytes_list.value[0]
-        image = value_at(self._features.deserialize_example(record), self._feature).numpy()
         content = io.BytesIO()
-        Image.fromarray(rgb_of(image, self.pixels)).save(content, "PPM")
+        Image.fromarray(rgb_of(self._decoded(record), self.pixels)).save(content, "PPM")
         return content.getvalue()
+
+    def values_at(self, position: int) -> np.ndarray:
+        """Reads the values of the image at a position as the data set holds them, `[H, W, C]`."""
+        return self._decoded(self._records[position])
+
+    def _decoded(self, record: bytes) -> np.ndarray:
+        return value_at(self._features.deserialize_example(record), self._feature).numpy()
 
     def locate(self, position: int) -> str:
         """Returns the split and position of an image."""
@@ -145,13 +155,16 @@ class TFDSImages:
         dataset = self.builder.as_dataset(split=split, shuffle_files=False).map(
             chosen, num_parallel_calls=tf.data.AUTOTUNE
         )
-        images, labels = [], []
+        images, labels, where = [], [], f"{self._config.dataset}/{split}"
+        extrema = []
         for values, label in dataset.batch(1024).as_numpy_iterator():
             try:
                 images.append(rgb_of(values, self._config.pixels))
             except UnknownValuesError as error:
-                raise UnknownValuesError(f"{str(error).rstrip('.')}, in {self._config.dataset}/{split}.") from None
+                raise UnknownValuesError(f"{str(error).rstrip('.')}, in {where}.") from None
+            extrema.append((values.min(), values.max()))
             labels.append(label)
+        self._check_sixteen_bits(extrema, where)
         return np.concatenate(images), *self._classes(np.concatenate(labels))
 
     def open_records(
@@ -170,7 +183,18 @@ class TFDSImages:
         labels, classes = (None, ()) if found.labels is None else self._classes(found.labels)
         pixels = self._config.pixels
         images = RecordImages(self.builder, found.records, self._image, found.names, unreadable, pixels)
+        if not pixels.value_range and not images.is_plain:
+            first = map(images.values_at, range(min(_LOOKED_AT, images.num_examples)))
+            self._check_sixteen_bits(
+                [(values.min(), values.max()) for values in first], f"{self._config.dataset}/{split}"
+            )
         return images, labels, classes
+
+    def _check_sixteen_bits(self, extrema: Sequence[tuple[Any, Any]], where: str) -> None:
+        """Checks the least and the greatest value of images of 16 bits, as `check_sixteen_bits`."""
+        if feature_at(self.builder.info.features, self._image).np_dtype == np.uint16:
+            lows, highs = np.transpose(extrema)
+            check_sixteen_bits(float(lows.min()), float(highs.max()), self._config.pixels, where)
 
     @property
     def _has_scalar_label(self) -> bool:
@@ -208,7 +232,7 @@ def open_builder(config: DataConfig) -> Builder:
     import tensorflow_datasets as tfds  # a slow import that only TFDS users should wait for
 
     data_dir = expand(config.data_dir) if config.data_dir else None
-    if data_dir is not None and not pathlib.Path(data_dir).is_dir():
+    if data_dir is not None and not is_folder(data_dir):
         raise UsageError(f"--data_dir must be an existing directory. Received: {data_dir}.")
     try:
         builder = tfds.builder(config.dataset, data_dir=data_dir)
@@ -219,7 +243,7 @@ def open_builder(config: DataConfig) -> Builder:
     if not builder.data_path.exists():
         if not config.download:
             raise UsageError(
-                f"The data set {config.dataset} is not in {pathlib.Path(builder.data_path).parents[1]}; "
+                f"The data set {config.dataset} is not in {builder.data_path.parent.parent}; "
                 "add --download to fetch it there, or name its TFDS directory by --data_dir. "
                 f"Received: {config.data_dir or 'no --data_dir'}."
             )

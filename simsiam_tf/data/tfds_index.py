@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import os
 import pathlib
 import re
 import zlib
@@ -15,6 +14,7 @@ from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.features import Feature, feature_at, paths, value_at
 from simsiam_tf.data.index import kept, packed, unpacked
 from simsiam_tf.data.records import Records, TFRecords, example_features, is_tfrecord, open_array_records, scan
+from simsiam_tf.files import as_path, size_of_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ def find_records(builder: Any, split: str, config: DataConfig, label: str, featu
     Raises:
         UsageError: if the data set is stored neither as TFRecord files nor as ArrayRecord files.
     """
-    folder = pathlib.Path(str(builder.data_path))
+    folder = as_path(str(builder.data_path))
     wanted = [label] if feature is not None else []
     if wanted and "file_name" in builder.info.features:
         wanted.append("file_name")
@@ -60,7 +60,7 @@ def find_records(builder: Any, split: str, config: DataConfig, label: str, featu
 def _stamp(builder: Any, folder: pathlib.Path, split: str) -> dict[str, Any]:
     """Returns what tells the files of a split from others, and from changed ones."""
     parts = builder.info.splits[split].file_instructions
-    files = [[pathlib.Path(str(p.filename)).name, p.skip, p.take, os.stat(str(p.filename)).st_size] for p in parts]
+    files = [[pathlib.Path(str(p.filename)).name, p.skip, p.take, size_of_file(str(p.filename))] for p in parts]
     info = folder / "dataset_info.json"
     return {"info": hashlib.sha256(info.read_bytes()).hexdigest() if info.is_file() else "", "files": files}
 

@@ -7,7 +7,7 @@ import threading
 from typing import NoReturn
 
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import printable
+from simsiam_tf.files import append_text, printable, read_text
 
 _log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ class SkippedList:
     def __init__(self, file: pathlib.Path):
         self.file = file
         self._lock = threading.Lock()
-        text = file.read_text("utf-8", "surrogateescape") if file.exists() else ""
+        text = read_text(file) if file.exists() else ""
         self._listed = set(text.split("\n"))
 
     def add(self, path: str) -> None:
@@ -157,5 +157,4 @@ class SkippedList:
         with self._lock:
             if line not in self._listed:
                 self._listed.add(line)
-                with self.file.open("a", encoding="utf-8", errors="surrogateescape") as file:
-                    file.write(f"{line}\n")
+                append_text(self.file, f"{line}\n")

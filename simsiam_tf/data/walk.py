@@ -12,8 +12,8 @@ import numpy as np
 
 from simsiam_tf.data import index
 from simsiam_tf.data.formats import HEIF_ENDINGS, readable_endings
-from simsiam_tf.data.status import modified
 from simsiam_tf.errors import UsageError
+from simsiam_tf.files import modified
 
 # Folders that systems and programs make for themselves; their copies of images are no images of the user's.
 _SYSTEM_FOLDERS = frozenset(

@@ -25,7 +25,7 @@ from simsiam_tf.evaluation.probes.on_crops import run_probes
 from simsiam_tf.evaluation.probes.sweep import run_sweep
 from simsiam_tf.evaluation.report.report import check_report_path, run_report
 from simsiam_tf.features.knn import KNNProtocol, knn_scores
-from simsiam_tf.files import expand
+from simsiam_tf.files import user_path
 from simsiam_tf.interop.saved_model import export
 from simsiam_tf.training.workdir import record
 
@@ -79,7 +79,7 @@ def _check_paths(paths: Sequence[str], protocols: Sequence[str]) -> None:
 def _check_out(out: str, protocols: Iterable[str]) -> None:
     """Raises a UsageError if --out cannot be written, before other protocols take their time."""
     if out and "report" in protocols:
-        check_report_path(pathlib.Path(expand(out)))
+        check_report_path(user_path(out))
     elif out and {"embed", "neighbours"}.intersection(protocols):
         new_path(out, pathlib.Path())
 

@@ -23,7 +23,7 @@ from simsiam_tf.evaluation.label_subsets import balanced_subset, listed_subset
 from simsiam_tf.evaluation.loaded_run import LoadedRun
 from simsiam_tf.features import metrics
 from simsiam_tf.features.embed import feature_batches
-from simsiam_tf.files import make_way, write_text
+from simsiam_tf.files import make_folder, make_way, write_text
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.networks.heads import make_classifier
 from simsiam_tf.optim import SGD, WarmupCosine, scaled_learning_rate
@@ -116,8 +116,8 @@ def prepare(run: LoadedRun, config: FinetuneConfig) -> FinetuneTask:
     directory = run.workdir.root / "finetune" / f"{name}-{key}"
     task = FinetuneTask(name, train, rows, test, batch_size, directory)
     for folder in (directory.parent, directory, directory / "checkpoints"):
-        make_way(folder, is_folder=True)
-    directory.mkdir(parents=True, exist_ok=True)
+        make_way(folder, is_for_folder=True)
+    make_folder(directory)
     make_way(task.labelled_path)
     write_text(task.labelled_path, "".join(f"{train.name_of(i)}\n" for i in rows))
     _log.info(f"Fine-tuning on {len(rows)} labelled images of {train.name}; their names are in {task.labelled_path}")

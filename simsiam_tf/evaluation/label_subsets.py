@@ -1,13 +1,10 @@
 """Chooses the labelled images that a protocol may use: a share of each class, or those that a file lists."""
 
-import os
-import pathlib
-
 import numpy as np
 
 from simsiam_tf.data.sources import Source
 from simsiam_tf.errors import UsageError, check
-from simsiam_tf.files import expand
+from simsiam_tf.files import is_file, read_text, user_path
 
 
 def balanced_subset(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
@@ -77,16 +74,10 @@ def listed_subset(source: Source, file: str) -> np.ndarray:
     Raises:
         UsageError: if the file is missing or empty, or if a line fits no image or several images.
     """
-    path = pathlib.Path(expand(file))
-    if not os.path.isfile(path):
+    path = user_path(file)
+    if not is_file(path):
         raise UsageError(f"--label_file must be a file with the name of an image in each line. Received: {path}.")
-    wanted = list(
-        dict.fromkeys(
-            line.strip()
-            for line in path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-            if line.strip()
-        )
-    )
+    wanted = list(dict.fromkeys(line.strip() for line in read_text(path).splitlines() if line.strip()))
     if not wanted:
         raise UsageError(f"--label_file must name at least one image. Received: the empty {path}.")
     named: dict[str, list[int]] = {}

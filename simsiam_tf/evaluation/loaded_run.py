@@ -24,7 +24,7 @@ from simsiam_tf.evaluation.values import with_unit
 from simsiam_tf.features import metrics
 from simsiam_tf.features.embed import Features
 from simsiam_tf.features.store import FeatureStore
-from simsiam_tf.files import expand
+from simsiam_tf.files import is_file, user_path
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.training import factory
 from simsiam_tf.training.checkpoints import restore_model
@@ -273,7 +273,7 @@ def load(workdir: str | os.PathLike[str], checkpoint: str = "") -> keras.Model:
     """
     path = os.fspath(workdir)
     rule = "workdir must be the folder of a run, with the config.json that train.py wrote."
-    check(os.path.isfile(pathlib.Path(expand(path)) / "config.json"), rule, repr(path))
+    check(is_file(user_path(path) / "config.json"), rule, repr(path))
     run = Workdir.open_existing(path)
     config = run.config()
     before = keras.config.floatx(), keras.config.dtype_policy()
@@ -291,10 +291,10 @@ def _suffix(data: DataConfig, own: DataConfig) -> str:
     """Returns the ending of the records' names, made from the data set and its splits; empty for the run's own."""
 
     def parts(config: DataConfig) -> tuple[pathlib.Path | str, str, str]:
-        folder = pathlib.Path(expand(config.data_dir)) if config.dataset in ("folder", "shards") else None
+        folder = user_path(config.data_dir) if config.dataset in ("folder", "shards") else None
         return folder or config.dataset, config.train_split, config.eval_split
 
     if parts(data) == parts(own):
         return ""
-    names = [part.name if isinstance(part, pathlib.Path) else part for part in parts(data)]
+    names = [part if isinstance(part, str) else part.name for part in parts(data)]
     return "_" + "_".join(name for name in names if name != "auto")

@@ -1,7 +1,6 @@
 """Shows the images that are nearest to one image, as a table in the terminal and as a picture."""
 
 import logging
-import os
 import pathlib
 from collections.abc import Sequence
 
@@ -22,7 +21,7 @@ from simsiam_tf.evaluation.outputs import free_path, new_path, place_of
 from simsiam_tf.evaluation.thumbnails import contact_sheet, thumbnails
 from simsiam_tf.features.embed import Features, embed_source
 from simsiam_tf.features.nearest import nearest
-from simsiam_tf.files import expand, printable
+from simsiam_tf.files import is_file, make_folder, printable, replacing, user_path
 
 _log = logging.getLogger(__name__)
 
@@ -79,8 +78,8 @@ def _rows_of_samples(features: Features, count: int) -> list[list[int]]:
 
 def _open_query(path: str) -> Source:
     """Opens an image file as a data set of one image without a label."""
-    file = pathlib.Path(expand(path))
-    if not os.path.isfile(file):
+    file = user_path(path)
+    if not is_file(file):
         raise UsageError(f"--query must be an image file. Received: {path}.")
     image = FolderImages(file.parent, [file], UnreadableImages(str(file), max_fraction=0.0))
     return Source(str(file), 1, None, 0, image)
@@ -120,5 +119,6 @@ def _printable(text: str) -> str:
 
 def _draw(rows: Sequence[np.ndarray], out: pathlib.Path) -> None:
     """Saves a picture of rows of thumbnails, `[n, S, S, 3] uint8` each."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(contact_sheet([rows])).save(out)
+    make_folder(out.parent)
+    with replacing(out) as draft:
+        Image.fromarray(contact_sheet([rows])).save(draft, "PNG")

@@ -19,7 +19,7 @@ from simsiam_tf.augment.policies import EVALUATION_CROP
 from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
 from simsiam_tf.features.embed import ONE_DEVICE, Features, backbone_sha256, embedding_progress, feature_batches
-from simsiam_tf.files import make_way, parse_json, read_regular, replacing, write_json
+from simsiam_tf.files import load_array, make_folder, make_way, parse_json, read_regular, replacing, write_json
 from simsiam_tf.networks import feature_dim
 
 _log = logging.getLogger(__name__)
@@ -87,8 +87,8 @@ class FeatureStore:
         """
         manifest = self.manifest(source)
         directory = self._directory(source, manifest)
-        make_way(directory.parent, is_folder=True)
-        make_way(directory, is_folder=True)
+        make_way(directory.parent, is_for_folder=True)
+        make_way(directory, is_for_folder=True)
         stored = _read_json(directory / _MANIFEST)
         features = self._load(source, directory) if stored is not None and _has_seconds(stored) else None
         if features is not None:
@@ -116,8 +116,8 @@ class FeatureStore:
         if not self._shards(directory).is_complete(count):
             return None
         try:
-            indices = [np.load(directory / f"index-{i:05}.npy") for i in range(count)]
-            parts = [np.load(directory / f"features-{i:05}.npy", mmap_mode="r") for i in range(count)]
+            indices = [load_array(directory / f"index-{i:05}.npy") for i in range(count)]
+            parts = [load_array(directory / f"features-{i:05}.npy", mapped=True) for i in range(count)]
         except (OSError, ValueError, EOFError):
             return None
         index = np.concatenate(indices)
@@ -149,7 +149,7 @@ class FeatureStore:
 
     def _embed(self, source: Source, directory: pathlib.Path, manifest: dict[str, Any]) -> None:
         """Embeds the images that the folder lacks, shard by shard, and writes the manifest."""
-        directory.mkdir(parents=True, exist_ok=True)
+        make_folder(directory)
         make_way(directory / _MANIFEST)
         (directory / _MANIFEST).unlink(missing_ok=True)
         start, shards = time.monotonic(), self._shards(directory)
@@ -202,7 +202,7 @@ class ShardWriter:
     @property
     def num_rows(self) -> int:
         """Returns the number of features in the complete shards; images that could not be read have none."""
-        return sum(len(np.load(self._paths(i)[1], mmap_mode="r")) for i in range(len(self.complete)))
+        return sum(len(load_array(self._paths(i)[1], mapped=True)) for i in range(len(self.complete)))
 
     def add(self, features: np.ndarray, index: np.ndarray) -> None:
         """Adds features, and writes the shards that this completes.

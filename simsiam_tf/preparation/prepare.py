@@ -1,14 +1,11 @@
 """Prepares a data set: writes its images as shards, and an index of them. What was interrupted goes on."""
 
-import contextlib
 import functools
 import hashlib
 import itertools
 import logging
 import pathlib
-import shutil
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,15 +17,25 @@ from simsiam_tf.data.shards import FORMAT, INDEX, Shards, dump_index, read_index
 from simsiam_tf.data.sources import Source
 from simsiam_tf.data.unreadable import may_be_unreadable
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import expand, parse_json, printable, read_regular, write_json, write_text
+from simsiam_tf.files import (
+    LockHeldError,
+    check_bucket,
+    check_folder,
+    is_folder,
+    lock,
+    make_folder,
+    parse_json,
+    printable,
+    read_regular,
+    release,
+    remove_folder,
+    user_path,
+    write_json,
+    write_text,
+)
 from simsiam_tf.preparation.jpeg import plain_jpeg
 from simsiam_tf.preparation.shard import ShardRecord, keep_record, kept_record, write_shard
 from simsiam_tf.progress import Progress
-
-try:
-    import fcntl
-except ImportError:  # Windows has no fcntl: the folder is not locked there
-    fcntl = None  # type: ignore[assignment]
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +59,7 @@ def prepare(data: DataSet, config: PrepareConfig) -> str:
             read.
     """
     splits = _splits_of(data)
-    out, plan = pathlib.Path(expand(config.out)), _plan(data, splits, config)
+    out, plan = user_path(config.out), _plan(data, splits, config)
     if (out / INDEX).exists():
         if read_index(out).get("made_from") != plan:
             raise UsageError(
@@ -61,8 +68,14 @@ def prepare(data: DataSet, config: PrepareConfig) -> str:
             )
         return f"The shards in {printable(str(out))} are finished already; nothing was changed."
     _claim(out, plan)
-    with _locked(out):
+    try:
+        lock(out / _UNFINISHED / ".lock")
+    except LockHeldError as error:
+        raise UsageError(f"Another process writes into --out ({error}). Received: {printable(str(out))}.") from error
+    try:
         return _write(out, plan, splits, data, config)
+    finally:
+        release(out / _UNFINISHED / ".lock")
 
 
 def _write(
@@ -78,7 +91,7 @@ def _write(
     write_text(out / INDEX, dump_index(index))
     for draft in out.glob("*.tfrecord.tmp*"):  # of attempts that were killed
         draft.unlink()
-    shutil.rmtree(out / _UNFINISHED)
+    remove_folder(out / _UNFINISHED)
     counts = ", ".join(f"{split['images']:,} of {name}" for name, split in of_splits.items())
     shards = sum(len(split["shards"]) for split in of_splits.values())
     megabytes = sum(shard["bytes"] for split in of_splits.values() for shard in split["shards"]) / 1e6
@@ -142,6 +155,7 @@ def _claim(out: pathlib.Path, plan: dict[str, Any]) -> None:
         UsageError: if it holds anything else.
     """
     path = out / _UNFINISHED / _PLAN
+    check_bucket(out)
     if path.exists():
         try:
             before = parse_json(read_regular(path))
@@ -153,32 +167,15 @@ def _claim(out: pathlib.Path, plan: dict[str, Any]) -> None:
                 f"Received: {printable(str(out))}."
             )
         return
-    found = [entry.name for entry in out.iterdir() if entry.name != _UNFINISHED] if out.exists() else []
+    found = [entry.name for entry in out.iterdir() if entry.name != _UNFINISHED] if is_folder(out) else []
     if found:
         raise UsageError(
             f"--out must be a new folder, or one that prepare made. Received: {printable(str(out))}, which holds "
             f"{printable(found[0])}."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_folder(out)
+    make_folder(path.parent)
     write_json(path, plan)
-
-
-@contextlib.contextmanager
-def _locked(out: pathlib.Path) -> Iterator[None]:
-    """Keeps other processes from writing into the same folder, until this one ends.
-
-    Raises:
-        UsageError: if another one does.
-    """
-    with (out / _UNFINISHED / ".lock").open("ab") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UsageError(f"Another process writes into --out. Received: {printable(str(out))}.") from error
-            except OSError:  # the file system has no locks
-                pass
-        yield
 
 
 def _write_split(

@@ -13,7 +13,7 @@ from simsiam_tf.data import decoding
 from simsiam_tf.data.shards import HEIGHT, IMAGE, WIDTH
 from simsiam_tf.data.sources import Source
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import parse_json, plain_path, printable, read_regular, replacing, write_json
+from simsiam_tf.files import parse_json, plain_path, printable, read_regular, replacing, size_of_file, write_json
 from simsiam_tf.preparation.jpeg import PlainJpeg
 
 # So many images are being converted, or wait to be written, at a time.
@@ -101,7 +101,7 @@ def kept_record(path: pathlib.Path, shard: pathlib.Path) -> ShardRecord | None:
     try:
         held: Any = parse_json(read_regular(path))
         record = ShardRecord(held["positions"], held["lengths"], [tuple(x) for x in held["left_out"]], held["size"])
-        return record if shard.stat().st_size == record.size else None
+        return record if size_of_file(shard) == record.size else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 
-from simsiam_tf.files import DISK_ERRORS, make_way, plain_path
+from simsiam_tf.files import DISK_ERRORS, as_path, is_in_bucket, make_folder, make_way, plain_path, remove_folder
 
 _NAME = re.compile(r"step-([0-9]{1,18})\.index")
 
@@ -40,14 +40,15 @@ def check_files(path: str) -> None:
     Raises:
         OSError: if one of them is not.
     """
-    for part in pathlib.Path(path).parent.glob(f"{glob.escape(pathlib.Path(path).name)}.*"):
+    whole = as_path(path)
+    for part in whole.parent.glob(f"{glob.escape(whole.name)}.*"):
         if not part.is_file():
             raise OSError(errno.EINVAL, "not a regular file", str(part))
 
 
 def delete_checkpoint(path: str) -> None:
     """Deletes the files of a checkpoint."""
-    index = pathlib.Path(f"{path}.index")
+    index = as_path(f"{path}.index")
     for part in (index, *index.parent.glob(f"{index.stem}.data-*")):
         part.unlink(missing_ok=True)
 
@@ -62,7 +63,9 @@ def check_space(directory: pathlib.Path, size: int) -> None:
     Raises:
         OSError: if the disk has less free space.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    if is_in_bucket(directory):
+        return
+    make_folder(directory)
     free = shutil.disk_usage(directory).free
     if free < size:
         what = f"A checkpoint takes {size / 2**20:.1f} MiB, and {free / 2**20:.1f} MiB are free"
@@ -80,9 +83,9 @@ def write_whole(write: Callable[[str], str], directory: pathlib.Path, name: str)
     Raises:
         OSError: if the disk is full or fails. Nothing is left of the checkpoint then.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    make_folder(directory)
     draft = directory / "draft"
-    shutil.rmtree(draft, ignore_errors=True)  # left by an earlier save if the process was killed during it
+    remove_folder(draft)  # left by an earlier save if the process was killed during it
     try:
         with _as_os_error(directory / name):
             write(str(plain_path(directory) / "draft" / name))
@@ -93,7 +96,8 @@ def write_whole(write: Callable[[str], str], directory: pathlib.Path, name: str)
                 part.replace(directory / part.name)
             _flush_folder(directory)
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        with contextlib.suppress(Exception):  # a bucket that refuses has said so above
+            remove_folder(draft)
 
 
 @contextlib.contextmanager
@@ -111,11 +115,13 @@ def _as_os_error(path: pathlib.Path) -> Iterator[None]:
 
 
 def _flush(path: pathlib.Path) -> None:
-    """Waits until the system has written a file to the disk.
+    """Waits until the system has written a file to the disk. In a bucket it is there already.
 
     Raises:
         OSError: if the disk is full or fails.
     """
+    if is_in_bucket(path):
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -131,6 +137,8 @@ def _flush_folder(path: pathlib.Path) -> None:
 
     Windows opens no folders, and some file systems cannot do this for them. The files themselves are safe there too.
     """
+    if is_in_bucket(path):
+        return
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from simsiam_tf.distribute import workers
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import plain_path
+from simsiam_tf.files import as_path, plain_path
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.networks.fingerprint import variables_sha256
 from simsiam_tf.training.checkpoint_files import (
@@ -150,7 +150,7 @@ def _read_first(checkpoint: tf.train.Checkpoint, paths: Sequence[str]) -> str | 
     """Restores the first checkpoint that can be read, and returns its path, or `None` if none can be read."""
     for path in paths:
         try:
-            literal = plain_path(pathlib.Path(path).parent) / pathlib.Path(path).name
+            literal = plain_path(as_path(path).parent) / as_path(path).name
             check_files(path)
             _check_step(literal)
             checkpoint.read(str(literal)).assert_existing_objects_matched().expect_partial()

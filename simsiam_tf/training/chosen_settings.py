@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import os
 import pathlib
 import statistics
 import time
@@ -14,7 +13,7 @@ import tensorflow as tf
 from simsiam_tf.config.run import Config
 from simsiam_tf.distribute.strategy import has_accelerator
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import expand, write_text
+from simsiam_tf.files import check_bucket, exists, user_path, write_text
 from simsiam_tf.host import usable_cores
 from simsiam_tf.progress import duration
 from simsiam_tf.training.choice import SIZES, Choice, Situation, choose, default_size
@@ -73,11 +72,12 @@ class ChosenSettings:
                 "Several machines need the same settings; name a recipe, such as a chosen.flags of one machine, by "
                 "--flagfile. Received: a command without --flagfile."
             )
-        root = pathlib.Path(expand(config.run.workdir))
+        root = user_path(config.run.workdir)
+        check_bucket(root)
         path = root / "chosen.flags"
-        if os.path.lexists(path):
+        if exists(path):
             return self._read(path)
-        if os.path.lexists(root / "config.json"):
+        if exists(root / "config.json"):
             return config  # the run was started before settings were chosen
         if self.writes:
             Workdir(root).check_writable()  # before anything is measured

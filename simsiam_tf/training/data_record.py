@@ -12,7 +12,7 @@ from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.data.overview import describe_change, identity
 from simsiam_tf.data.sources import Source
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import expand, write_json
+from simsiam_tf.files import user_path, write_json
 from simsiam_tf.training.checkpoint_files import saved_checkpoints, step_of
 from simsiam_tf.training.run_files import read_json
 from simsiam_tf.training.workdir import Workdir
@@ -73,7 +73,7 @@ def knn_bank(config: Config, labelled: Source) -> Source:
         labelled: the labelled training images.
     """
     count = config.run.knn_max_examples
-    if knn_bank_rule(pathlib.Path(expand(config.run.workdir))) == "first":
+    if knn_bank_rule(user_path(config.run.workdir)) == "first":
         return labelled.first(count)
     return labelled.balanced(count or KNN_BANK)
 
@@ -89,7 +89,7 @@ def as_started(config: Config) -> Config:
         have their default now, have the value that describes what the run did.
     """
     try:
-        held = read_json(pathlib.Path(expand(config.run.workdir)) / "config.json")["config"]["data"]
+        held = read_json(user_path(config.run.workdir) / "config.json")["config"]["data"]
     except (OSError, ValueError, KeyError, TypeError):  # no run, or a damaged one, which is refused later
         return config
     if not isinstance(held, dict):  # damaged, which is refused later

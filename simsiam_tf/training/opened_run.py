@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import logging
-import pathlib
 
 import tensorflow as tf
 
@@ -22,7 +21,7 @@ from simsiam_tf.distribute.strategy import has_accelerator
 from simsiam_tf.distribute.xla import compiles_step
 from simsiam_tf.errors import UsageError
 from simsiam_tf.features.knn import KNNProtocol
-from simsiam_tf.files import expand
+from simsiam_tf.files import user_path
 from simsiam_tf.training import limits
 from simsiam_tf.training.data_record import compare_data, held_out_by, knn_bank
 from simsiam_tf.training.workdir import Workdir
@@ -60,7 +59,7 @@ class OpenedImages:
         Raises:
             UsageError: if there is no such data set, or it cannot be used.
         """
-        data = DataSet(config.data, held_out_by(pathlib.Path(expand(config.run.workdir))))
+        data = DataSet(config.data, held_out_by(user_path(config.run.workdir)))
         source = data.training.first(config.data.max_examples)
         sight = workers.on_chief(strategy, lambda: look_at(source), None)
         lines = overview(data, sight, source.num_examples) if sight else []
@@ -179,7 +178,7 @@ def knn_protocol(config: Config, data: DataSet) -> KNNProtocol | None:
 
 def _open_workdir(config: Config, strategy: tf.distribute.Strategy) -> Workdir | None:
     """Opens and locks the folder of a run, on the chief only; returns `None` on every worker if the run is finished."""
-    closed = Workdir(pathlib.Path(expand(config.run.workdir)))
+    closed = Workdir(user_path(config.run.workdir))
     workdir = workers.on_chief(strategy, lambda: Workdir.open_for_training(config), closed)
     is_finished = workers.on_chief(strategy, workdir.is_finished, False)
     if workers.broadcast_from_chief(strategy, int(is_finished)):

@@ -14,6 +14,7 @@ from simsiam_tf.config.run import Config
 from simsiam_tf.data.sources import listing_bad_images
 from simsiam_tf.distribute import workers
 from simsiam_tf.distribute.strategy import make_strategy
+from simsiam_tf.files import check_bucket, user_path
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.training import factory, summary
 from simsiam_tf.training.checkpoints import Checkpoints, Saver, weights_sha256
@@ -45,8 +46,9 @@ def pretrain(config: Config, choose: Chooser | None = None, dry_run: bool = Fals
         UsageError: if the request cannot be met; nothing is overwritten then.
         Stopped: after SIGTERM or Ctrl-C, once the step under way is finished and saved.
         FloatingPointError: if the run diverges.
-        ConnectionError: if another worker has gone.
+        ConnectionError: if another worker has gone, or a bucket does not exist, refuses, or does not answer.
     """
+    check_bucket(user_path(config.run.workdir))
     config = as_started(config)
     strategy = make_strategy(config.devices)
     if config.devices.deterministic:

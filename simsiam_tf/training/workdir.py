@@ -1,21 +1,28 @@
 """Manages the folder of a run: locks it, and reads and writes its config.json, metrics.jsonl and summary.json."""
 
-import contextlib
 import dataclasses
 import json
-import os
 import pathlib
-import platform
 from typing import Any
-
-try:
-    import fcntl
-except ImportError:  # Windows has no fcntl: the folder is not locked there
-    fcntl = None  # type: ignore[assignment]
 
 from simsiam_tf.config.run import FORMAT, Config
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import DISK_ERRORS, expand, expand_several, naming_the_file, set_aside, write_json, write_text
+from simsiam_tf.files import (
+    DISK_ERRORS,
+    LockHeldError,
+    append_text,
+    check_bucket,
+    check_folder,
+    expand,
+    expand_several,
+    is_file,
+    lock,
+    read_text,
+    set_aside,
+    user_path,
+    write_json,
+    write_text,
+)
 from simsiam_tf.training.environment import environment
 from simsiam_tf.training.run_files import (
     OF_TRAINING,
@@ -26,9 +33,6 @@ from simsiam_tf.training.run_files import (
     read_part,
     read_summary,
 )
-
-# The lock files stay open until the process ends. The system then releases the locks, even after a kill.
-_LOCKS: dict[pathlib.Path, Any] = {}
 
 
 def record(value: Any, **produced_by: Any) -> dict[str, Any]:
@@ -64,7 +68,7 @@ class Workdir:
                 forbids to resume.
             OSError: if the disk is full or fails.
         """
-        workdir = cls(pathlib.Path(expand(config.run.workdir)))
+        workdir = cls(user_path(config.run.workdir))
         workdir.check_writable()
         check_kinds(workdir.root, OF_TRAINING)
         workdir.summary()
@@ -96,8 +100,9 @@ class Workdir:
         Raises:
             UsageError: if the folder holds no config.json.
         """
-        workdir = cls(pathlib.Path(expand(path)))
-        if not path or not os.path.isfile(workdir.config_path):  # False for a name that is too long, too
+        workdir = cls(user_path(path))
+        check_bucket(workdir.root)
+        if not path or not is_file(workdir.config_path):  # not so for a name that is too long, too
             raise UsageError(
                 f"--workdir must be the folder of a run, with the config.json that train.py wrote. Received: {path!r}."
             )
@@ -109,17 +114,12 @@ class Workdir:
         Raises:
             UsageError: if the folder cannot be made or written into.
             OSError: if the disk is full or fails.
+            ConnectionError: if the folder is in a bucket that does not exist, refuses, or does not answer.
         """
-        probe = self.root / f".write_test_{os.getpid()}"
         try:
-            with naming_the_file(probe):
-                self.root.mkdir(parents=True, exist_ok=True)
-                try:
-                    probe.write_bytes(bytes(4096))  # a full disk may still take empty files
-                finally:
-                    probe.unlink(missing_ok=True)
+            check_folder(self.root)
         except OSError as error:
-            if error.errno in DISK_ERRORS:
+            if error.errno in DISK_ERRORS or isinstance(error, ConnectionError):
                 raise
             raise UsageError(
                 f"--workdir must be a folder that can be written ({error.strerror}). Received: {self.root}."
@@ -127,25 +127,14 @@ class Workdir:
 
     def _lock(self) -> None:
         """Locks the folder against other training processes until this process ends, even by a kill."""
-        if fcntl is None or self.root in _LOCKS:
-            return
-        file = (self.root / ".lock").open("ab+", buffering=0)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
+            # A finished run is not trained, so the file need not name this process.
+            lock(self.root / ".lock", named=not self.is_finished())
+        except LockHeldError as error:
             raise UsageError(
-                "Another process is training in --workdir "
-                f"({file.read().decode(errors='backslashreplace').strip() or 'unknown'}); wait for it "
-                f"or give another folder. Received: {self.root}."
+                f"Another process is training in --workdir ({error}); wait for it or give another folder. "
+                f"Received: {self.root}."
             ) from error
-        except OSError:  # the file system has no locks: training goes on without one
-            return
-        _LOCKS[self.root] = file
-        if not self.is_finished():  # a finished run is not trained, so the file need not name this process
-            with contextlib.suppress(OSError):  # the lock holds without its text
-                file.truncate(0)
-                file.write(f"process {os.getpid()} on {platform.node()}\n".encode())
 
     @property
     def config_path(self) -> pathlib.Path:
@@ -280,12 +269,11 @@ class Workdir:
         """Reads the paths of the images that could not be read, from skipped.txt."""
         if not self.skipped_path.exists():
             return []
-        return self.skipped_path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        return read_text(self.skipped_path).splitlines()
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Adds a line to metrics.jsonl."""
-        with naming_the_file(self.metrics_path), self.metrics_path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        append_text(self.metrics_path, json.dumps(line) + "\n")
 
 
 def _portable(config: Config) -> dict[str, Any]:

@@ -194,8 +194,19 @@ def test_values_of_other_types_are_converted_or_asked_for(odd):
         pixel(odd(image_feature="depth").training)
     source = odd(image_feature="depth", value_range=(0.0, 1.0)).training
     assert sorted(pixel(source, i)[0] for i in range(12)) == [round(i / 11 * 255) for i in range(12)]
-    deep = odd(image_feature="deep").training
+    deep = odd(image_feature="deep", value_range=(0.0, 65535.0)).training
     assert sorted(pixel(deep, i)[0] for i in range(12)) == list(range(12))
+
+
+def test_images_of_12_bits_in_16_are_asked_for(odd, monkeypatch):
+    with pytest.raises(UsageError, match=r"--value_range=0,4095.*values of 0 to 2827, in odd_images/train"):
+        _ = odd(image_feature="deep").training
+    levels = [round(257 * i / 4095 * 255) for i in range(12)]
+    monkeypatch.setattr(sources, "_MEMORY_LIMIT", 0)  # record by record
+    with pytest.raises(UsageError, match=r"--value_range=0,4095.*values of 0 to 2827, in odd_images/train"):
+        _ = odd(image_feature="deep").training
+    source = odd(image_feature="deep", value_range=(0.0, 4095.0)).training
+    assert sorted(pixel(source, i)[0] for i in range(12)) == levels
 
 
 def test_an_empty_slice_is_refused(odd):

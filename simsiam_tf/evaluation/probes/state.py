@@ -1,6 +1,5 @@
 """Saves the state of a probe to disk, so that a stopped probe can be resumed."""
 
-import io
 import logging
 import math
 import pathlib
@@ -9,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from simsiam_tf.files import make_way, read_regular, replacing
+from simsiam_tf.files import exists, load_arrays, make_folder, make_way, replacing
 
 _log = logging.getLogger(__name__)
 
@@ -34,8 +33,8 @@ class ProbeState:
             epochs: the number of epochs trained so far.
             seconds: the seconds that these epochs took.
         """
-        make_way(self.file.parent, is_folder=True)
-        self.file.parent.mkdir(parents=True, exist_ok=True)
+        make_way(self.file.parent, is_for_folder=True)
+        make_folder(self.file.parent)
         make_way(self.file)
         values: dict[str, Any] = {f"{i:02}_{v.name}": v.numpy() for i, v in enumerate(self._variables)}
         with replacing(self.file) as draft, draft.open("wb") as file:  # np.savez would add an ending to a path
@@ -50,7 +49,7 @@ class ProbeState:
         Returns:
             The number of epochs trained so far and the seconds that they took; zeros if nothing was restored.
         """
-        if not self.file.exists():
+        if not exists(self.file):
             return 0, 0.0
         try:
             values, epochs, seconds = self._read()
@@ -64,9 +63,9 @@ class ProbeState:
 
     def _read(self) -> tuple[list[np.ndarray], int, float]:
         """Reads the values of the variables, the epochs and the seconds from the file."""
-        with np.load(io.BytesIO(read_regular(self.file))) as saved:
-            values = [saved[f"{i:02}_{variable.name}"] for i, variable in enumerate(self._variables)]
-            epochs, seconds = int(saved["epochs"]), float(saved["seconds"])
+        saved = load_arrays(self.file)
+        values = [saved[f"{i:02}_{variable.name}"] for i, variable in enumerate(self._variables)]
+        epochs, seconds = int(saved["epochs"]), float(saved["seconds"])
         for value, variable in zip(values, self._variables, strict=True):
             if value.shape != variable.shape or value.dtype != variable.numpy().dtype:
                 raise ValueError("it belongs to another probe")

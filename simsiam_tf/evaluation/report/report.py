@@ -6,7 +6,6 @@ The page shows curves, numbers, spectra, neighbours, views and configurations. I
 import datetime
 import json
 import logging
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +24,7 @@ from simsiam_tf.evaluation.report.pictures import neighbour_strips, view_strips
 from simsiam_tf.evaluation.report.reported_run import ReportedRun
 from simsiam_tf.evaluation.thumbnails import VISIBLE
 from simsiam_tf.features.embed import Features
-from simsiam_tf.files import check_output, expand, write_text
+from simsiam_tf.files import check_output, is_file, is_folder, read_regular, user_path, write_text
 from simsiam_tf.training.run_files import read_json
 
 _log = logging.getLogger(__name__)
@@ -46,13 +45,17 @@ def run_report(loaded: Sequence[LoadedRun], config: ImagesConfig) -> None:
     Raises:
         UsageError: if the path is a folder, or a file that is not a report.
     """
-    out = pathlib.Path(expand(config.out)) if config.out else loaded[0].workdir.root / "report.html"
+    out = user_path(config.out) if config.out else loaded[0].workdir.root / "report.html"
     check_report_path(out)
     names = _names([run.workdir.root for run in loaded])
     runs = [ReportedRun(name, number, run) for number, (name, run) in enumerate(zip(names, loaded, strict=True))]
     page = _page(runs, config)
     write_text(out, page.encode("utf-8", "backslashreplace").decode())  # file names need not be valid UTF-8
     _log.log(RESULT, f"Wrote {out} ({len(page) / 2**20:.1f} MiB): {', '.join(names)}.")
+
+
+def _beginning(path: pathlib.Path) -> str:
+    return read_regular(path)[:4000].decode(errors="replace")[:2000]
 
 
 def check_report_path(out: pathlib.Path) -> None:
@@ -64,10 +67,10 @@ def check_report_path(out: pathlib.Path) -> None:
     Raises:
         UsageError: if the path is a folder, holds a file that is not a report, or cannot be written.
     """
-    if os.path.isdir(out):
+    if is_folder(out):
         raise UsageError(f"--out must be a file. Received: the folder {out}.")
     check_output(out)
-    if out.exists() and f'name="generator" content="{_GENERATOR}' not in out.read_text(errors="replace")[:2000]:
+    if is_file(out) and f'name="generator" content="{_GENERATOR}' not in _beginning(out):
         raise UsageError(
             "The path holds a file that is not a report of simsiam_tf; move it away or give another --out. "
             f"Received: {out}."

@@ -1,0 +1,115 @@
+"""Talks to buckets: makes sure that they answer in time, and puts what they answer into a sentence."""
+
+import contextlib
+import pathlib
+import queue
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from simsiam_tf.files.paths import as_path, is_in_bucket
+
+# TensorFlow repeats a request that is not answered for minutes. At a start, that is too long to wait.
+_SECONDS = 45.0
+_STATUS = re.compile(r"HTTP response code (\d{3})")
+_ADDRESS = re.compile(r"gs://\S+")
+# What the answers of Google Cloud Storage mean.
+_MEANINGS = {
+    401: "does not know who asks (gcloud auth application-default login)",
+    403: "refuses (the account may lack the right to read or write there)",
+    404: "or the file in it does not exist",
+    412: "refuses, because the file has changed meanwhile",
+    429: "asks for fewer requests",
+}
+_reached: set[str] = set()
+
+
+def check_bucket(path: pathlib.Path) -> None:
+    """Checks that the bucket of a path exists and can be read, before the work that needs it.
+
+    Nothing is checked for a path of this machine.
+
+    Args:
+        path: the path of a file or folder, which need not exist.
+
+    Raises:
+        ConnectionError: if the bucket does not exist, refuses, or does not answer.
+    """
+    if not is_in_bucket(path):
+        return
+    bucket = "/".join(str(path).split("/")[:3])
+    if bucket in _reached:
+        return
+    with answering(path) as call:
+        if not call(path.exists):
+            try:
+                is_there = call(as_path(bucket).is_dir)
+            except ConnectionError as error:
+                # An account may read and write files without having the right to see the bucket itself.
+                is_there = "refuses" in str(error)
+            if not is_there:
+                raise ConnectionError(f"The bucket does not exist, or cannot be seen. Received: {bucket}.")
+    _reached.add(bucket)
+
+
+@contextlib.contextmanager
+def answering(path: pathlib.Path) -> Iterator[Callable[[Callable[[], Any]], Any]]:
+    """Calls functions that need a bucket, and waits no longer than 45 seconds for all of them.
+
+    Args:
+        path: the path in the bucket.
+
+    Yields:
+        A function that calls another one, and returns its result.
+
+    Raises:
+        ConnectionError: if the bucket does not exist, refuses, or does not answer.
+    """
+    results: queue.Queue[tuple[Any, Exception | None]] = queue.Queue()
+
+    def call(function: Callable[[], Any]) -> Any:
+        def work() -> None:
+            try:
+                results.put((function(), None))
+            except Exception as error:
+                results.put((None, error))
+
+        threading.Thread(target=work, daemon=True).start()  # a request cannot be cancelled, only left behind
+        try:
+            result, error = results.get(timeout=_SECONDS)
+        except queue.Empty:
+            raise ConnectionError(
+                f"The bucket does not answer; check the network and the address. Received: {path}."
+            ) from None
+        if error is not None:
+            explained = explain(error)
+            if explained is None:
+                raise error
+            raise ConnectionError(explained) from error
+        return result
+
+    yield call
+
+
+def explain(error: Exception) -> str | None:
+    """Returns a sentence that says what a bucket answered; `None` for an error of another kind.
+
+    Args:
+        error: an error of TensorFlow, or one that etils made of it.
+    """
+    text = str(getattr(error, "message", "") or error)
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None or not isinstance(error, tensorflow.errors.OpError | FileNotFoundError):
+        return None
+    addresses, status = _ADDRESS.findall(text), _STATUS.search(text)
+    if not addresses and status is None and "googleapis" not in text:
+        return None
+    where = addresses[-1].rstrip("/.,;'\")") if addresses else "gs://"
+    if status is None:
+        first = " ".join(text.split())[:300].rstrip(".")
+        return f"The bucket cannot be reached ({first}); check the network, and give the same command again."
+    code = int(status[1])
+    meaning = _MEANINGS.get(code, f"cannot answer now ({code})" if code >= 500 else f"answers {code}")
+    return f"The bucket {meaning}; mend this, and give the same command again. Received: {where}."

@@ -1,0 +1,186 @@
+"""Reads files, which may be damaged, of the wrong kind, or in a bucket."""
+
+import contextlib
+import errno
+import io
+import json
+import math
+import os
+import pathlib
+import stat
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+
+from simsiam_tf.files.paths import as_path, is_in_bucket
+
+
+def exists(path: str | pathlib.Path) -> bool:
+    """Returns whether anything is at an absolute path, be it a link to nowhere."""
+    return as_path(os.fspath(path)).exists() if is_in_bucket(path) else os.path.lexists(path)
+
+
+def is_file(path: str | pathlib.Path) -> bool:
+    """Returns whether a file is at an absolute path; not so if the system cannot have such a name."""
+    return as_path(os.fspath(path)).is_file() if is_in_bucket(path) else os.path.isfile(path)
+
+
+def is_folder(path: str | pathlib.Path) -> bool:
+    """Returns whether a folder is at an absolute path. In a bucket, that is the beginning of a file's name."""
+    return as_path(os.fspath(path)).is_dir() if is_in_bucket(path) else os.path.isdir(path)
+
+
+def modified(path: str | pathlib.Path) -> int:
+    """Returns the modification time of a file or folder in nanoseconds, or of a link's target; -1 if there is none."""
+    try:
+        if is_in_bucket(path):
+            return as_path(os.fspath(path)).stat().mtime * 1_000_000_000  # type: ignore[attr-defined]
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return -1
+
+
+def file_size(path: str | pathlib.Path) -> int:
+    """Returns the size of a file in bytes, or of a link's target.
+
+    Raises:
+        OSError: if there is no file, or it cannot be seen.
+    """
+    if is_in_bucket(path):
+        return as_path(os.fspath(path)).stat().length  # type: ignore[attr-defined]
+    return os.stat(path).st_size
+
+
+def size_of_file(path: str | pathlib.Path) -> int:
+    """Returns the size of a file in bytes, or of a link's target; -1 if there is none."""
+    try:
+        return file_size(path)
+    except OSError:
+        return -1
+
+
+def read_regular(path: str | pathlib.Path, longest: int | None = None) -> bytes:
+    """Reads a regular file. Anything else, such as a pipe or a device, is refused without waiting for its content.
+
+    Args:
+        path: the path of the file.
+        longest: the greatest length in bytes; by default any.
+
+    Raises:
+        OSError: if it is no regular file, is longer, or cannot be read.
+    """
+    if is_in_bucket(path):
+        return as_path(os.fspath(path)).read_bytes()
+    with opened_regular(path, longest) as (content, status):
+        return content.read(status.st_size)
+
+
+def read_text(path: str | pathlib.Path) -> str:
+    """Reads a text in UTF-8. File names in it need not be UTF-8.
+
+    Args:
+        path: the path of the file.
+
+    Raises:
+        OSError: if it is no regular file, or cannot be read.
+    """
+    return read_regular(path).decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n")
+
+
+def read_range(path: str, offset: int, length: int) -> bytes:
+    """Reads some bytes of a file.
+
+    Args:
+        path: the absolute path of the file.
+        offset: the position of the first byte.
+        length: the number of bytes.
+    """
+    if is_in_bucket(path):
+        with as_path(path).open("rb") as remote:
+            remote.seek(offset)
+            return remote.read(length)
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return file.read(length)
+
+
+def load_array(path: pathlib.Path, mapped: bool = False) -> np.ndarray:
+    """Loads an array from a `.npy` file.
+
+    Args:
+        path: the path of the file.
+        mapped: whether to read only what is used of it. An array in a bucket is read whole all the same.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it holds no array.
+    """
+    if is_in_bucket(path):
+        return np.load(io.BytesIO(path.read_bytes()))
+    return np.load(path, mmap_mode="r" if mapped else None)
+
+
+def load_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Loads the arrays of a `.npz` file by name.
+
+    Args:
+        path: the path of the file.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it holds no arrays, or NumPy raises an error of another type for what is damaged.
+    """
+    with np.load(io.BytesIO(read_regular(path)), allow_pickle=False) as content:
+        return {name: content[name] for name in content.files}
+
+
+@contextlib.contextmanager
+def opened_regular(path: str | pathlib.Path, longest: int | None = None) -> Iterator[tuple[IO[bytes], os.stat_result]]:
+    """Opens a regular file of this machine inside a `with` block.
+
+    Args:
+        path: the path of the file.
+        longest: the greatest length in bytes; by default any.
+
+    Yields:
+        The file, and its status.
+
+    Raises:
+        OSError: if it is no regular file, is longer, or cannot be read.
+    """
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        status = os.fstat(file)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        if longest is not None and status.st_size > longest:
+            raise OSError(errno.EFBIG, f"{status.st_size} bytes are more than {longest}", str(path))
+        with open(file, "rb", closefd=False) as content:
+            yield content, status
+    finally:
+        os.close(file)
+
+
+def parse_json(text: bytes) -> Any:
+    """Parses JSON that may be damaged.
+
+    Args:
+        text: the content of the file.
+
+    Raises:
+        ValueError: if it is not JSON in UTF-8, or holds a number that is not finite, which JSON has not.
+    """
+    try:
+        return json.loads(text.decode("utf-8"), parse_constant=_finite, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"it holds {text}, which is not finite")
+    return number
