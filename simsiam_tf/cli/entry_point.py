@@ -47,11 +47,12 @@ def run(define: Callable[[], None], work: Callable[[], None], description: str |
     if any(argument.lstrip("-") in ("h", "help", "helpfull") for argument in sys.argv[1:]):
         print(f"{description}\nFlags:{flags.FLAGS.get_help(include_special_flags=False)}")
         sys.exit(0)
-    # The exit comes after the except clauses, where Python has dropped the error and the tf.data iterators that it
-    # holds. At the end of the interpreter, the threads of those iterators would wait for Python forever.
+    # The tf.data iterators go now, while their threads can still call Python for the images that they read ahead. At
+    # the end of the interpreter they would wait for it forever. After an error, this comes after the except clauses,
+    # where Python has dropped the error and the iterators that it holds.
     code = _exit_code(work)
+    gc.collect()
     if code:
-        gc.collect()
         sys.exit(code)
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import subprocess
 import sys
 
 import pytest
@@ -13,6 +14,25 @@ from simsiam_tf.cli.console import verbosity_flag
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import Stopped, UsageError
 
+READING_AHEAD = """
+import sys, time
+import tensorflow as tf
+from simsiam_tf.cli import entry_point
+
+def slow(i):
+    time.sleep(0.3)
+    return i
+
+def work():
+    data = tf.data.Dataset.range(100).map(lambda i: tf.numpy_function(slow, [i], tf.int64)).prefetch(8)
+    iterator = iter(data)
+    next(iterator)
+    held = [iterator]
+    held.append(held)  # a cycle, as Keras makes them, which only the garbage collector takes apart
+
+sys.argv = ["command"]
+entry_point.run(lambda: None, work, "Reads ahead.")
+"""
 LOG = logging.getLogger("simsiam_tf.some.module")
 
 
@@ -147,3 +167,8 @@ def test_a_stop_is_said_even_to_the_quiet(run, capsys):
 def test_an_error_is_one_line_that_a_terminal_can_show():
     assert entry_point.one_line("a\n b\x1b[31m") == "a b\\x1b[31m"
     assert len(entry_point.one_line("x" * 70_000)) < 4100
+
+
+def test_a_command_ends_while_its_data_set_still_reads_ahead():
+    done = subprocess.run([sys.executable, "-c", READING_AHEAD], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
