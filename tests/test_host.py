@@ -2,7 +2,7 @@
 
 import pytest
 
-from simsiam_tf.host import available_memory, usable_cores
+from simsiam_tf.host import available_memory, return_memory, usable_cores
 
 GIB = 2**30
 
@@ -48,3 +48,9 @@ def test_a_container_may_leave_less(machine, limit, used, statistics, cache):
     assert available_memory(str(machine)) == 8 * GIB
     write(group, {limit: "max\n"})
     assert available_memory(str(machine)) == 8 * GIB
+
+
+def test_memory_can_be_returned_on_every_system(monkeypatch):
+    return_memory()
+    monkeypatch.setattr("sys.platform", "win32")
+    return_memory()

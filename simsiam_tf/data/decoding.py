@@ -20,7 +20,7 @@ from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.formats import readable_formats
 from simsiam_tf.data.pixels import to_rgb, upright_size
 from simsiam_tf.data.png import read_exif
-from simsiam_tf.host import usable_cores
+from simsiam_tf.host import return_memory, usable_cores
 
 if TYPE_CHECKING:
     from simsiam_tf.augment.ops import Box
@@ -81,7 +81,9 @@ def crop_views(
     full_size = upright_size(image, pixels)
     with room.for_pixels(image.width * image.height):
         _leave_out_detail(image, min(min(box[2:]) / side for box, side in zip(boxes, sides, strict=True)))
-        image = to_rgb(image, pixels)
+        decoded, image = image, to_rgb(image, pixels)
+        if image is not decoded:
+            decoded.close()  # callers still hold it, and it may be a gigabyte
         if image.size != full_size:
             x, y = (now / full for now, full in zip(image.size, full_size, strict=True))
             boxes = [(top * y, left * x, height * y, width * x) for top, left, height, width in boxes]
@@ -123,6 +125,8 @@ class Room:
         try:
             yield
         finally:
+            if count > self._limit:
+                return_memory()
             with self._changed:
                 self._used -= count
                 self._changed.notify_all()

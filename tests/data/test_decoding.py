@@ -83,6 +83,28 @@ def test_a_large_jpeg_loses_only_detail_that_its_views_do_not_show(photograph, r
     assert np.abs(np.stack(views).astype(float) - np.stack(exact)).mean() < 0.75
 
 
+def test_the_decoded_image_is_let_go_of_once_it_is_converted():
+    content = io.BytesIO()
+    Image.new("RGBA", (8, 8), (10, 20, 30, 255)).save(content, "PNG")
+    image = open_image(content.getvalue())
+    (view,) = decoding.crop_views(image, [(0, 0, 8, 8)], [4], [True])
+    assert view.getpixel((0, 0)) == (10, 20, 30)
+    with pytest.raises(ValueError, match="closed"):
+        image.load()
+
+
+def test_memory_is_returned_after_an_image_that_is_decoded_alone(monkeypatch):
+    calls = []
+    monkeypatch.setattr(decoding, "return_memory", lambda: calls.append("returned"))
+    room = decoding.Room(100)
+    with room.for_pixels(100):
+        pass
+    assert not calls
+    with room.for_pixels(101):
+        pass
+    assert calls == ["returned"]
+
+
 @pytest.mark.parametrize("data", [b"", b"no image", b"\xff\xd8\xff\xe0 cut", b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_image_raises(data):
     with pytest.raises(OSError, match=r"no image of a kind|Truncated"):
