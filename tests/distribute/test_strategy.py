@@ -46,9 +46,9 @@ def test_a_tpu_that_cannot_be_reached_is_refused(monkeypatch, error):
 
     monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", unreachable)
     with pytest.raises(
-        UsageError, match=r"^--tpu must name a TPU that can be reached \([^\n]+[^.]\)\. Received: 'nan'\.$"
+        UsageError, match=r"^--tpu must name a TPU that can be reached \([^\n]+[^.]\)\. Received: 'local'\.$"
     ):
-        make_strategy(DeviceConfig(tpu="nan"))
+        make_strategy(DeviceConfig(tpu="local"))
 
 
 def test_one_device_is_tensorflow_s_default_strategy(monkeypatch, two_replicas):
