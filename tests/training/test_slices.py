@@ -56,7 +56,6 @@ def test_input_without_python_is_let_through(data):
         (config_of(**shards(data_dir="s")), False, r"^--data_dir must be .* --data_dir=gs://BUCKET.* Received: s\.$"),
         (config_of(**shards(data_dir="")), False, r"^--data_dir must be .* Received: none\.$"),
     ],
-    ids=str,
 )
 def test_what_a_slice_cannot_do_is_refused_in_a_sentence(config, calls_python, message):
     slices.check_settings(config, 1, calls_python)
