@@ -74,10 +74,10 @@ def _tpu_strategy(tpu: str) -> tf.distribute.TPUStrategy:
                 reach.check_servers([a for job in resolver.cluster_spec().as_dict().values() for a in job])
             tf.config.experimental_connect_to_cluster(resolver)
             tf.tpu.experimental.initialize_tpu_system(resolver)
+            return tf.distribute.TPUStrategy(resolver)
     except Exception as error:  # of any kind: the packages that TensorFlow asks Google's cloud by have their own
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise UsageError(f"--tpu must name a TPU that can be reached ({reason[:300]}). Received: {tpu!r}.") from error
-    return tf.distribute.TPUStrategy(resolver)
 
 
 def _multi_worker_strategy(devices: DeviceConfig) -> tf.distribute.MultiWorkerMirroredStrategy:
