@@ -1,6 +1,7 @@
 """Declares the settings of the devices, the precision and the compilation."""
 
 import dataclasses
+import re
 from typing import Literal
 
 from simsiam_tf.config.fields import SettingsGroup, option
@@ -9,6 +10,10 @@ from simsiam_tf.errors import check
 StrategyName = Literal["auto", "one", "mirrored", "multiworker", "slurm", "tpu"]
 Precision = Literal["float64", "float32", "bfloat16", "float16"]
 Jit = Literal["auto", "on", "off"]
+
+# A name that Google's cloud gives to a TPU, and an address of one host. TensorFlow takes no address of IPv6.
+_TPU_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_TPU_ADDRESS = re.compile(r"grpc://([A-Za-z0-9._-]+:[0-9]{1,5})")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +27,12 @@ class DeviceConfig(SettingsGroup):
         "number of SLURM's tasks, --cpu_devices and the GPUs of this machine.",
         identity=False,
     )
-    tpu: str = option("", "Name of the Cloud TPU, or 'local'.", identity=False)
+    tpu: str = option(
+        "",
+        "Name of the Cloud TPU; 'local', the TPU of this machine; or the address of each of its hosts, as in "
+        "grpc://10.0.0.2:8470,grpc://10.0.0.3:8470.",
+        identity=False,
+    )
     cpu_devices: int = option(
         1, "Number of logical devices to divide the CPU into, to try several replicas.", identity=False
     )
@@ -53,7 +63,7 @@ class DeviceConfig(SettingsGroup):
     )
 
     def validate(self) -> None:
-        """Checks that counts are positive, and that the strategy has the devices that are named."""
+        """Checks that counts are positive, the form of --tpu, and that the strategy has the devices that are named."""
         for name in ("cpu_devices", "steps_per_execution", "accumulate_steps"):
             check(getattr(self, name) >= 1, f"--{name} must be at least 1.", getattr(self, name))
         check(
@@ -66,3 +76,16 @@ class DeviceConfig(SettingsGroup):
             f"--tpu goes with --strategy=tpu, not with --strategy={self.strategy}.",
             repr(self.tpu),
         )
+        check(
+            not self.tpu or bool(_TPU_NAME.fullmatch(self.tpu) or self.tpu_addresses),
+            "--tpu must be the name of a TPU, local, or different addresses with commas between them, as in "
+            "grpc://10.0.0.2:8470,grpc://10.0.0.3:8470.",
+            repr(self.tpu),
+        )
+
+    @property
+    def tpu_addresses(self) -> list[str]:
+        """Returns the addresses of hosts that --tpu names, as HOST:PORT; none if it has another form."""
+        found = [_TPU_ADDRESS.fullmatch(part) for part in self.tpu.split(",")]
+        addresses = [match[1] for match in found if match and 0 < int(match[1].rpartition(":")[2]) < 2**16]
+        return addresses if len(set(addresses)) == len(found) else []

@@ -7,7 +7,7 @@ import os
 import tensorflow as tf
 
 from simsiam_tf.config.devices import DeviceConfig
-from simsiam_tf.distribute import slurm
+from simsiam_tf.distribute import reach, slurm
 from simsiam_tf.errors import UsageError, check
 
 _log = logging.getLogger(__name__)
@@ -58,23 +58,26 @@ def has_accelerator(strategy: tf.distribute.Strategy) -> bool:
     return not all("CPU" in device for device in strategy.extended.worker_devices)
 
 
+def hosts_of_tpu(strategy: tf.distribute.Strategy) -> int:
+    """Returns the number of hosts of a TPU; 1 for every other strategy."""
+    return strategy.extended.num_hosts if isinstance(strategy, tf.distribute.TPUStrategy) else 1
+
+
 def _tpu_strategy(tpu: str) -> tf.distribute.TPUStrategy:
-    """Connects to a TPU of one host."""
+    """Connects to a TPU."""
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu)
-        tf.config.experimental_connect_to_cluster(resolver)
-        tf.tpu.experimental.initialize_tpu_system(resolver)
-    # An OSError: this machine is not in Google's cloud. An ImportError: a name needs Google's client library.
-    except (OSError, ValueError, RuntimeError, ImportError, tf.errors.OpError) as error:
+        if tpu != "local" and not tpu.startswith("grpc://"):
+            reach.check_google_client()
+        with reach.limited_waiting():
+            resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu)
+            if tpu != "local":
+                reach.check_servers([a for job in resolver.cluster_spec().as_dict().values() for a in job])
+            tf.config.experimental_connect_to_cluster(resolver)
+            tf.tpu.experimental.initialize_tpu_system(resolver)
+            return tf.distribute.TPUStrategy(resolver)
+    except Exception as error:  # of any kind: the packages that TensorFlow asks Google's cloud by have their own
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise UsageError(f"--tpu must name a TPU that can be reached ({reason[:300]}). Received: {tpu!r}.") from error
-    strategy = tf.distribute.TPUStrategy(resolver)
-    if strategy.extended.num_hosts > 1:
-        raise UsageError(
-            "A TPU must have one host, for now: the other hosts of a slice cannot write to --workdir (docs/tpu.md). "
-            f"Received: {tpu!r} with {strategy.extended.num_hosts} hosts."
-        )
-    return strategy
 
 
 def _multi_worker_strategy(devices: DeviceConfig) -> tf.distribute.MultiWorkerMirroredStrategy:

@@ -13,8 +13,8 @@ from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.config.evaluation import EvaluationConfig
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.data.sources import Source, listing_bad_images
-from simsiam_tf.distribute.strategy import make_strategy
-from simsiam_tf.errors import UsageError
+from simsiam_tf.distribute.strategy import hosts_of_tpu, make_strategy
+from simsiam_tf.errors import UsageError, check
 from simsiam_tf.evaluation.diagnostics import run_diagnostics
 from simsiam_tf.evaluation.embeddings import run_embed
 from simsiam_tf.evaluation.finetune import run_finetuning
@@ -54,6 +54,7 @@ def evaluate(
     # TensorFloat-32 would round away the small differences by which neighbours are ranked.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     strategy = make_strategy(devices)
+    _check_hosts(devices, hosts_of_tpu(strategy))
     runs = [
         LoadedRun.load(
             path, task.checkpoint if path == paths[0] else "", data_overrides, strategy, task.eval_batch_size
@@ -88,9 +89,15 @@ def _on_one_machine(devices: DeviceConfig) -> DeviceConfig:
     """Returns the devices of this machine only, even if TF_CONFIG names other machines."""
     if devices.strategy in ("multiworker", "slurm"):
         raise UsageError(f"An evaluation runs on one machine. Received: --strategy={devices.strategy}.")
+    _check_hosts(devices, len(devices.tpu_addresses))
     if devices.strategy == "auto" and not devices.tpu:
         return dataclasses.replace(devices, strategy="mirrored")
     return devices
+
+
+def _check_hosts(devices: DeviceConfig, hosts: int) -> None:
+    """Raises a UsageError for a TPU of several hosts: Python reads the images of an evaluation."""
+    check(hosts <= 1, "--tpu must have one host for an evaluation.", f"{devices.tpu!r}, with {hosts} hosts")
 
 
 def _sources(run: LoadedRun, protocol: str) -> list[Source]:

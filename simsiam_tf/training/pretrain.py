@@ -13,10 +13,10 @@ from simsiam_tf.config.messages import RESULT
 from simsiam_tf.config.run import Config
 from simsiam_tf.data.sources import listing_bad_images
 from simsiam_tf.distribute import workers
-from simsiam_tf.distribute.strategy import make_strategy
+from simsiam_tf.distribute.strategy import hosts_of_tpu, make_strategy
 from simsiam_tf.files import check_bucket, user_path
 from simsiam_tf.methods import SSLModel
-from simsiam_tf.training import factory, summary
+from simsiam_tf.training import factory, slices, summary
 from simsiam_tf.training.checkpoints import Checkpoints, Saver, weights_sha256
 from simsiam_tf.training.data_record import as_started, knn_bank_rule
 from simsiam_tf.training.loop import TrainingLoop
@@ -48,19 +48,25 @@ def pretrain(config: Config, choose: Chooser | None = None, dry_run: bool = Fals
         FloatingPointError: if the run diverges.
         ConnectionError: if another worker has gone, or a bucket does not exist, refuses, or does not answer.
     """
+    slices.check_settings(config, len(config.devices.tpu_addresses))
     check_bucket(user_path(config.run.workdir))
     config = as_started(config)
     strategy = make_strategy(config.devices)
+    hosts = hosts_of_tpu(strategy)
+    slices.check_settings(config, hosts)
     if config.devices.deterministic:
         tf.config.experimental.enable_op_determinism()
     with workers.naming_lost_workers(strategy):
         if choose is None:
             refuse_what_cannot_be_computed(config, strategy)
         images = OpenedImages.open(config, strategy)
+        slices.check_settings(config, hosts, images.source.files is not None and not config.data.reads_blocks)
         if choose is not None:
             config = as_started(choose(config, images, strategy))
             refuse_what_cannot_be_computed(config, strategy)
         factory.set_precision(config.devices.precision)
+        slices.check_input(config, strategy, images.source)
+        config = slices.without_blind_monitor(config, strategy, images)
         if dry_run:
             expect_time(config, strategy, images)
             return

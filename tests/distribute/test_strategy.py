@@ -38,6 +38,7 @@ def test_a_cluster_that_is_none_is_refused(monkeypatch, devices, cluster, messag
         ImportError("googleapiclient must be installed\nbefore using the TPU cluster resolver."),
         RuntimeError("timed out"),
         tf.errors.UnavailableError(None, None, "failed to connect"),
+        Exception("The Application Default Credentials are not available."),  # oauth2client's own kind
     ],
 )
 def test_a_tpu_that_cannot_be_reached_is_refused(monkeypatch, error):
@@ -46,9 +47,9 @@ def test_a_tpu_that_cannot_be_reached_is_refused(monkeypatch, error):
 
     monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", unreachable)
     with pytest.raises(
-        UsageError, match=r"^--tpu must name a TPU that can be reached \([^\n]+[^.]\)\. Received: 'nan'\.$"
+        UsageError, match=r"^--tpu must name a TPU that can be reached \([^\n]+[^.]\)\. Received: 'local'\.$"
     ):
-        make_strategy(DeviceConfig(tpu="nan"))
+        make_strategy(DeviceConfig(tpu="local"))
 
 
 def test_one_device_is_tensorflow_s_default_strategy(monkeypatch, two_replicas):

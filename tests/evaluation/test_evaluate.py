@@ -5,8 +5,11 @@ import shutil
 
 import pytest
 
+from simsiam_tf.config.devices import DeviceConfig
+from simsiam_tf.config.evaluation import EVALUATION_GROUPS, EvaluationConfig
 from simsiam_tf.errors import UsageError
-from simsiam_tf.evaluation.evaluate import PROTOCOLS
+from simsiam_tf.evaluation import evaluate as evaluation
+from simsiam_tf.evaluation.evaluate import PROTOCOLS, evaluate
 from simsiam_tf.evaluation.loaded_run import LoadedRun
 from tests.conftest import run_script
 from tests.evaluation.judging import RECORD, judge, summary
@@ -40,6 +43,19 @@ def test_knn_records_every_k_and_temperature(tiny_run):
 def test_only_the_report_takes_several_runs(paths, protocol, message):
     with pytest.raises(UsageError, match=message):
         judge(*paths, protocol=protocol)
+
+
+def test_a_tpu_of_several_hosts_is_refused_before_it_is_connected_to(tmp_path, monkeypatch):
+    task = EVALUATION_GROUPS["task"](protocol=("knn",))
+    options = EvaluationConfig(**{name: group() for name, group in EVALUATION_GROUPS.items()} | {"task": task})
+    devices = DeviceConfig(tpu="grpc://127.0.0.1:1,grpc://127.0.0.1:2")
+    with pytest.raises(UsageError, match=r"^--tpu must have one host .* Received: 'grpc:.*', with 2 hosts\.$"):
+        evaluate([str(tmp_path)], options, {}, devices)
+    # What a name stands for is known once it is connected to.
+    monkeypatch.setattr(evaluation, "make_strategy", lambda devices: None)
+    monkeypatch.setattr(evaluation, "hosts_of_tpu", lambda strategy: 4)
+    with pytest.raises(UsageError, match=r"^--tpu must have one host .* Received: 'pod', with 4 hosts\.$"):
+        evaluate([str(tmp_path)], options, {}, DeviceConfig(tpu="pod"))
 
 
 def test_several_protocols_run_in_the_order_given_each_once(tiny_run, monkeypatch):
