@@ -3,6 +3,8 @@
 import os
 import pathlib
 import shutil
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -164,66 +166,106 @@ def without_records(run: pathlib.Path) -> None:
     (run / "metrics.jsonl").unlink()
 
 
-NARROW_SHORTCUT = """
-import numpy as np, tensorflow as tf, simsiam_tf
-from simsiam_tf import resnet18
-images = np.random.default_rng(0).standard_normal((17, 64, 64, 3)).astype("float32")
-block = resnet18(cifar_stem=True, width=0.0625).blocks[2]
-for _ in range(20):
-    x = tf.random.stateless_normal([17, 64, 64, 4], [0, 0])
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(tf.square(block(x))) / 2
-    got = tape.gradient(loss, block.shortcut_conv.kernel)[0, 0]
-    scale = (1 + 1e-5) ** -0.5
-    pixels = tf.reshape(x[:, ::2, ::2], [-1, 4])
-    outputs = tf.nn.relu(pixels @ block.shortcut_conv.kernel[0, 0] * scale)
-    expected = tf.transpose(pixels) @ outputs * scale
-    assert float(tf.reduce_max(tf.abs(got - expected)) / tf.reduce_max(tf.abs(expected))) < 1e-4, "a wrong gradient"
-print("equal")
-"""
+def with_endless_file(folder: pathlib.Path) -> None:
+    """Writes two images, and a link to a device that never ends."""
+    of(["a.png", "b.png"])(folder)
+    (folder / "data" / "x.png").symlink_to("/dev/zero")
 
-TWO_REPLICAS = """
-import numpy as np, tensorflow as tf, keras
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from simsiam_tf import SGD, SimSiam
-views = np.random.default_rng(0).standard_normal((2, 8, 8, 8, 3)).astype("float32")
-views[:, 4:] += 3
-means = []
-for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
-    keras.utils.set_random_seed(0)
-    with strategy.scope():
-        inputs = keras.Input((8, 8, 3))
-        norm = keras.layers.BatchNormalization()
-        x = keras.layers.ReLU()(norm(keras.layers.Conv2D(8, 3)(inputs)))
-        model = SimSiam(keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x)), projector_dim=16,
-                        projector_layers=2, predictor_dim=8)
-        model.compile(SGD(0.1))
-    model.fit(tf.data.Dataset.from_tensors(tuple(views)).unbatch().batch(8), verbose=0)
-    means.append(norm.moving_variance.numpy())
-np.testing.assert_allclose(*means, atol=1e-5)
-print("equal")
-"""
 
-CLOSED_FOLDERS = """
-import errno, os, sys
-open_file = os.open
-def refusing(path, flags, *args, **kwargs):
-    if "dir_fd" not in kwargs and not flags & os.O_CREAT and os.path.isdir(path) and "checkpoints" in os.fspath(path):
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
-    return open_file(path, flags, *args, **kwargs)
-os.open = refusing
-sys.argv[0] = "train.py"
-exec(compile(open("train.py").read(), "train.py", "exec"))
-"""
+def with_pages(folder: pathlib.Path) -> None:
+    """Writes two TIFF images of three pages each."""
+    (folder / "data").mkdir()
+    for seed in range(2):
+        pages = [image(seed + 10 * page) for page in range(3)]
+        pages[0].save(folder / "data" / f"{seed}.tif", save_all=True, append_images=pages[1:])
 
-LOADS = """
-import os, subprocess, sys, tempfile
-with tempfile.TemporaryDirectory() as folder:
-    path = os.path.join(folder, "backbone.keras")
-    save = f"import simsiam_tf; simsiam_tf.resnet18(width=0.125).save({path!r})"
-    subprocess.run([sys.executable, "-c", save], check=True)
-    load = f"import simsiam_tf, keras; keras.saving.load_model({path!r})"
-    subprocess.run([sys.executable, "-c", load], check=True)
-print("loaded")
-"""
+
+def turned(folder: pathlib.Path) -> None:
+    """Writes photographs of two classes whose test images are alike only if EXIF is followed.
+
+    A test image of class a is the upright photograph of a. That of class b is the photograph of a as it is stored.
+    """
+    gradient = np.linspace(0, 255, 40, dtype=np.uint8)
+    stored = np.stack([np.tile(gradient, (40, 1)), np.tile(gradient[:, None], (1, 40)), np.zeros((40, 40), np.uint8)])
+    stored = Image.fromarray(np.ascontiguousarray(stored.transpose(1, 2, 0)))
+    upright = stored.transpose(Image.Transpose.ROTATE_270)  # as orientation 6 says
+    for name, pixels, orientation in (("a", stored, 6), ("b", upright, 8)):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        for split, picture, options in (
+            ("train", pixels, {"exif": exif}),
+            ("test", {"a": upright, "b": stored}[name], {}),
+        ):
+            path = folder / "data" / split / name / "1.png"
+            path.parent.mkdir(parents=True)
+            picture.save(path, **options)
+
+
+def vast(folder: pathlib.Path) -> None:
+    """Writes two images, and a PNG of 13000 x 13000 pixels with 16 bits for each of four channels."""
+    of(["a.png", "b.png"])(folder)
+    packer = zlib.compressobj(1)
+    row = b"\0" + (b"\xff" * 8 + bytes(6) + b"\xff\xff") * 6500  # white and black, opaque
+    packed = b"".join(packer.compress(row) for _ in range(13000)) + packer.flush()
+    header = struct.pack(">II", 13000, 13000) + bytes([16, 6, 0, 0, 0])
+    with (folder / "data" / "vast.png").open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for name, content in ((b"IHDR", header), (b"IDAT", packed), (b"IEND", b"")):
+            checksum = zlib.crc32(name + content)
+            file.write(struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum))
+
+
+def many(count: int) -> Maker:
+    """Returns a function that writes `count` images."""
+    return of([f"{i}.png" for i in range(count)])
+
+
+def with_more(folder: pathlib.Path) -> None:
+    """Adds six images."""
+    of([f"more{i}.png" for i in range(6)])(folder)
+
+
+def with_fewer(folder: pathlib.Path) -> None:
+    """Takes four images away."""
+    for number in range(4):
+        (folder / "data" / f"{number}.png").unlink()
+
+
+def with_others(folder: pathlib.Path) -> None:
+    """Replaces every image by one of other bytes."""
+    for path in (folder / "data").iterdir():
+        image(int(path.stem) + 100, 3).resize((41, 40)).save(path)
+
+
+def damaged_files(pattern: str) -> Maker:
+    """Returns a function that replaces by text all files of the run that a pattern matches; there must be some."""
+
+    def damage(folder: pathlib.Path) -> None:
+        paths = list((folder / "run").rglob(pattern))
+        assert paths, f"the run has no {pattern}"
+        for path in paths:
+            path.write_bytes(b"\xffnone")
+
+    return damage
+
+
+def file_for(folder_name: str) -> Maker:
+    """Returns a function that puts a file into the place of a folder."""
+
+    def make(run: pathlib.Path) -> None:
+        shutil.rmtree(run / folder_name, ignore_errors=True)
+        (run / folder_name).write_bytes(b"none")
+
+    return make
+
+
+def flagfile_with_nul(folder: pathlib.Path) -> None:
+    """Writes a flagfile that names a folder with a NUL in it."""
+    (folder / "flags.txt").write_bytes(f"--data_dir={folder}/da\0ta\n".encode())
+
+
+def with_skipped_folder(folder: pathlib.Path) -> None:
+    """Writes two images and a broken one, and a folder in the place of the run's skipped.txt."""
+    of(["a.png", "b.png"])(folder)
+    (folder / "data" / "c.png").write_bytes(b"none")
+    (folder / "run" / "skipped.txt").mkdir(parents=True)
