@@ -18,6 +18,7 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf.cli.console import show_messages
+from tests.fake_gcs import serve
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -61,6 +62,15 @@ def float64():
 def two_replicas():
     # One for all tests: a second strategy on the same devices would reuse the keys of its collectives.
     return tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+
+
+@pytest.fixture
+def gcs(tmp_path_factory, monkeypatch):
+    """A bucket that TensorFlow, in this process and in those that it starts, takes for one of Google Cloud Storage."""
+    with serve(tmp_path_factory.mktemp("gcs")) as found:
+        for name, value in found.environment().items():
+            monkeypatch.setenv(name, value)
+        yield found
 
 
 def run_script(*arguments, **environment) -> subprocess.CompletedProcess:

@@ -8,17 +8,23 @@ both hosts itself with a certificate made for the occasion.
 import contextlib
 import dataclasses
 import http.server
+import itertools
 import json
+import multiprocessing
+import multiprocessing.managers
+import os
 import pathlib
 import re
 import ssl
 import threading
+import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import trustme
 
 STAMP = "2026-01-01T00:00:00.000Z"
+_NUMBERS = itertools.count()
 HOSTS = ("www.googleapis.com", "storage.googleapis.com")
 
 
@@ -38,72 +44,119 @@ class Request:
     query: dict[str, str]
     key: str
 
-    @property
-    def writes(self) -> bool:
-        """Returns whether it would change the bucket."""
-        return self.method != "GET"
 
-
-@dataclasses.dataclass
-class FakeGcs:
-    """Holds the objects, and what was asked for.
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """Says which requests fail.
 
     Attributes:
-        buckets: the names of the buckets; what is in another is not found.
-        objects: the content of each object, by bucket and name with a slash between them.
-        requests: every request so far.
-        fault: returns the status to fail a request with, or `None` to answer it.
-        environment: the variables that send a process of TensorFlow here.
+        status: the status that they get; 0 for one that is answered, after `seconds`.
+        writing: whether only requests that change the bucket fail (True), only others (False), or both (None).
+        path: a pattern of the paths that fail.
+        once: a pattern of names; nothing fails before there is such an object.
+        every: each how manieth of these requests fails.
+        times: how many fail at most.
+        seconds: how long the answer takes.
     """
 
-    buckets: set[str] = dataclasses.field(default_factory=lambda: {"bucket"})
-    objects: dict[str, bytes] = dataclasses.field(default_factory=dict)
-    requests: list[Request] = dataclasses.field(default_factory=list)
-    fault: Callable[[Request], int | None] = lambda request: None
-    environment: dict[str, str] = dataclasses.field(default_factory=dict)
-    _generations: dict[str, int] = dataclasses.field(default_factory=dict)
-    _sessions: dict[str, bytes] = dataclasses.field(default_factory=dict)
-    _lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
+    status: int
+    writing: bool | None = None
+    path: str = ""
+    once: str = ""
+    every: int = 1
+    times: int = 1_000_000
+    seconds: float = 0.0
+
+
+class FakeGcs:
+    """Holds the objects of a bucket, and answers requests.
+
+    Args:
+        bucket: the name of the only bucket.
+        folder: a folder for the certificate.
+    """
+
+    def __init__(self, bucket: str, folder: pathlib.Path) -> None:
+        self._bucket, self._objects = bucket, {}
+        self._requests, self._generations, self._faults, self._met = [], {}, (), []
+        self._lock, self._certificate = threading.RLock(), str(folder / "authority.pem")
+        context, authority = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), trustme.CA()
+        authority.issue_cert(*HOSTS).configure_cert(context)
+        authority.cert_pem.write_to_path(self._certificate)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, context))
+        self._port = server.server_port
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def environment(self) -> dict[str, str]:
+        """Returns the variables that send a process of TensorFlow here."""
+        return {
+            "https_proxy": f"http://127.0.0.1:{self._port}",
+            "CURL_CA_BUNDLE": self._certificate,
+            "GOOGLE_AUTH_TOKEN_FOR_TESTING": "token",
+            "NO_GCE_CHECK": "true",
+        }
+
+    def fail(self, *faults: Fault) -> None:
+        """Fails the requests that are described from now on."""
+        with self._lock:
+            self._faults, self._met = faults, [0] * len(faults)
+
+    def requests(self) -> list[Request]:
+        """Returns every request so far."""
+        return list(self._requests)
 
     def names(self, prefix: str = "") -> list[str]:
-        """Returns the names of the objects in `bucket` that begin with a prefix, without it."""
-        start = f"bucket/{prefix}"
+        """Returns the names of the objects that begin with a prefix, without it."""
+        start = f"{self._bucket}/{prefix}"
         with self._lock:
-            return sorted(key[len(start) :] for key in self.objects if key.startswith(start))
+            return sorted(key[len(start) :] for key in self._objects if key.startswith(start))
 
     def read(self, name: str) -> bytes:
-        """Returns the content of an object in `bucket`."""
-        return self.objects[f"bucket/{name}"]
+        """Returns the content of an object."""
+        return self._objects[f"{self._bucket}/{name}"]
 
     def upload(self, folder: pathlib.Path, name: str) -> None:
-        """Puts the files of a folder into `bucket`, below a name."""
+        """Puts the files of a folder into the bucket, below a name."""
         for path in folder.rglob("*"):
             if path.is_file():
-                self._put(f"bucket/{name}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+                self._put(f"{self._bucket}/{name}/{path.relative_to(folder).as_posix()}", path.read_bytes())
 
     def download(self, name: str, folder: pathlib.Path) -> pathlib.Path:
-        """Writes the objects below a name in `bucket` into a folder, and returns it."""
+        """Writes the objects below a name into a folder, and returns it."""
         for rest in self.names(f"{name}/"):
             if rest and not rest.endswith("/"):
                 (folder / rest).parent.mkdir(parents=True, exist_ok=True)
                 (folder / rest).write_bytes(self.read(f"{name}/{rest}"))
         return folder
 
-    def answer(self, request: Request, body: bytes, range_header: str) -> tuple[int, bytes, dict[str, str]]:
+    def _failed(self, request: Request) -> int | None:
+        """Returns the status of a request that fails."""
+        for number, fault in enumerate(self._faults):
+            if fault.writing not in (None, request.method != "GET") or not re.search(fault.path, request.path):
+                continue
+            if fault.once and not any(re.search(fault.once, name) for name in self.names()):
+                continue
+            self._met[number] += 1
+            if self._met[number] % fault.every == 0 and self._met[number] <= fault.times * fault.every:
+                return fault.status
+        return None
+
+    def _answer(self, request: Request, body: bytes, range_header: str) -> tuple[int, bytes, dict[str, str]]:
         """Answers a request: the status, the body and the headers."""
+        time.sleep(sum(fault.seconds for fault in self._faults))
         with self._lock:
-            self.requests.append(request)
-            status = self.fault(request)
-            if status is None and request.key.split("/")[0] not in self.buckets:
+            self._requests.append(request)
+            status = self._failed(request)
+            if not status and request.key.split("/")[0] != self._bucket:
                 status = 404
-            if status is not None:
+            if status:
                 return status, b"refused by the test", {}
             for pattern, reply in (
                 (r"/upload/storage/v1/b/[^/]+/o", self._upload),
                 (r"/storage/v1/b/[^/]+/o/[^/]+/rewriteTo/b/([^/]+)/o/([^/]+)", self._rewrite),
                 (r"/storage/v1/b/[^/]+/o/[^/]+", self._one),
                 (r"/storage/v1/b/[^/]+/o", self._list),
-                (r"/storage/v1/b/[^/]+(?:/storageLayout)?", self._bucket),
+                (r"/storage/v1/b/[^/]+(?:/storageLayout)?", self._bucket_itself),
                 (r"/[^/]+/.+", self._content),
             ):
                 if found := re.fullmatch(pattern, request.path):
@@ -113,7 +166,7 @@ class FakeGcs:
     def _put(self, key, data):
         with self._lock:
             self._generations[key] = self._generations.get(key, 0) + 1
-            self.objects[key] = data
+            self._objects[key] = data
 
     def _upload(self, request, _found, body, content_range):
         key = request.key
@@ -121,32 +174,32 @@ class FakeGcs:
             bucket, name = key.split("/", 1)
             query = urllib.parse.urlencode({"uploadType": "session", "name": name})
             return 200, b"", {"Location": f"https://{HOSTS[0]}/upload/storage/v1/b/{bucket}/o?{query}"}
-        if request.query.get("ifGenerationMatch") == "0" and key in self.objects:
+        if request.query.get("ifGenerationMatch") == "0" and key in self._objects:
             return 412, b"", {}
         self._put(key, body)
         return _as_json({"name": key.split("/", 1)[1]})
 
     def _rewrite(self, request, found, _body, _range):
         target = f"{found[1]}/{urllib.parse.unquote(found[2])}"
-        if request.key not in self.objects:
+        if request.key not in self._objects:
             return 404, b"", {}
-        self._put(target, self.objects[request.key])
+        self._put(target, self._objects[request.key])
         return _as_json({"done": True})
 
     def _one(self, request, _found, _body, _range):
-        if request.key not in self.objects:
+        if request.key not in self._objects:
             return 404, b"", {}
         if request.method == "DELETE":
-            del self.objects[request.key]
+            del self._objects[request.key]
             return 204, b"", {}
-        size, generation = len(self.objects[request.key]), self._generations[request.key]
+        size, generation = len(self._objects[request.key]), self._generations[request.key]
         return _as_json({"size": str(size), "generation": str(generation), "updated": STAMP})
 
     def _list(self, request, _found, _body, _range):
         prefix, delimiter = request.query.get("prefix", ""), request.query.get("delimiter")
         start = f"{request.key}/{prefix}"
         items, prefixes = [], []
-        for key in sorted(key for key in self.objects if key.startswith(start)):
+        for key in sorted(key for key in self._objects if key.startswith(start)):
             first, found, _ = key[len(start) :].partition(delimiter) if delimiter else (key[len(start) :], "", "")
             if not found:
                 items.append({"name": prefix + first})
@@ -154,13 +207,13 @@ class FakeGcs:
                 prefixes.append(prefix + first + found)
         return _as_json({"items": items[: int(request.query.get("maxResults", 10**6))], "prefixes": prefixes})
 
-    def _bucket(self, request, _found, _body, _range):
+    def _bucket_itself(self, request, _found, _body, _range):
         return _as_json({"name": request.key, "location": "US", "hierarchicalNamespace": {"enabled": False}})
 
     def _content(self, request, _found, _body, wanted):
-        if request.key not in self.objects:
+        if request.key not in self._objects:
             return 404, b"", {}
-        data = self.objects[request.key]
+        data = self._objects[request.key]
         if found := re.fullmatch(r"bytes=(\d+)-(\d+)", wanted):
             first, last = int(found[1]), min(int(found[2]), len(data) - 1)
             if first >= len(data):
@@ -199,7 +252,7 @@ def _handler(gcs: FakeGcs, context: ssl.SSLContext) -> type[http.server.BaseHTTP
             self.close_connection = False
 
         def _answer(self):
-            status, body, headers = gcs.answer(
+            status, body, headers = gcs._answer(
                 _request(self.command, self.path), self._body(), self.headers.get("Range", "")
             )
             self.send_response(status)
@@ -223,27 +276,25 @@ def _handler(gcs: FakeGcs, context: ssl.SSLContext) -> type[http.server.BaseHTTP
     return Handler
 
 
+class _Manager(multiprocessing.managers.BaseManager):
+    """Runs the bucket in a process of its own, since TensorFlow sometimes waits for it with Python's lock held."""
+
+
+_Manager.register("FakeGcs", FakeGcs)
+
+
 @contextlib.contextmanager
 def serve(folder: pathlib.Path) -> Iterator[FakeGcs]:
-    """Answers on a port of this machine inside a `with` block.
+    """Serves a new bucket inside a `with` block. Its name is new, since TensorFlow remembers for seconds what it saw.
 
     Args:
         folder: a folder for the certificate.
-    """
-    gcs, authority = FakeGcs(), trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*HOSTS).configure_cert(context)
-    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(gcs, context)) as server:
-        gcs.environment = {
-            "https_proxy": f"http://127.0.0.1:{server.server_port}",
-            "CURL_CA_BUNDLE": str(folder / "authority.pem"),
-            "GOOGLE_AUTH_TOKEN_FOR_TESTING": "token",
-            "NO_GCE_CHECK": "true",
-        }
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield gcs
-        finally:
-            server.shutdown()
+    Yields:
+        A proxy of `FakeGcs`, with the address of the bucket as `address`.
+    """
+    bucket = f"bucket-{os.getpid()}-{next(_NUMBERS)}"
+    with _Manager(ctx=multiprocessing.get_context("spawn")) as manager:
+        gcs = manager.FakeGcs(bucket, folder)
+        gcs.address = f"gs://{bucket}"
+        yield gcs

@@ -2,6 +2,7 @@
 
 import ast
 import logging
+import re
 import subprocess
 import sys
 
@@ -71,3 +72,45 @@ def test_the_training_step_is_as_short_as_algorithm_1():
     functions = nodes(PACKAGE / "methods" / "base.py", ast.FunctionDef)
     (step,) = (function for function in functions if function.name == "train_step")
     assert lines_of_body(step) <= 12
+
+
+# Modules that open files which cannot be in a bucket, and why.
+LOCAL_ALONE = {
+    "host.py": "what Linux tells of the machine",
+    "cli/command_line.py": "flagfiles, which absl opens",
+    "cli/quiet.py": "the files of devices, and the program itself",
+    "data/walk.py": "folders of loose images",
+    "data/folder.py": "folders of loose images",
+    "data/folder_index.py": "folders of loose images",
+    "data/lists.py": "images that a list names, in folders of loose images",
+    "data/records.py": "maps local files into memory",
+    "training/checkpoint_files.py": "the free space and the fsync of a local disk",
+    "evaluation/embeddings.py": "the draft of a folder, which is always local",
+    "reproduce/runs.py": "the project's own flagfiles",
+    "preparation/shard.py": "the draft of a shard, which is always local",
+}
+# Calls that know only this machine's file system.
+LOCAL_CALLS = {
+    *("open", "np.load", "os.open", "os.stat", "os.lstat", "os.listdir", "os.scandir", "os.walk", "os.remove"),
+    *("os.rename", "os.replace", "os.makedirs", "os.path.exists", "os.path.lexists", "os.path.isfile"),
+    *("os.path.isdir", "os.path.realpath", "os.path.abspath", "os.path.getsize", "shutil.rmtree", "shutil.copy"),
+    *("shutil.copytree", "shutil.move", "shutil.disk_usage"),
+}
+# Methods of pathlib that an `etils.epath.Path` lacks, or has with fewer arguments; `open` is one for drafts alone.
+LOCAL_METHODS = {"read_text", "write_text", "absolute", "expanduser", "samefile", "touch", "lstat", "rglob"}
+
+
+def test_only_the_room_of_files_opens_what_users_name():
+    problems = []
+    for path in PACKAGE.rglob("*.py"):
+        name = path.relative_to(PACKAGE).as_posix()
+        if name.startswith("files/") or name in LOCAL_ALONE:
+            continue
+        for call in nodes(path, ast.Call):
+            called, argument = ast.unparse(call.func), ast.unparse(call.args[0]) if call.args else ""
+            is_our_own = "__file__" in ast.unparse(call) or "_ROOT" in ast.unparse(call) or "files" in argument
+            is_local = called in LOCAL_CALLS or ("." in called and called.rpartition(".")[2] in LOCAL_METHODS)
+            is_path = called == "pathlib.Path" and re.search(r"expand|config|workdir|data_dir|\bout\b|path\b", argument)
+            if (is_local or is_path) and not is_our_own:
+                problems.append(f"{name}:{call.lineno}: {ast.unparse(call)}")
+    assert not problems, "\n".join(problems)

@@ -105,7 +105,7 @@ def prepare(run: LoadedRun, config: FinetuneConfig) -> FinetuneTask:
     """
     train, test = run.labelled_sources("Fine-tuning")
     rows, replicas = _labelled_rows(train, config), run.strategy.num_replicas_in_sync
-    name = pathlib.Path(config.label_file).stem if config.label_file else f"{100 * config.label_fraction:g}pct"
+    name = pathlib.PurePath(config.label_file).stem if config.label_file else f"{100 * config.label_fraction:g}pct"
     batch_size = min(config.finetune_batch_size, len(rows)) // replicas * replicas
     if batch_size == 0:
         raise UsageError(

@@ -45,12 +45,13 @@ def check_bucket(path: pathlib.Path) -> None:
     with answering(path) as call:
         if not call(path.exists):
             try:
-                is_there = call(as_path(bucket).is_dir)
+                call(as_path(bucket).stat)
+            except FileNotFoundError:
+                raise ConnectionError(f"The bucket does not exist. Received: {bucket}.") from None
             except ConnectionError as error:
-                # An account may read and write files without having the right to see the bucket itself.
-                is_there = "refuses" in str(error)
-            if not is_there:
-                raise ConnectionError(f"The bucket does not exist, or cannot be seen. Received: {bucket}.")
+                # An account may have the right to read and write files, and not that to see the bucket itself.
+                if _status(error.__cause__) != 403:
+                    raise
     _reached.add(bucket)
 
 
@@ -84,10 +85,10 @@ def answering(path: pathlib.Path) -> Iterator[Callable[[Callable[[], Any]], Any]
                 f"The bucket does not answer; check the network and the address. Received: {path}."
             ) from None
         if error is not None:
-            explained = explain(error)
-            if explained is None:
+            sentence = None if isinstance(error, FileNotFoundError) else explain(error)
+            if sentence is None:
                 raise error
-            raise ConnectionError(explained) from error
+            raise ConnectionError(sentence) from error
         return result
 
     yield call
@@ -103,13 +104,18 @@ def explain(error: Exception) -> str | None:
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is None or not isinstance(error, tensorflow.errors.OpError | FileNotFoundError):
         return None
-    addresses, status = _ADDRESS.findall(text), _STATUS.search(text)
+    addresses, status = _ADDRESS.findall(text), _status(error)
     if not addresses and status is None and "googleapis" not in text:
         return None
     where = addresses[-1].rstrip("/.,;'\")") if addresses else "gs://"
     if status is None:
         first = " ".join(text.split())[:300].rstrip(".")
         return f"The bucket cannot be reached ({first}); check the network, and give the same command again."
-    code = int(status[1])
-    meaning = _MEANINGS.get(code, f"cannot answer now ({code})" if code >= 500 else f"answers {code}")
+    meaning = _MEANINGS.get(status, f"cannot answer now ({status})" if status >= 500 else f"answers {status}")
     return f"The bucket {meaning}; mend this, and give the same command again. Received: {where}."
+
+
+def _status(error: BaseException | None) -> int | None:
+    """Returns the status that a request got, as TensorFlow's errors say it."""
+    found = _STATUS.search(str(error))
+    return int(found[1]) if found else None

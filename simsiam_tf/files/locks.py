@@ -64,11 +64,10 @@ def lock(path: pathlib.Path, named: bool = True) -> None:
 
 def release(path: pathlib.Path) -> None:
     """Releases the lock of a file, if this process holds it."""
-    file = _held.pop(path, None)
-    if file is not None:
-        file.close()
-    elif is_in_bucket(path):
+    if is_in_bucket(path):
         _withdraw(path)
+    elif (file := _held.pop(path, None)) is not None:
+        file.close()
 
 
 def _this_process() -> str:

@@ -196,7 +196,7 @@ def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = ""
     if path is None:
         wrong = f"--checkpoint must be a checkpoint of this run. Received: {checkpoint}."
         raise UsageError(wrong if checkpoint else f"None of the run's checkpoints can be read; looked in {directory}.")
-    _check_finite(model.variables, f"The checkpoint {pathlib.Path(path).name}")
+    _check_finite(model.variables, f"The checkpoint {pathlib.PurePath(path).name}")
     return path
 
 

@@ -1,6 +1,7 @@
 """TensorFlow Datasets on a small set that the test prepares itself."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pytest
@@ -114,6 +115,20 @@ def test_a_later_start_reads_the_index_alone(data_dir, monkeypatch):
     monkeypatch.setattr(index, "_rebuilt", set())  # as in another process
     with pytest.raises(TypeError):
         sources.open_source(dataclasses.replace(config, index="rebuild"), "train")
+
+
+@pytest.mark.parametrize("name", ["tiny_images", "tiny_uneven_images"])
+def test_a_set_in_a_bucket_is_that_of_this_machine(data_dir, gcs, name, tmp_path):
+    gcs.upload(pathlib.Path(data_dir), "tfds")
+    here = sources.open_source(DataConfig(dataset=name, data_dir=data_dir), "train[3:]")
+    there = sources.open_source(DataConfig(dataset=name, data_dir=f"{gcs.address}/tfds"), "train[3:]")
+    np.testing.assert_array_equal(there.labels, here.labels)
+    assert [pixel(there, i) for i in range(20)] == [pixel(here, i) for i in range(20)]
+    assert there.fingerprint == here.fingerprint
+    kept = [file for file in gcs.names(f"tfds/{name}/1.0.0/") if file.startswith(index.PREFIX)]
+    assert len(kept) == (name == "tiny_uneven_images")  # the index lies beside the data
+    again = sources.open_source(DataConfig(dataset=name, data_dir=f"{gcs.address}/tfds"), "train[3:]")
+    assert pixel(again, 7) == pixel(here, 7)
 
 
 class OddImages(tfds.core.GeneratorBasedBuilder):
