@@ -44,6 +44,9 @@ def loading_tensorflow() -> Iterator[None]:
 
     With --verbosity=debug everything is shown.
     """
+    from simsiam_tf.files import read_buckets_in_pieces  # not above: the filter is this file without the package
+
+    read_buckets_in_pieces()
     if not has_gpu():
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     if logging.getLogger("simsiam_tf").isEnabledFor(logging.DEBUG):

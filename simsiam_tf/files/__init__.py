@@ -13,6 +13,7 @@ from simsiam_tf.files.paths import (
     is_in_bucket,
     plain_path,
     printable,
+    read_buckets_in_pieces,
     user_path,
 )
 from simsiam_tf.files.reading import (
@@ -74,6 +75,7 @@ __all__ = [
     "parse_json",
     "plain_path",
     "printable",
+    "read_buckets_in_pieces",
     "read_range",
     "read_regular",
     "read_text",

@@ -11,6 +11,9 @@ import tempfile
 from simsiam_tf.errors import UsageError, check
 
 _BUCKET = "gs://"
+# How TensorFlow reads from buckets: in pieces of 4 MiB, of which it keeps 256 MiB. By itself it asks for 64 MiB each
+# time that a file is opened, whatever is read of it.
+_READING = {"GCS_READ_CACHE_BLOCK_SIZE_MB": "4", "GCS_READ_CACHE_MAX_SIZE_MB": "256"}
 # The beginning of an address of a file elsewhere. As a path it would be a folder `gs:`. Pathlib makes one slash of two.
 _ADDRESS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:/")
 # The names that Google Cloud Storage gives to buckets.
@@ -52,6 +55,12 @@ def _expand_address(address: str) -> str:
     return f"{_BUCKET}{bucket}/{name}" if name else f"{_BUCKET}{bucket}"
 
 
+def read_buckets_in_pieces() -> None:
+    """Makes TensorFlow, once it is loaded, read from buckets in small pieces, unless the environment says how."""
+    for name, value in _READING.items():
+        os.environ.setdefault(name, value)
+
+
 def is_in_bucket(path: str | os.PathLike[str]) -> bool:
     """Returns whether an absolute path is an address in a bucket."""
     return os.fspath(path).startswith(_BUCKET)
@@ -69,6 +78,7 @@ def as_path(absolute: str) -> pathlib.Path:
     """
     if not is_in_bucket(absolute):
         return pathlib.Path(absolute)
+    read_buckets_in_pieces()  # in time, unless the caller has loaded TensorFlow
     from etils import epath  # a tenth of a second, which only those who use buckets should wait for
 
     return epath.Path(absolute)  # type: ignore[return-value]
