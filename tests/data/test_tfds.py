@@ -1,7 +1,7 @@
 """TensorFlow Datasets on a small set that the test prepares itself."""
 
 import dataclasses
-import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -119,7 +119,8 @@ def test_a_later_start_reads_the_index_alone(data_dir, monkeypatch):
 
 @pytest.mark.parametrize("name", ["tiny_images", "tiny_uneven_images"])
 def test_a_set_in_a_bucket_is_that_of_this_machine(data_dir, gcs, name, tmp_path):
-    gcs.upload(pathlib.Path(data_dir), "tfds")
+    copy = shutil.copytree(data_dir, tmp_path / "tfds", ignore=shutil.ignore_patterns(f"{index.PREFIX}*"))
+    gcs.upload(copy, "tfds")
     here = sources.open_source(DataConfig(dataset=name, data_dir=data_dir), "train[3:]")
     there = sources.open_source(DataConfig(dataset=name, data_dir=f"{gcs.address}/tfds"), "train[3:]")
     np.testing.assert_array_equal(there.labels, here.labels)
