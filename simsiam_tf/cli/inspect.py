@@ -13,7 +13,7 @@ import simsiam_tf
 from simsiam_tf.cli.console import leave_stdout_to_data
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_inspect_flags, inspect_config
-from simsiam_tf.cli.quiet import loading_tensorflow
+from simsiam_tf.cli.quiet import load_tensorflow_for, loading_tensorflow
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.inspection import InspectConfig
 from simsiam_tf.config.messages import RESULT
@@ -79,6 +79,7 @@ def _free_path(name: str, data: DataConfig) -> pathlib.Path:
         UsageError: if it exists, is among the images, or cannot be written.
     """
     out = user_path(name)
+    load_tensorflow_for(name)
     among = [root for root in expand_several(data.data_dir) if is_below(str(out), root)]
     check(
         data.dataset != "folder" or not among,

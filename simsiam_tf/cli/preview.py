@@ -10,7 +10,7 @@ import numpy as np
 
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_preview_flags, preview_config
-from simsiam_tf.cli.quiet import loading_tensorflow
+from simsiam_tf.cli.quiet import load_tensorflow_for, loading_tensorflow
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import check_output, exists, replacing, user_path
@@ -27,6 +27,7 @@ def draw() -> None:
     """Draws the picture that the flags ask for, and writes it."""
     picture, data, augment, seed = preview_config()
     path = user_path(picture.out)
+    load_tensorflow_for(picture.out)
     if exists(path):
         raise UsageError(f"--out exists and is not overwritten; move it away or name another file. Received: {path}.")
     if path.suffix.lower() != ".png":

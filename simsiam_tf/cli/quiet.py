@@ -61,6 +61,15 @@ def loading_tensorflow() -> Iterator[None]:
             tensorflow.config.list_physical_devices()  # looks for a GPU in vain, and prints so
 
 
+def load_tensorflow_for(path: str) -> None:
+    """Loads TensorFlow quietly if a path that a user typed is in a bucket, which cannot be reached without it."""
+    from simsiam_tf.files import expand, is_in_bucket
+
+    if path and is_in_bucket(expand(path)):
+        with loading_tensorflow():
+            import tensorflow  # noqa: F401
+
+
 def has_gpu(root: pathlib.Path = pathlib.Path("/")) -> bool:
     """Returns whether this machine may have a GPU. Only Linux tells; elsewhere the answer is yes.
 

@@ -5,16 +5,15 @@ same settings. Then it writes our numbers beside the paper's to W/<experiment>.m
 train.py are passed on to every run.
 """
 
-import contextlib
 import logging
 import sys
 
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_reproduce_flags, reproduce_config, training_config_of
-from simsiam_tf.cli.quiet import loading_tensorflow
+from simsiam_tf.cli.quiet import load_tensorflow_for
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import is_in_bucket, user_path, write_text
+from simsiam_tf.files import user_path, write_text
 from simsiam_tf.reproduce import page, runs
 from simsiam_tf.reproduce.experiments import EXPERIMENTS, Experiment
 from simsiam_tf.training.workdir import Workdir
@@ -33,8 +32,8 @@ def reproduce() -> None:
     if not workdir:
         raise UsageError("--workdir must name a folder for the runs and tables. Received: none.")
     root = user_path(workdir)
-    with loading_tensorflow() if is_in_bucket(root) else contextlib.nullcontext():
-        Workdir(root).check_writable()
+    load_tensorflow_for(workdir)
+    Workdir(root).check_writable()
     planner = runs.Planner(config.size, extra, runs.Folders(root), training_config_of)
     apart = ("--workdir", "--data_dir", "--experiment", "--verbosity")
     flags = [argument for argument in sys.argv[1:] if argument.partition("=")[0] not in apart]

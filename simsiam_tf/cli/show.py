@@ -1,11 +1,8 @@
 """Prints the results of a run and the places of its files: `python -m simsiam_tf.cli.show --workdir=W`."""
 
-import contextlib
-
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_workdir_flag, workdir_flag
-from simsiam_tf.cli.quiet import loading_tensorflow
-from simsiam_tf.files import expand, is_in_bucket
+from simsiam_tf.cli.quiet import load_tensorflow_for
 from simsiam_tf.training.workdir import Workdir
 
 _CONTENTS = {
@@ -30,8 +27,8 @@ def main() -> None:
 
 def show() -> None:
     """Prints the results and the files of the run that the flags name."""
-    with loading_tensorflow() if is_in_bucket(expand(workdir_flag())) else contextlib.nullcontext():
-        workdir = Workdir.open_existing(workdir_flag())
+    load_tensorflow_for(workdir_flag())
+    workdir = Workdir.open_existing(workdir_flag())
     print("\nResults")
     for name, record in workdir.summary().items():
         value = record["value"]
