@@ -5,7 +5,7 @@ at zero.
 """
 
 import math
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NoReturn, get_args
 
 import keras
 import tensorflow as tf
@@ -165,14 +165,43 @@ class ResNet(TracksItsVariables, keras.Model):
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Maps normalised images `[B, H, W, 3]` to features `[B, D]`."""
+        return tf.reduce_mean(self.feature_maps(images, training)["C5"], axis=[1, 2])
+
+    def feature_maps(self, images: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+        """Computes the maps that each of the four stages ends with, for detection and segmentation.
+
+        Args:
+            images: normalised images, `[B, H, W, 3]`.
+            training: whether batch norm uses the statistics of the batch.
+
+        Returns:
+            The maps `C2`, `C3`, `C4` and `C5`, `[B, H / s, W / s, C]`, where s is 4, 8, 16 and 32, and with the CIFAR
+            stem 1, 2, 4 and 8. The features of an image are the mean of `C5` over all places.
+
+        Example:
+            >>> maps = resnet18(width=0.125).feature_maps(tf.zeros([1, 64, 96, 3]))
+            >>> {name: tuple(x.shape[1:]) for name, x in maps.items()}
+            {'C2': (16, 24, 8), 'C3': (8, 12, 16), 'C4': (4, 6, 32), 'C5': (2, 3, 64)}
+        """
         x = self.stem_conv(_pad(images, self.stem_conv))
         x = tf.nn.relu(self.stem_norm(x, training=training))
         if not self.cifar_stem:
             # After a ReLU, padding with 0 gives the same maximum as PyTorch's padding with minus infinity.
             x = tf.nn.max_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID")
-        for block in self.blocks:
-            x = block(x, training=training)
-        return tf.reduce_mean(x, axis=[1, 2])  # [B, D]
+        maps = {}
+        for number, blocks in enumerate(self.stages, start=2):
+            for block in blocks:
+                x = block(x, training=training)
+            maps[f"C{number}"] = x
+        return maps
+
+    @property
+    def inputs(self) -> NoReturn:
+        """Raises an AttributeError that names the way to maps of a layer within; only functional models have inputs."""
+        raise AttributeError(
+            "A ResNet is no functional model with inputs and outputs; its maps of each stage are "
+            "backbone.feature_maps(images)['C5'], and so on. Received: a request for its inputs."
+        )
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, int]:
         """Returns the shape of the features, `[B, D]`."""

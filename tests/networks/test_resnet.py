@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from simsiam_tf.networks import BACKBONES, feature_dim, resnet18, resnet50
 
@@ -103,3 +104,39 @@ def test_feature_dim_of_a_user_s_own_model():
     unbuilt = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(7)])
     with pytest.raises(ValueError, match="must be built"):
         feature_dim(unbuilt)
+
+
+@pytest.mark.parametrize("cifar_stem", [False, True])
+@pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
+def test_maps_of_each_stage(arch, cifar_stem, rng):
+    model = BACKBONES[arch](cifar_stem=cifar_stem, width=0.125)
+    images = rng.standard_normal((2, 64, 96, 3)).astype("float32")
+    maps = model.feature_maps(images)
+    expansion, first = 4 if arch == "resnet50" else 1, 1 if cifar_stem else 4
+    for i in range(4):
+        stride = first * 2**i
+        assert maps[f"C{i + 2}"].shape == (2, 64 // stride, 96 // stride, 8 * 2**i * expansion)
+    np.testing.assert_array_equal(tf.reduce_mean(maps["C5"], axis=[1, 2]), model(images))
+    first_block, *_ = model.stages[1]
+    np.testing.assert_array_equal(maps["C3"], model.stages[1][-1](_through(model.stages[1][:-1], maps["C2"])))
+    assert first_block.strides == 2
+    moving = [norm.numpy() for norm in model.non_trainable_variables]
+    model.feature_maps(images, training=True)
+    assert any((a != b.numpy()).any() for a, b in zip(moving, model.non_trainable_variables, strict=True))
+
+
+def _through(blocks, x):
+    for block in blocks:
+        x = block(x)
+    return x
+
+
+def test_a_request_for_the_inputs_names_the_maps():
+    model = resnet18(width=0.125)
+    with pytest.raises(AttributeError, match=r"feature_maps\(images\)\['C5'\]"):
+        keras.Model(model.inputs, model.get_layer("stage1_block1").output)
+    assert not hasattr(model, "inputs")
+    image = keras.Input((32, 32, 3))
+    maps = keras.layers.Lambda(model.feature_maps)(image)
+    found = keras.Model(image, maps)(np.zeros((2, 32, 32, 3), np.float32))
+    assert found["C5"].shape == (2, 1, 1, 64)
