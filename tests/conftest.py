@@ -12,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("GCS_READ_CACHE_BLOCK_SIZE_MB", "4")  # as the commands read from buckets
 os.environ.setdefault("GCS_READ_CACHE_MAX_SIZE_MB", "256")
+os.environ.setdefault("GCS_STAT_CACHE_MAX_AGE", "0")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same bits each time, as with --deterministic
 
 import keras

@@ -84,6 +84,7 @@ LOCAL_ALONE = {
     "data/folder_index.py": "folders of loose images",
     "data/lists.py": "images that a list names, in folders of loose images",
     "data/records.py": "maps local files into memory",
+    "training/run_files.py": "what stands in the way of a file, which only a local folder can have",
     "training/checkpoint_files.py": "the free space and the fsync of a local disk",
     "evaluation/embeddings.py": "the draft of a folder, which is always local",
     "reproduce/runs.py": "the project's own flagfiles",

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from simsiam_tf.errors import UsageError
+from simsiam_tf.errors import UsageError, check
+from simsiam_tf.files import is_in_bucket
 
 
 def parse_flags(arguments: Sequence[str]) -> list[str]:
@@ -66,6 +67,7 @@ def _check_flagfile(file: str, above: tuple[str, ...]) -> None:
         file: the path of the file.
         above: the real paths of the files that include it.
     """
+    check(not is_in_bucket(file), "--flagfile must be a file of this machine; copy it here first.", file)
     path = pathlib.Path(os.path.expanduser(file))
     if not file or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
         return

@@ -9,6 +9,7 @@ from simsiam_tf.errors import check
 
 Protocol = Literal["knn", "linear", "finetune", "diagnostics", "report", "embed", "neighbours", "export"]
 Probe = Literal["paper", "release", "sgd", "cached"]
+ExportFormat = Literal["savedmodel", "keras", "safetensors", "timm"]
 PROBES: tuple[Probe, ...] = typing.get_args(Probe)
 ProbeAugmentation = Literal["linear_train", "linear_eval"]
 
@@ -143,12 +144,28 @@ class ImagesConfig(SettingsGroup):
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class ExportConfig(SettingsGroup):
+    """Settings of --protocol=export."""
+
+    format: tuple[ExportFormat, ...] = option(
+        ("savedmodel", "keras"),
+        "Formats to write, one or several: 'savedmodel', TensorFlow's, from images of any size to features; 'keras', "
+        "the network alone; 'safetensors', its weights under torchvision's names; 'timm', a folder that timm opens.",
+    )
+
+    def validate(self) -> None:
+        """Checks that there is a format."""
+        check(len(self.format) > 0, "--format must name at least one format.", "none")
+
+
 EVALUATION_GROUPS: dict[str, type[SettingsGroup]] = {
     "task": TaskConfig,
     "knn": KNNConfig,
     "probe": ProbeConfig,
     "finetune": FinetuneConfig,
     "images": ImagesConfig,
+    "export": ExportConfig,
 }
 
 
@@ -161,3 +178,4 @@ class EvaluationConfig:
     probe: ProbeConfig = ProbeConfig()
     finetune: FinetuneConfig = FinetuneConfig()
     images: ImagesConfig = ImagesConfig()
+    export: ExportConfig = ExportConfig()

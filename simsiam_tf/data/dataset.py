@@ -8,8 +8,7 @@ from simsiam_tf.data.folder import ImageFolder
 from simsiam_tf.data.folder_split import FolderSplit
 from simsiam_tf.data.shards import split_names
 from simsiam_tf.data.sources import Source, folder_source, open_source
-from simsiam_tf.errors import check
-from simsiam_tf.files import as_path, check_bucket, expand_several, is_in_bucket
+from simsiam_tf.files import as_path, check_bucket, expand_several
 
 if TYPE_CHECKING:
     from simsiam_tf.data.tfds import TFDSImages
@@ -35,15 +34,9 @@ class DataSet:
     """
 
     def __init__(self, config: DataConfig, held_out: frozenset[str] | None = None) -> None:
-        folders = [as_path(folder) for folder in expand_several(config.data_dir)]
-        for folder in folders:
-            check(
-                config.dataset != "folder" or not is_in_bucket(folder),
-                "A folder of loose images must be on this machine, since a bucket takes a request for each image; make "
-                "shards of it (python -m simsiam_tf.cli.prepare), which a bucket serves well.",
-                f"--data_dir={folder}",
-            )
-            check_bucket(folder)
+        if config.dataset != "folder":  # which is never in a bucket
+            for folder in expand_several(config.data_dir):
+                check_bucket(as_path(folder))
         self.config = config
         self._held_out = held_out
 

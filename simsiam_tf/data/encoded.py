@@ -9,6 +9,7 @@ import numpy as np
 from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError
+from simsiam_tf.files import is_refusal
 
 
 class EncodedImages(abc.ABC):
@@ -65,7 +66,10 @@ class EncodedImages(abc.ABC):
         Raises:
             UsageError: if too many of these images are unreadable, or `error` is one itself: it then says what is to
                 be decided for all images, and its message gets the name of this one.
+            Exception: `error` itself, if a bucket refused the request for the image or did not answer.
         """
+        if is_refusal(error):  # by a bucket: nothing is known of the image
+            raise error
         if isinstance(error, UsageError):
             self.unreadable.end(self.locate(position), error)
         self.unreadable.add(self._skipped, self.locate(position), error)

@@ -4,7 +4,6 @@ An index is a hidden file beside the data, and never a folder: other programs ta
 class. Where the data cannot be written, it lies in a cache folder.
 """
 
-import contextlib
 import hashlib
 import json
 import logging
@@ -79,11 +78,18 @@ class Index:
         for path in sorted(self._places, key=modified, reverse=True):  # one that cannot be replaced may be older
             if self._rebuilds and path not in _rebuilt:
                 continue
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):  # none, or damaged
+            try:
                 arrays = load_arrays(path)
                 stamp = json.loads(unpacked(arrays.pop("stamp"))[0])
-                if stamp.pop("format") == _FORMAT:
-                    yield stamp, arrays
+                is_ours = stamp.pop("format") == _FORMAT
+            except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):  # none, or damaged
+                continue
+            except Exception as error:
+                if explain(error) is None:  # a bucket may refuse it, for want of rights
+                    raise
+                continue
+            if is_ours:
+                yield stamp, arrays
 
     def keep(self, stamp: Mapping[str, Any], arrays: Mapping[str, np.ndarray], seconds: float) -> None:
         """Writes the index, in the first place that can be written.

@@ -9,12 +9,18 @@ from collections.abc import Sequence
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.walk import Listing, kind_of
 from simsiam_tf.errors import UsageError, check
-from simsiam_tf.files import expand, expand_several, printable, read_text, user_path
+from simsiam_tf.files import expand, expand_several, is_in_bucket, printable, read_text, user_path
 
 
 def roots_of(config: DataConfig) -> list[str]:
     """Returns the folders that --data_dir names, or the folder of --file_list."""
     roots = expand_several(config.data_dir) or [os.path.dirname(expand(config.file_list))]
+    check(
+        not any(map(is_in_bucket, roots)),
+        "A folder of loose images must be on this machine, since a bucket takes requests for each image; make shards "
+        "of it (python -m simsiam_tf.cli.prepare), which a bucket serves well. With --file_list, --data_dir names it.",
+        ", ".join(roots),
+    )
     real = [os.path.realpath(root) for root in roots]
     inside = [
         a for i, a in enumerate(real) for j, b in enumerate(real) if i != j and (a + os.sep).startswith(b + os.sep)
@@ -89,7 +95,9 @@ def labels_of_file(path: str, roots: Sequence[str]) -> dict[tuple[int, str], str
 
 def _text(path: str, flag: str) -> str:
     try:
-        return read_text(user_path(path))
+        file = user_path(path)
+        # A pipe of this machine, as of `<(...)` in a shell, is as good as a file.
+        return read_text(file) if is_in_bucket(file) else file.read_text("utf-8-sig", "surrogateescape")
     except OSError as error:
         raise UsageError(f"{flag} must be a file that can be read ({error.strerror}). Received: {path}.") from error
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from simsiam_tf.errors import UsageError
+from simsiam_tf.errors import UsageError, check
 from simsiam_tf.files import is_in_bucket, read_range, read_regular
 
 # A record of a TFRecord file is: the data's length (8 bytes), the length's checksum (4), the data, its checksum (4).
@@ -81,7 +81,16 @@ def is_tfrecord(builder: Any, split: str) -> bool:
 
 
 def open_array_records(builder: Any, split: str) -> Records:
-    """Opens the records of a split that is stored as ArrayRecord files."""
+    """Opens the records of a split that is stored as ArrayRecord files.
+
+    Raises:
+        UsageError: if they are in a bucket.
+    """
+    check(
+        not is_in_bucket(str(builder.data_path)),
+        "A set in a bucket must be prepared as TFRecord files; ArrayRecord files are read from this machine alone.",
+        str(builder.data_path),
+    )
     return _ArrayRecords(builder.info.splits[split].file_instructions)
 
 

@@ -65,7 +65,9 @@ def _check_server(address: str) -> None:
     try:
         with socket.create_connection((host, int(port)), _SECONDS) as connection:
             connection.sendall(_GREETING)
-            answer = connection.recv(4)
+            answer = b""
+            while len(answer) < 4 and (part := connection.recv(4 - len(answer))):
+                answer += part
     except OSError as error:
         raise ConnectionError(f"no server answers at {address}: {error.strerror or error}") from error
     if len(answer) < 4 or answer[3] != _SETTINGS:  # a server of HTTP/2 begins with its settings

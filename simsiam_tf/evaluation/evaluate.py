@@ -25,8 +25,8 @@ from simsiam_tf.evaluation.probes.on_crops import run_probes
 from simsiam_tf.evaluation.probes.sweep import run_sweep
 from simsiam_tf.evaluation.report.report import check_report_path, run_report
 from simsiam_tf.features.knn import KNNProtocol, knn_scores
-from simsiam_tf.files import user_path
-from simsiam_tf.interop.saved_model import export
+from simsiam_tf.files import exists, user_path
+from simsiam_tf.interop.formats import export
 from simsiam_tf.training.workdir import record
 
 _log = logging.getLogger(__name__)
@@ -142,21 +142,20 @@ def _linear(run: LoadedRun, options: EvaluationConfig) -> None:
 
 
 def _export(run: LoadedRun, options: EvaluationConfig) -> None:
-    """Exports the backbone into the workdir, unless this checkpoint is exported already."""
+    """Exports the backbone into the workdir, in the formats that are not there yet."""
     directory = run.workdir.root / "export"
     exported = run.workdir.summary().get("export", {}).get("checkpoint")
-    if directory.exists() and exported == run.checkpoint:
-        _log.log(RESULT, f"{directory} holds the export of {exported} already; nothing was changed.")
-        return
-    if directory.exists():
+    if exists(directory) and exported != run.checkpoint:
         raise UsageError(
             f"{directory} holds the export of another checkpoint; move it away first. "
             f"Received: {exported or 'an unknown checkpoint'}."
         )
-    export(run.backbone, run.image_size, directory)
-    details = {"signature": "serving_default", "checkpoint": run.checkpoint}
-    run.workdir.add_to_summary({"export": record(str(directory), **details)})
-    _log.log(RESULT, f"Exported {run.checkpoint}: SavedModel and backbone.keras in {directory}")
+    if exported != run.checkpoint:  # first, so that what is cut short is known to be of this checkpoint
+        details = {"signature": "serving_default", "checkpoint": run.checkpoint}
+        run.workdir.add_to_summary({"export": record(str(directory), **details)})
+    done = export(run.backbone, run.image_size, directory, options.export.format)
+    said = "; ".join(f"{name} {what}" for name, what in done.items())
+    _log.log(RESULT, f"Export of {run.checkpoint} in {directory}: {said}.")
 
 
 PROTOCOLS: dict[str, Callable[[LoadedRun, EvaluationConfig], None]] = {

@@ -3,7 +3,7 @@
 No other room opens, lists or removes a file that a user named, so that gs:// works wherever a path does.
 """
 
-from simsiam_tf.files.buckets import check_bucket, explain
+from simsiam_tf.files.buckets import check_bucket, explain, is_refusal
 from simsiam_tf.files.locks import LockHeldError, lock, release
 from simsiam_tf.files.paths import (
     as_path,
@@ -23,6 +23,7 @@ from simsiam_tf.files.reading import (
     is_folder,
     load_array,
     load_arrays,
+    local_copy,
     modified,
     opened_regular,
     parse_json,
@@ -33,6 +34,7 @@ from simsiam_tf.files.reading import (
 )
 from simsiam_tf.files.writing import (
     DISK_ERRORS,
+    adding_to_folder,
     append_text,
     check_folder,
     check_output,
@@ -50,6 +52,7 @@ from simsiam_tf.files.writing import (
 __all__ = [
     "DISK_ERRORS",
     "LockHeldError",
+    "adding_to_folder",
     "append_text",
     "as_path",
     "check_bucket",
@@ -64,8 +67,10 @@ __all__ = [
     "is_file",
     "is_folder",
     "is_in_bucket",
+    "is_refusal",
     "load_array",
     "load_arrays",
+    "local_copy",
     "lock",
     "make_folder",
     "make_way",

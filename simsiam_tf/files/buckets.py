@@ -6,6 +6,7 @@ import queue
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +24,8 @@ _MEANINGS = {
     412: "refuses, because the file has changed meanwhile",
     429: "asks for fewer requests",
 }
+# Words of errors of the network itself.
+_OF_NETWORK = ("libcurl", "googleapis", "Could not resolve host")
 _reached: set[str] = set()
 
 
@@ -68,9 +71,11 @@ def answering(path: pathlib.Path) -> Iterator[Callable[[Callable[[], Any]], Any]
     Raises:
         ConnectionError: if the bucket does not exist, refuses, or does not answer.
     """
-    results: queue.Queue[tuple[Any, Exception | None]] = queue.Queue()
+    end = time.monotonic() + _SECONDS
 
     def call(function: Callable[[], Any]) -> Any:
+        results: queue.Queue[tuple[Any, Exception | None]] = queue.Queue()
+
         def work() -> None:
             try:
                 results.put((function(), None))
@@ -79,7 +84,7 @@ def answering(path: pathlib.Path) -> Iterator[Callable[[Callable[[], Any]], Any]
 
         threading.Thread(target=work, daemon=True).start()  # a request cannot be cancelled, only left behind
         try:
-            result, error = results.get(timeout=_SECONDS)
+            result, error = results.get(timeout=max(0.0, end - time.monotonic()))
         except queue.Empty:
             raise ConnectionError(
                 f"The bucket does not answer; check the network and the address. Received: {path}."
@@ -94,25 +99,36 @@ def answering(path: pathlib.Path) -> Iterator[Callable[[Callable[[], Any]], Any]
     yield call
 
 
-def explain(error: Exception) -> str | None:
-    """Returns a sentence that says what a bucket answered; `None` for an error of another kind.
+def explain(error: BaseException) -> str | None:
+    """Returns a sentence that says what a bucket answered, or that it did not; `None` for an error of another kind.
 
     Args:
-        error: an error of TensorFlow, or one that etils made of it.
+        error: an error of TensorFlow.
     """
-    text = str(getattr(error, "message", "") or error)
     tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is None or not isinstance(error, tensorflow.errors.OpError | FileNotFoundError):
+    if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
         return None
-    addresses, status = _ADDRESS.findall(text), _status(error)
-    if not addresses and status is None and "googleapis" not in text:
-        return None
-    where = addresses[-1].rstrip("/.,;'\")") if addresses else "gs://"
+    text, status = str(error.message), _status(error)
+    addresses = _ADDRESS.findall(text)
     if status is None:
+        errors = tensorflow.errors
+        silent = errors.UnavailableError, errors.DeadlineExceededError, errors.AbortedError
+        of_network = any(word in text for word in _OF_NETWORK) or (addresses and isinstance(error, silent))
+        if not of_network:
+            return None
         first = " ".join(text.split())[:300].rstrip(".")
         return f"The bucket cannot be reached ({first}); check the network, and give the same command again."
+    where = addresses[-1].rstrip("/.,;'\")") if addresses else "gs://"
     meaning = _MEANINGS.get(status, f"cannot answer now ({status})" if status >= 500 else f"answers {status}")
     return f"The bucket {meaning}; mend this, and give the same command again. Received: {where}."
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Returns whether a bucket refused a request or did not answer it, so that nothing is known of the file.
+
+    A file that is missing is none, for that is known then.
+    """
+    return explain(error) is not None and _status(error) != 404
 
 
 def _status(error: BaseException | None) -> int | None:

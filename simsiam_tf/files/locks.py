@@ -7,6 +7,7 @@ import logging
 import os
 import pathlib
 import platform
+import threading
 from typing import IO
 
 from simsiam_tf.files.paths import is_in_bucket
@@ -17,6 +18,10 @@ except ImportError:  # Windows has no fcntl: folders are not locked there
     fcntl = None  # type: ignore[assignment]
 
 _log = logging.getLogger(__name__)
+
+_BEGAN = ", which began at "
+# How long the end of a process waits for a bucket.
+_SECONDS = 5.0
 
 # The lock files stay open until the process ends. The system then releases the locks, even after a kill.
 _held: dict[pathlib.Path, IO[bytes] | None] = {}
@@ -54,6 +59,7 @@ def lock(path: pathlib.Path, named: bool = True) -> None:
         file.seek(0)
         raise LockHeldError(file.read().decode(errors="backslashreplace").strip() or "unknown") from error
     except OSError:  # the file system has no locks: the work goes on without one
+        file.close()
         return
     _held[path] = file
     if named:
@@ -75,20 +81,27 @@ def _this_process() -> str:
 
 
 def _announce(path: pathlib.Path) -> None:
-    if path.exists():
-        before = path.read_bytes().decode(errors="backslashreplace").strip()
+    before = path.read_bytes().decode(errors="backslashreplace").strip() if path.exists() else ""
+    if _BEGAN in before:  # what a run of this machine leaves, copied into a bucket, does not say so
         _log.warning(
             f"{path.parent} was not left in order by {before}; if that still runs, stop it: two would spoil each "
             "other's files, and a bucket has no locks."
         )
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    path.write_bytes(f"{_this_process()}, which began at {now}\n".encode())
+    path.write_bytes(f"{_this_process()}{_BEGAN}{now}\n".encode())
     _held[path] = None
     atexit.register(_withdraw, path)
 
 
 def _withdraw(path: pathlib.Path) -> None:
     """Removes what this process wrote. A bucket that refuses it now is not worth an error."""
-    if _held.pop(path, path) is None:
+    if _held.pop(path, path) is not None:
+        return
+
+    def remove() -> None:
         with contextlib.suppress(Exception):
             path.unlink()
+
+    removing = threading.Thread(target=remove, daemon=True)  # TensorFlow would ask a bucket that is gone for minutes
+    removing.start()
+    removing.join(_SECONDS)

@@ -13,7 +13,12 @@ from simsiam_tf.errors import UsageError, check
 _BUCKET = "gs://"
 # How TensorFlow reads from buckets: in pieces of 4 MiB, of which it keeps 256 MiB. By itself it asks for 64 MiB each
 # time that a file is opened, whatever is read of it.
-_READING = {"GCS_READ_CACHE_BLOCK_SIZE_MB": "4", "GCS_READ_CACHE_MAX_SIZE_MB": "256"}
+# It does not remember what it was told of a file: another process may have written it since.
+_READING = {
+    "GCS_READ_CACHE_BLOCK_SIZE_MB": "4",
+    "GCS_READ_CACHE_MAX_SIZE_MB": "256",
+    "GCS_STAT_CACHE_MAX_AGE": "0",
+}
 # The beginning of an address of a file elsewhere. As a path it would be a folder `gs:`. Pathlib makes one slash of two.
 _ADDRESS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:/")
 # The names that Google Cloud Storage gives to buckets.
@@ -49,8 +54,8 @@ def expand(path: str) -> str:
 def _expand_address(address: str) -> str:
     bucket, _, name = address.removeprefix(_BUCKET).partition("/")
     check(bool(_BUCKET_NAME.fullmatch(bucket)), "gs:// must be followed by the name of a bucket.", address)
-    strange = [c for c in name if c in _PATTERN_CHARACTERS or c == "\\" or not c.isprintable()]
-    check(not strange, "A name in a bucket must do without * ? [ ] { } \\ and control characters.", repr(address))
+    strange = [c for c in name if c in _PATTERN_CHARACTERS or c in "\\," or not c.isprintable()]
+    check(not strange, "A name in a bucket must do without , * ? [ ] { } \\ and control characters.", repr(address))
     name = posixpath.normpath("/" + name.lstrip("/"))[1:]  # as if the bucket were the root: `..` cannot leave it
     return f"{_BUCKET}{bucket}/{name}" if name else f"{_BUCKET}{bucket}"
 
@@ -102,7 +107,10 @@ def expand_several(paths: str) -> list[str]:
         return []
     if "," not in paths or (not paths.startswith(_BUCKET) and os.path.isdir(expand(paths))):
         return [expand(paths)]
-    return [expand(part.strip()) for part in paths.split(",") if part.strip()]
+    found = [expand(part.strip()) for part in paths.split(",") if part.strip()]
+    mixed = len({is_in_bucket(part) for part in found}) > 1
+    check(not mixed, "Folders with commas between them must all be in buckets, or none.", paths)
+    return found
 
 
 def is_below(path: str, folder: str) -> bool:

@@ -8,27 +8,36 @@ import math
 import os
 import pathlib
 import stat
+import tempfile
 from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
 
+from simsiam_tf.files.buckets import check_bucket, explain
 from simsiam_tf.files.paths import as_path, is_in_bucket
+
+
+def _in_bucket(path: str | pathlib.Path) -> pathlib.Path:
+    """Returns the path object of an address, after the first of its bucket was answered in time."""
+    found = as_path(os.fspath(path))
+    check_bucket(found)
+    return found
 
 
 def exists(path: str | pathlib.Path) -> bool:
     """Returns whether anything is at an absolute path, be it a link to nowhere."""
-    return as_path(os.fspath(path)).exists() if is_in_bucket(path) else os.path.lexists(path)
+    return _in_bucket(path).exists() if is_in_bucket(path) else os.path.lexists(path)
 
 
 def is_file(path: str | pathlib.Path) -> bool:
     """Returns whether a file is at an absolute path; not so if the system cannot have such a name."""
-    return as_path(os.fspath(path)).is_file() if is_in_bucket(path) else os.path.isfile(path)
+    return _in_bucket(path).is_file() if is_in_bucket(path) else os.path.isfile(path)
 
 
 def is_folder(path: str | pathlib.Path) -> bool:
     """Returns whether a folder is at an absolute path. In a bucket, that is the beginning of a file's name."""
-    return as_path(os.fspath(path)).is_dir() if is_in_bucket(path) else os.path.isdir(path)
+    return _in_bucket(path).is_dir() if is_in_bucket(path) else os.path.isdir(path)
 
 
 def modified(path: str | pathlib.Path) -> int:
@@ -38,6 +47,10 @@ def modified(path: str | pathlib.Path) -> int:
             return as_path(os.fspath(path)).stat().mtime * 1_000_000_000  # type: ignore[attr-defined]
         return os.stat(path).st_mtime_ns
     except OSError:
+        return -1
+    except Exception as error:
+        if explain(error) is None:
+            raise
         return -1
 
 
@@ -71,7 +84,7 @@ def read_regular(path: str | pathlib.Path, longest: int | None = None) -> bytes:
         OSError: if it is no regular file, is longer, or cannot be read.
     """
     if is_in_bucket(path):
-        return as_path(os.fspath(path)).read_bytes()
+        return _in_bucket(path).read_bytes()
     with opened_regular(path, longest) as (content, status):
         return content.read(status.st_size)
 
@@ -103,6 +116,25 @@ def read_range(path: str, offset: int, length: int) -> bytes:
     with open(path, "rb") as file:
         file.seek(offset)
         return file.read(length)
+
+
+@contextlib.contextmanager
+def local_copy(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives a file to a program that opens only files of this machine, inside a `with` block.
+
+    Args:
+        path: the path of the file.
+
+    Yields:
+        The path itself, or that of a copy under the same name if the file is in a bucket.
+    """
+    if not is_in_bucket(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="simsiam_tf-") as folder:
+        copy = pathlib.Path(folder) / path.name
+        copy.write_bytes(read_regular(path))
+        yield copy
 
 
 def load_array(path: pathlib.Path, mapped: bool = False) -> np.ndarray:

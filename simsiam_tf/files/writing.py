@@ -135,6 +135,30 @@ def replacing_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
         raise
 
 
+@contextlib.contextmanager
+def adding_to_folder(path: pathlib.Path, last: str) -> Iterator[pathlib.Path]:
+    """Adds files to a folder, once all are written. What it has of other names stays.
+
+    Args:
+        path: the path of the folder, which may exist.
+        last: the name of the file that is added last, by which one sees that all of them are there.
+
+    Yields:
+        The path of an empty folder of this machine to write into inside the `with` block. It is removed.
+    """
+    # On the disk of the folder, so that a file can be moved there, and where nothing need be made for it.
+    beside = None if is_in_bucket(path) else next(parent for parent in path.parents if parent.is_dir())
+    with tempfile.TemporaryDirectory(prefix=f"{path.name}.draft", dir=beside) as folder, naming_the_file(path):
+        yield (draft := pathlib.Path(folder))
+        for file in sorted(draft.rglob("*"), key=lambda file: file.name == last):
+            target = path / file.relative_to(draft).as_posix()
+            if is_in_bucket(path) and file.is_file():
+                _upload(file, target)
+            elif file.is_file():
+                make_folder(target.parent)
+                file.replace(target)
+
+
 def _upload(file: pathlib.Path, path: pathlib.Path) -> None:
     """Copies a file of this machine into a bucket, where it appears once all of it is there."""
     from etils import epath
@@ -227,7 +251,7 @@ def check_output(path: pathlib.Path) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.lstat(path)  # raises if the name itself is too long
         check_folder(as_path(os.path.dirname(path)) if is_in_bucket(path) else path.parent)
-    except ConnectionError:
-        raise
     except OSError as error:
+        if error.errno in DISK_ERRORS or isinstance(error, ConnectionError):
+            raise
         raise UsageError(f"--out must be a path that can be written ({error.strerror}). Received: {path}.") from error

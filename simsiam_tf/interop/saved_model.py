@@ -1,4 +1,4 @@
-"""Exports a backbone as a SavedModel that takes images of any size, and as a Keras file."""
+"""Writes a backbone as a SavedModel that takes images of any size, and as a Keras file."""
 
 import pathlib
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from simsiam_tf.augment import ops, policies
 from simsiam_tf.features.metrics import finite
-from simsiam_tf.files import plain_path, replacing_folder
+from simsiam_tf.files import plain_path
 
 
 def _centre(images: tf.Tensor, size: int) -> tf.Tensor:
@@ -21,28 +21,26 @@ def _centre(images: tf.Tensor, size: int) -> tf.Tensor:
     return ops.apply_crop(images, tf.tile(box[tf.newaxis], [batch, 1]), size, bounded=False)
 
 
-def export(backbone: keras.Model, image_size: int, directory: pathlib.Path) -> None:
-    """Writes a SavedModel and `backbone.keras` into a new directory.
+def write_saved_model(backbone: keras.Model, image_size: int, folder: pathlib.Path) -> None:
+    """Writes a SavedModel, which serves images of any number and size.
 
-    The signature `serving_default` of the SavedModel takes `image`, uint8 images `[N, H, W, 3]` of any number and size.
-    It resizes, crops and normalises them itself, and returns `features`, `[N, D] float32`. The network in
-    `backbone.keras` takes images that are already cropped and normalised.
+    The signature `serving_default` takes `image`, uint8 images `[N, H, W, 3]`. It resizes, crops and normalises them
+    itself, and returns `features`, `[N, D] float32`.
 
     Args:
         backbone: the network from normalised images `[B, H, W, 3]` to features `[B, D]`.
         image_size: the side of the images that it was trained on, pixels.
-        directory: the path of the new directory.
+        folder: the path of a folder of this machine.
 
     Raises:
         FloatingPointError: if a weight is not finite.
 
     Example:
-        export(backbone, 224, pathlib.Path("export"))
+        write_saved_model(backbone, 224, pathlib.Path("export"))
         serve = tf.saved_model.load("export").signatures["serving_default"]
         features = serve(image=tf.constant(images))["features"]
     """
-    for variable in backbone.variables:
-        finite(variable.numpy(), f"weight of {variable.path}")
+    _check_finite(backbone)
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="image")], autograph=False)
     def embed(image: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -53,7 +51,24 @@ def export(backbone: keras.Model, image_size: int, directory: pathlib.Path) -> N
     archive = keras.export.ExportArchive()
     archive.track(backbone)
     archive.add_endpoint("serve", embed)
-    with replacing_folder(directory) as draft:
-        literal = plain_path(draft)
-        archive.write_out(str(literal), verbose=False)
-        backbone.save(literal / "backbone.keras")
+    archive.write_out(str(plain_path(folder)), verbose=False)
+
+
+def write_keras_file(backbone: keras.Model, _: int, folder: pathlib.Path) -> None:
+    """Writes `backbone.keras`, which takes images that are already cropped and normalised.
+
+    Args:
+        backbone: the network from normalised images `[B, H, W, 3]` to features `[B, D]`.
+        _: the side of the images, which the file does not hold.
+        folder: the path of a folder of this machine.
+
+    Raises:
+        FloatingPointError: if a weight is not finite.
+    """
+    _check_finite(backbone)
+    backbone.save(plain_path(folder) / "backbone.keras")
+
+
+def _check_finite(backbone: keras.Model) -> None:
+    for variable in backbone.variables:
+        finite(variable.numpy(), f"weight of {variable.path}")

@@ -21,6 +21,7 @@ from simsiam_tf.files import (
     LockHeldError,
     check_bucket,
     check_folder,
+    exists,
     is_folder,
     lock,
     make_folder,
@@ -60,7 +61,7 @@ def prepare(data: DataSet, config: PrepareConfig) -> str:
     """
     splits = _splits_of(data)
     out, plan = user_path(config.out), _plan(data, splits, config)
-    if (out / INDEX).exists():
+    if exists(out / INDEX):
         if read_index(out).get("made_from") != plan:
             raise UsageError(
                 "--out holds shards of other images or settings, which are not overwritten; name another folder. "
@@ -167,7 +168,8 @@ def _claim(out: pathlib.Path, plan: dict[str, Any]) -> None:
                 f"Received: {printable(str(out))}."
             )
         return
-    found = [entry.name for entry in out.iterdir() if entry.name != _UNFINISHED] if is_folder(out) else []
+    ours = (_UNFINISHED, ".write_test_")  # the second is left if a process is killed while it tries the folder
+    found = [entry.name for entry in out.iterdir() if not entry.name.startswith(ours)] if is_folder(out) else []
     if found:
         raise UsageError(
             f"--out must be a new folder, or one that prepare made. Received: {printable(str(out))}, which holds "

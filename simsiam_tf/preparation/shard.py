@@ -13,7 +13,16 @@ from simsiam_tf.data import decoding
 from simsiam_tf.data.shards import HEIGHT, IMAGE, WIDTH
 from simsiam_tf.data.sources import Source
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import parse_json, plain_path, printable, read_regular, replacing, size_of_file, write_json
+from simsiam_tf.files import (
+    is_refusal,
+    parse_json,
+    plain_path,
+    printable,
+    read_regular,
+    replacing,
+    size_of_file,
+    write_json,
+)
 from simsiam_tf.preparation.jpeg import PlainJpeg
 
 # So many images are being converted, or wait to be written, at a time.
@@ -69,6 +78,8 @@ def write_shard(
         except UsageError as error:
             return type(error)(f"{str(error).rstrip('.')}, in {printable(files.locate(position))}.")
         except Exception as error:  # Pillow raises errors of many types for broken files
+            if is_refusal(error):
+                raise
             return error
 
     with replacing(path) as draft:

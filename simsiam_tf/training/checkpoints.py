@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from simsiam_tf.distribute import workers
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import as_path, plain_path
+from simsiam_tf.files import as_path, is_refusal, plain_path
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.networks.fingerprint import variables_sha256
 from simsiam_tf.training.checkpoint_files import (
@@ -157,6 +157,8 @@ def _read_first(checkpoint: tf.train.Checkpoint, paths: Sequence[str]) -> str | 
             _log.debug(f"Restored {path}.")
             return path
         except (tf.errors.OpError, OSError, ValueError, IndexError, RuntimeError) as error:  # raised for damaged files
+            if is_refusal(error):  # nothing is known of the checkpoint, which may be whole
+                raise
             reason = (str(error) or type(error).__name__).splitlines()[0]
             _log.warning(f"{path} cannot be read ({reason}); trying the previous checkpoint.")
     return None

@@ -13,7 +13,7 @@ import tensorflow as tf
 from simsiam_tf.config.run import Config
 from simsiam_tf.distribute.strategy import has_accelerator
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import check_bucket, exists, user_path, write_text
+from simsiam_tf.files import check_bucket, exists, is_in_bucket, local_copy, user_path, write_text
 from simsiam_tf.host import usable_cores
 from simsiam_tf.progress import duration
 from simsiam_tf.training.choice import SIZES, Choice, Situation, choose, default_size
@@ -88,14 +88,16 @@ class ChosenSettings:
         self._print(choices)
         if self.writes:
             write_text(path, _text(choices))
-            _log.info(f"Wrote {path}: the choice. --flagfile={path} repeats it in another --workdir.")
+            again = "A copy of it" if is_in_bucket(path) else f"--flagfile={path}"
+            _log.info(f"Wrote {path}: the choice. {again} repeats it in another --workdir.")
         return self._settings(choices)
 
     def _read(self, path: pathlib.Path) -> Config:
         _log.info(f"The settings are those of {path}, which were chosen before.")
         if self.budget_minutes:
             _log.warning("--budget_minutes is not used: the settings of this run were chosen before.")
-        return self.parse([f"--flagfile={path}"])
+        with local_copy(path) as file:
+            return self.parse([f"--flagfile={file}"])
 
     def _settings(self, choices: Sequence[Choice]) -> Config:
         flags = [argument for choice in choices for argument in choice.arguments]

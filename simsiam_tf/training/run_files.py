@@ -1,12 +1,13 @@
 """Reads the files of a run, which may be damaged or of the wrong kind."""
 
 import math
+import os
 import pathlib
 from collections.abc import Iterable
 from typing import Any
 
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import exists, is_file, is_folder, is_in_bucket, parse_json, read_regular
+from simsiam_tf.files import is_file, is_folder, is_in_bucket, parse_json, read_regular
 
 # The files and the folders that training reads or writes in the folder of a run.
 OF_TRAINING = (
@@ -45,7 +46,7 @@ def check_kinds(root: pathlib.Path, names: Iterable[str]) -> None:
     for name in names:
         path = root / name
         kind, fits = ("folder", is_folder(path)) if name in _FOLDERS else ("file", is_file(path))
-        if exists(path) and not fits:
+        if os.path.exists(path) and not fits:
             raise UsageError(
                 f"{name} in --workdir must be a {kind}; move what is there away, or give another folder. "
                 f"Received: {path}."

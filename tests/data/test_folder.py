@@ -263,3 +263,9 @@ def test_a_set_is_known_by_names_and_sizes_wherever_it_lies(make, tmp_path):
     assert "other names or sizes" in describe_change(before, identity(opened(tmp_path / "moved")))
     (tmp_path / "moved" / "b").rename(tmp_path / "moved" / "c")
     assert "classes a, b on record, a, c now" in describe_change(before, identity(opened(tmp_path / "moved")))
+
+
+@pytest.mark.parametrize("where", [{"data_dir": "gs://bucket/photos"}, {"file_list": "gs://bucket/list.txt"}])
+def test_loose_images_in_a_bucket_are_refused(where):
+    with pytest.raises(UsageError, match=r"must be on this machine.*make shards of it"):
+        _ = DataSet(DataConfig(dataset="folder", **where)).training

@@ -82,3 +82,14 @@ def test_a_part_of_a_source_shares_the_list_and_stops_the_run(tmp_path):
 def test_an_error_of_tf_data_that_is_of_something_else_stays_as_it_is():
     with pytest.raises(tf.errors.InvalidArgumentError, match="something else"), listing_bad_images([source(10)], None):
         raise tf.errors.InvalidArgumentError(None, None, "something else")
+
+
+def test_an_image_that_a_bucket_refuses_is_not_one_that_cannot_be_read():
+    unreadable = UnreadableImages("some", 0.5)
+    images = FolderImages(pathlib.Path("/some"), ["/some/1.jpg", "/some/2.jpg"], unreadable)
+    refused = tf.errors.UnauthenticatedError(None, None, "HTTP response code 401 when reading gs://bucket/shard")
+    with pytest.raises(tf.errors.UnauthenticatedError):
+        images.skip(0, refused)
+    assert images.num_skipped == 0
+    images.skip(0, tf.errors.DataLossError(None, None, "corrupted record at 12 in gs://bucket/shard"))
+    assert images.num_skipped == 1

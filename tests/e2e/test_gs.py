@@ -106,3 +106,20 @@ def test_shards_are_made_in_a_bucket_and_trained_on(gcs, tmp_path):
     assert "kNN" in done.stdout
     assert "weights_sha256" in summary(gcs, "shards-run")
     assert not [name for name in gcs.names("shards/") if name.startswith(".unfinished")]
+
+
+def test_chosen_settings_are_read_again_from_a_bucket(gcs, tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for i in range(8):
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(tmp_path / "photos" / f"{i}.png")
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "chosen.flags").write_text("# small\n--epochs=3\n--image_size=32\n--arch=resnet18\n")
+    gcs.upload(tmp_path / "made", "run")
+    command = ["train.py", "--dataset=folder", f"--data_dir={tmp_path}/photos", f"--workdir={gcs.address}/run"]
+    done = run_script(*command, "--dry_run", "--global_batch_size=4")
+    assert done.returncode == 0, done.stderr
+    assert f"The settings are those of {gcs.address}/run/chosen.flags" in done.stdout
+    refused = run_script("train.py", f"--flagfile={gcs.address}/run/chosen.flags")
+    assert refused.returncode == 2
+    assert "--flagfile must be a file of this machine; copy it here first." in refused.stderr

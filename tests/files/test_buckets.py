@@ -3,6 +3,7 @@
 import time
 
 import pytest
+import tensorflow as tf
 
 from simsiam_tf.cli import failures
 from simsiam_tf.files import (
@@ -15,6 +16,7 @@ from simsiam_tf.files import (
     explain,
     is_file,
     is_folder,
+    is_refusal,
     read_text,
     write_text,
 )
@@ -108,3 +110,43 @@ def test_files_and_folders_are_told_apart(gcs):
     assert exists(path) and is_file(path) and not is_folder(path)
     assert exists(path.parent) and is_folder(path.parent) and not is_file(path.parent)
     assert not is_file(as_path(f"{gcs.address}/a/b/c"))
+
+
+def test_a_bucket_that_answers_is_asked_for_what_others_wrote_meanwhile(gcs, tmp_path):
+    path = as_path(f"{gcs.address}/run/a.json")
+    write_text(path, "0123456789")
+    assert exists(path) and read_text(path) == "0123456789"
+    for text in ("another text that is longer", "short"):
+        (tmp_path / "a.json").write_text(text)
+        gcs.upload(tmp_path, "run")
+        assert read_text(path) == text
+
+
+def test_errors_of_another_kind_are_not_those_of_the_network():
+    errors = tf.errors
+    assert explain(errors.DataLossError(None, None, "corrupted record at 12 in gs://b/x")) is None
+    assert explain(errors.InvalidArgumentError(None, None, "gs://b/x")) is None
+    assert explain(errors.ResourceExhaustedError(None, None, "/tmp/x; No space left on device (to gs://b/x)")) is None
+    assert "cannot be reached" in explain(errors.UnavailableError(None, None, "All 10 retry attempts failed, gs://b"))
+    text = "libcurl code 6 meaning 'Could not resolve hostname' when reading gs://b/x"
+    assert "cannot be reached" in explain(errors.FailedPreconditionError(None, None, text))
+    missing = errors.NotFoundError(None, None, "HTTP response code 404 when reading gs://b/x")
+    assert explain(missing) and not is_refusal(missing)
+    assert is_refusal(errors.PermissionDeniedError(None, None, "HTTP response code 403 when reading gs://b/x"))
+
+
+def test_all_requests_of_a_check_are_waited_for_together(gcs, monkeypatch):
+    monkeypatch.setattr(buckets, "_SECONDS", 1.5)
+    gcs.fail(Fault(0, seconds=1))
+    begun = time.monotonic()
+    with pytest.raises(ConnectionError, match="does not answer"):
+        check_folder(as_path(f"{gcs.address}/runs/a"))
+    assert time.monotonic() - begun < 2.5
+
+
+def test_the_first_look_at_a_bucket_is_not_waited_for_either(gcs, monkeypatch):
+    monkeypatch.setattr(buckets, "_SECONDS", 0.5)
+    gcs.fail(Fault(0, seconds=3))
+    for look in (exists, is_file, is_folder, read_text):
+        with pytest.raises(ConnectionError, match="does not answer"):
+            look(as_path(f"{gcs.address}/runs/a"))

@@ -2,12 +2,14 @@
 
 import os
 import pathlib
+import time
 
 import numpy as np
 import pytest
 
 from simsiam_tf import files
 from simsiam_tf.errors import UsageError
+from tests.fake_gcs import Fault
 
 
 @pytest.fixture(params=["local", "bucket"])
@@ -147,3 +149,48 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="--out must be a path that can be written"):
         files.check_output(tmp_path / "file" / "out.html")
+
+
+def test_a_device_is_no_report_to_be_replaced(tmp_path):
+    from simsiam_tf.evaluation.report.report import check_report_path
+
+    os.mkfifo(tmp_path / "pipe.html")
+    for path in (pathlib.Path("/dev/null"), tmp_path / "pipe.html"):
+        with pytest.raises(UsageError, match="not a report of simsiam_tf"):
+            check_report_path(path)
+
+
+def test_a_full_disk_is_no_wrong_path(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.check_output(tmp_path / "out.html")
+
+
+def test_what_a_local_run_left_is_no_warning(gcs, caplog):
+    path = files.as_path(f"{gcs.address}/run/.lock")
+    files.write_text(path, "process 1 on elsewhere\n")
+    files.lock(path)
+    assert not caplog.records
+    files.release(path)
+
+
+def test_the_end_of_a_process_does_not_wait_for_a_bucket_that_is_gone(gcs, monkeypatch):
+    monkeypatch.setattr(files.locks, "_SECONDS", 0.3)
+    path = files.as_path(f"{gcs.address}/run/.lock")
+    files.lock(path)
+    gcs.fail(Fault(0, seconds=3))
+    begun = time.monotonic()
+    files.release(path)
+    assert time.monotonic() - begun < 1.5
+
+
+def test_a_copy_for_programs_that_know_no_buckets(root):
+    files.make_folder(root)
+    files.write_text(root / "a.flags", "--epochs=2\n")
+    with files.local_copy(root / "a.flags") as copy:
+        assert copy.name == "a.flags"
+        assert copy.read_text() == "--epochs=2\n"
+    assert copy.exists() == isinstance(root, pathlib.Path)

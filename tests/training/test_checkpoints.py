@@ -6,9 +6,11 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf.errors import UsageError
+from simsiam_tf.files import as_path
 from simsiam_tf.methods import METHODS
 from simsiam_tf.training import checkpoints as module
 from simsiam_tf.training.checkpoints import Checkpoints, Saver, restore_model, weights_sha256
+from tests.fake_gcs import Fault
 from tests.methods.test_methods import make, make_views
 
 
@@ -233,3 +235,15 @@ def test_a_pipe_in_the_place_of_a_checkpoint_is_never_waited_for(tmp_path, rng, 
     os.mkfifo(tmp_path / "step-2.data-00000-of-00001")
     assert open_checkpoints(make("simsiam"), tmp_path).restore_latest() == 1
     assert "not a regular file" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_a_bucket_refuses_to_read_is_not_passed_over(gcs, rng):
+    folder = as_path(f"{gcs.address}/checkpoints")
+    two_saved_steps(folder, rng)
+    assert [name for name in gcs.names("checkpoints/") if name.endswith(".index")] == ["step-1.index", "step-2.index"]
+    gcs.fail(Fault(401, writing=False, path=r"step-2\.data", times=1))
+    with pytest.raises(tf.errors.OpError, match="401"):
+        open_checkpoints(make("simsiam"), folder).restore_latest()
+    gcs.fail()
+    assert open_checkpoints(make("simsiam"), folder).restore_latest() == 2
+    restore_model(make("simsiam"), folder)

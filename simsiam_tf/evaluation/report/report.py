@@ -24,7 +24,7 @@ from simsiam_tf.evaluation.report.pictures import neighbour_strips, view_strips
 from simsiam_tf.evaluation.report.reported_run import ReportedRun
 from simsiam_tf.evaluation.thumbnails import VISIBLE
 from simsiam_tf.features.embed import Features
-from simsiam_tf.files import check_output, is_file, is_folder, read_regular, user_path, write_text
+from simsiam_tf.files import check_output, exists, is_file, is_folder, read_regular, user_path, write_text
 from simsiam_tf.training.run_files import read_json
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def check_report_path(out: pathlib.Path) -> None:
     if is_folder(out):
         raise UsageError(f"--out must be a file. Received: the folder {out}.")
     check_output(out)
-    if is_file(out) and f'name="generator" content="{_GENERATOR}' not in _beginning(out):
+    if exists(out) and not (is_file(out) and f'name="generator" content="{_GENERATOR}' in _beginning(out)):
         raise UsageError(
             "The path holds a file that is not a report of simsiam_tf; move it away or give another --out. "
             f"Received: {out}."

@@ -1,0 +1,168 @@
+"""Writes a backbone in the formats that other programs read, and checks each file after writing it."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from safetensors import numpy as safetensors
+
+import simsiam_tf
+from simsiam_tf.augment import ops, policies
+from simsiam_tf.config.evaluation import ExportFormat
+from simsiam_tf.errors import UsageError
+from simsiam_tf.files import adding_to_folder, is_file, write_json, write_text
+from simsiam_tf.interop.saved_model import write_keras_file, write_saved_model
+from simsiam_tf.interop.torch_names import from_torch, to_torch
+from simsiam_tf.networks.resnet import ResNet
+
+# The greatest difference of features after a format was written and read again, in units of the greatest feature.
+_TOLERANCE = 1e-4
+_WEIGHTS = "model.safetensors"
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """Describes a format.
+
+    Attributes:
+        folder: the folder below that of the export; empty for the export's own.
+        last_file: the file that is written last, without which the format is not there.
+        write: writes the files of a backbone for images of a side in pixels into a folder.
+        features_of: computes the features of normalised images from the files in a folder, for a side in pixels.
+        checked_by: what computes them, in words.
+        how_to: the lines of the README, which show how to load it.
+        for_plain: whether only a network that torchvision has fits: width 1, and a stem for large images.
+    """
+
+    folder: str
+    last_file: str
+    write: Callable[[keras.Model, int, pathlib.Path], None]
+    features_of: Callable[[keras.Model, int, pathlib.Path, np.ndarray], np.ndarray]
+    checked_by: str
+    how_to: str = ""
+    for_plain: bool = False
+
+
+def export(
+    backbone: keras.Model, image_size: int, directory: pathlib.Path, formats: Sequence[ExportFormat]
+) -> dict[ExportFormat, str]:
+    """Writes a backbone in some formats, each whole or not at all, next to those that are there already.
+
+    Args:
+        backbone: the network from normalised images `[B, H, W, 3]` to features `[B, D]`.
+        image_size: the side of the images that it was trained on, pixels.
+        directory: the path of the folder of the export, which may exist.
+        formats: the names of the formats.
+
+    Returns:
+        For each format what was done: how it was checked, or that it was there already.
+
+    Raises:
+        UsageError: if a format cannot hold the network. Nothing is written then.
+        FloatingPointError: if a weight is not finite, or a file gives other features than the network.
+    """
+    for name in formats:
+        if FORMATS[name].for_plain:
+            _check_plain(backbone, name)
+    return {name: _export_one(backbone, image_size, directory, FORMATS[name]) for name in formats}
+
+
+def _export_one(backbone: keras.Model, image_size: int, directory: pathlib.Path, chosen: Format) -> str:
+    folder = directory / chosen.folder if chosen.folder else directory
+    if is_file(folder / chosen.last_file):
+        return "is there already"
+    images = np.random.default_rng(0).integers(0, 256, (2, image_size, image_size, 3), np.uint8)
+    expected = backbone(ops.normalize(tf.cast(images, tf.float32)), training=False).numpy()
+    with adding_to_folder(folder, last=chosen.last_file) as draft:
+        chosen.write(backbone, image_size, draft)
+        if chosen.how_to:
+            write_text(draft / "README.md", chosen.how_to.format(arch=getattr(backbone, "arch", "")))
+        found = chosen.features_of(backbone, image_size, draft, images)
+        difference = float(np.abs(found - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny))
+        if not difference <= _TOLERANCE:
+            raise FloatingPointError(
+                f"The export gives features that differ by {difference:.2g} of the greatest one; nothing was kept."
+            )
+    return f"checked by {chosen.checked_by}, features to {difference:.1g}"
+
+
+def _check_plain(backbone: keras.Model, name: str) -> None:
+    if not isinstance(backbone, ResNet) or backbone.cifar_stem or backbone.width != 1:
+        received = f"width {backbone.width:g}" + (", CIFAR stem" if backbone.cifar_stem else "")
+        raise UsageError(
+            f"--format={name} holds networks of width 1 with the stem for large images; --format=safetensors holds "
+            f"any. Received: {received}."
+        )
+
+
+def _write_safetensors(backbone: keras.Model, _: int, folder: pathlib.Path) -> None:
+    metadata = {"format": "pt", "arch": backbone.arch, "made_by": f"simsiam_tf {simsiam_tf.__version__}"}
+    (folder / _WEIGHTS).write_bytes(safetensors.save(to_torch(backbone), metadata))
+
+
+def _write_timm(backbone: keras.Model, image_size: int, folder: pathlib.Path) -> None:
+    _write_safetensors(backbone, image_size, folder)
+    evaluated = policies.EVALUATION_CROP
+    config = {
+        "architecture": backbone.arch,
+        "num_classes": 0,
+        "num_features": backbone.feature_dim,
+        "pretrained_cfg": {
+            "input_size": [3, image_size, image_size],
+            "interpolation": "bilinear",
+            "crop_pct": round(1 / evaluated.centre_resize, 4),
+            "mean": list(ops.IMAGENET_MEAN),
+            "std": list(ops.IMAGENET_STD),
+            "num_classes": 0,
+            "pool_size": [7, 7],
+            "first_conv": "conv1",
+            "classifier": "fc",
+        },
+    }
+    write_json(folder / "config.json", config)
+
+
+def _from_saved_model(_: keras.Model, __: int, folder: pathlib.Path, images: np.ndarray) -> np.ndarray:
+    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    return serve(image=tf.constant(images))["features"].numpy()
+
+
+def _from_keras(_: keras.Model, __: int, folder: pathlib.Path, images: np.ndarray) -> np.ndarray:
+    network = keras.saving.load_model(folder / "backbone.keras")
+    return network(ops.normalize(tf.cast(images, tf.float32)), training=False).numpy()
+
+
+def _from_safetensors(backbone: keras.Model, _: int, folder: pathlib.Path, images: np.ndarray) -> np.ndarray:
+    fresh = ResNet(backbone.arch, cifar_stem=backbone.cifar_stem, width=backbone.width)
+    from_torch(fresh, safetensors.load((folder / _WEIGHTS).read_bytes()))
+    return fresh(ops.normalize(tf.cast(images, tf.float32)), training=False).numpy()
+
+
+_SAFETENSORS_README = """# Weights under torchvision's names
+
+    from safetensors.torch import load_file
+    network = torchvision.models.{arch}()
+    network.load_state_dict(load_file("model.safetensors"), strict=False)  # all but fc
+    network.fc = torch.nn.Identity()
+
+Images are RGB, from 0 to 1, minus (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225).
+"""
+_TIMM_README = """# A folder of timm, and a repository of the Hub as it stands
+
+    network = timm.create_model("local-dir:FOLDER", pretrained=True)
+    preprocess = timm.data.create_transform(**timm.data.resolve_model_data_config(network))
+    features = network(preprocess(photo)[None])
+
+With num_classes=10 it is a classifier to be trained, with features_only=True it gives the maps of each stage.
+"""
+FORMATS: dict[ExportFormat, Format] = {
+    "savedmodel": Format("", "saved_model.pb", write_saved_model, _from_saved_model, "TensorFlow"),
+    "keras": Format("", "backbone.keras", write_keras_file, _from_keras, "Keras"),
+    "safetensors": Format(
+        "safetensors", _WEIGHTS, _write_safetensors, _from_safetensors, "reading it back", _SAFETENSORS_README
+    ),
+    "timm": Format("timm", _WEIGHTS, _write_timm, _from_safetensors, "reading it back", _TIMM_README, for_plain=True),
+}

@@ -1,0 +1,113 @@
+"""Weights for other programs: their names, their files, and what a format cannot hold."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors import numpy as safetensors
+
+from simsiam_tf.errors import UsageError
+from simsiam_tf.interop import formats
+from simsiam_tf.interop.formats import export
+from simsiam_tf.interop.torch_names import COUNT, WeightsError, from_torch, named_weights, to_torch
+from simsiam_tf.networks import BACKBONES, resnet18
+
+
+@pytest.fixture
+def backbone(rng):
+    model = resnet18(width=0.0625)
+    for variable in model.variables:
+        variable.assign(rng.uniform(0.5, 1.5, variable.shape).astype(np.float32))
+    return model
+
+
+@pytest.mark.parametrize(("arch", "count"), [("resnet18", 60), ("resnet50", 159)])
+def test_names_are_torchvision_s(arch, count):
+    """torchvision's resnet18 has 62 parameters and resnet50 161, of which two are of fc; 20 and 53 batch norms."""
+    model = BACKBONES[arch](width=0.0625)
+    names = [weight.name for weight in named_weights(model)]
+    parameters = [name for name in names if "running" not in name]
+    assert len(parameters) == len(model.trainable_variables) == count
+    assert len(names) == len(set(names)) == len(model.variables)
+    assert {"conv1.weight", "layer2.0.downsample.0.weight", "layer2.0.downsample.1.running_var"} <= set(names)
+    assert "layer4.1.conv3.weight" in names if arch == "resnet50" else "layer4.1.conv2.weight" in names
+    assert sum(name.endswith(COUNT) for name in to_torch(model)) == sum(name.endswith("running_var") for name in names)
+
+
+def test_weights_go_out_and_come_back_in_all_bits(backbone):
+    arrays = to_torch(backbone)
+    assert arrays["conv1.weight"].shape == (4, 3, 7, 7)
+    kernel = backbone.stem_conv.kernel.numpy()
+    assert arrays["conv1.weight"][2, 1, 5, 6] == kernel[5, 6, 1, 2]
+    again = resnet18(width=0.0625)
+    from_torch(again, arrays)
+    for ours, theirs in zip(again.variables, backbone.variables, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda a: a.pop("bn1.bias"), r"1 \(bn1.bias\) missing, none unknown"),
+        (lambda a: a.update({"fc.weight": np.zeros(1)}), r"none missing, 1 \(fc.weight\) unknown"),
+        (lambda a: a.update({"bn1.bias": np.zeros(5)}), r"bn1.bias must have the shape \(4,\) and has \(5,\)"),
+        (lambda a: a.update({"bn1.bias": np.full(4, np.nan)}), "bn1.bias holds numbers that are not finite"),
+    ],
+)
+def test_nothing_is_half_loaded(backbone, change, words):
+    arrays = to_torch(backbone)
+    change(arrays)
+    again = resnet18(width=0.0625)
+    before = [variable.numpy() for variable in again.variables]
+    with pytest.raises(WeightsError, match=words):
+        from_torch(again, arrays)
+    for a, b in zip(before, again.variables, strict=True):
+        np.testing.assert_array_equal(a, b.numpy())
+
+
+def test_formats_are_added_to_each_other_and_said(backbone, tmp_path):
+    folder = tmp_path / "export"
+    assert export(backbone, 32, folder, ["safetensors"])["safetensors"].startswith("checked by reading it back")
+    done = export(backbone, 32, folder, ["keras", "safetensors"])
+    assert done["safetensors"] == "is there already"
+    assert done["keras"].startswith("checked by Keras, features to ")
+    assert {path.name for path in folder.iterdir()} == {"backbone.keras", "safetensors"}
+    held = safetensors.load_file(folder / "safetensors" / "model.safetensors")
+    assert set(held) == set(to_torch(backbone))
+    assert "torchvision.models.resnet18()" in (folder / "safetensors" / "README.md").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def test_a_file_that_gives_other_features_is_not_kept(backbone, tmp_path, monkeypatch):
+    def to_torch_wrongly(model):
+        arrays = to_torch(model)
+        return arrays | {"bn1.bias": arrays["bn1.bias"] + 1}
+
+    monkeypatch.setattr(formats, "to_torch", to_torch_wrongly)
+    with pytest.raises(FloatingPointError, match=r"differ by .*nothing was kept"):
+        export(backbone, 32, tmp_path / "export", ["safetensors"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_format_cannot_hold_is_refused_before_anything_is_written(backbone, tmp_path):
+    with pytest.raises(UsageError, match=r"--format=timm .*safetensors holds any. Received: width 0.0625.$"):
+        export(backbone, 32, tmp_path / "export", ["safetensors", "timm"])
+    with pytest.raises(UsageError, match=r"Received: width 1, CIFAR stem.$"):
+        export(resnet18(cifar_stem=True), 32, tmp_path / "export", ["timm"])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_folder_of_timm(tmp_path):
+    export(resnet18(), 64, tmp_path / "export", ["timm"])
+    config = json.loads((tmp_path / "export" / "timm" / "config.json").read_text())
+    assert config["architecture"] == "resnet18"
+    assert config["pretrained_cfg"]["input_size"] == [3, 64, 64]
+    assert config["num_features"] == 512
+
+
+def test_an_export_into_a_bucket(backbone, gcs):
+    from simsiam_tf.files import as_path
+
+    export(backbone, 32, as_path(f"{gcs.address}/export"), ["keras", "safetensors"])
+    assert gcs.names("export/") == ["backbone.keras", "safetensors/README.md", "safetensors/model.safetensors"]
