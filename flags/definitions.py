@@ -24,7 +24,7 @@ from simsiam_tf.cli.flags import (
 from simsiam_tf.config.augment import AugmentConfig
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.devices import DeviceConfig
-from simsiam_tf.config.evaluation import FinetuneConfig, ImagesConfig, KNNConfig, ProbeConfig, TaskConfig
+from simsiam_tf.config.evaluation import ExportConfig, FinetuneConfig, ImagesConfig, KNNConfig, ProbeConfig, TaskConfig
 from simsiam_tf.config.fields import SettingsGroup
 from simsiam_tf.config.inspection import InspectConfig
 from simsiam_tf.config.model import ModelConfig
@@ -53,6 +53,7 @@ EVALUATION: dict[str, type[SettingsGroup]] = {
     "probe": ProbeConfig,
     "finetune": FinetuneConfig,
     "images": ImagesConfig,
+    "export": ExportConfig,
 }
 # The flags of python -m simsiam_tf.cli.inspect, besides those of train.py.
 INSPECTION: dict[str, type[SettingsGroup]] = {"inspect": InspectConfig}

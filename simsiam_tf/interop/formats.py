@@ -13,7 +13,7 @@ import simsiam_tf
 from simsiam_tf.augment import ops, policies
 from simsiam_tf.config.evaluation import ExportFormat
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import adding_to_folder, is_file, write_json, write_text
+from simsiam_tf.files import adding_to_folder, is_file, plain_path, write_json, write_text
 from simsiam_tf.interop.saved_model import write_keras_file, write_saved_model
 from simsiam_tf.interop.torch_names import from_torch, to_torch
 from simsiam_tf.networks.resnet import ResNet
@@ -126,12 +126,12 @@ def _write_timm(backbone: keras.Model, image_size: int, folder: pathlib.Path) ->
 
 
 def _from_saved_model(_: keras.Model, __: int, folder: pathlib.Path, images: np.ndarray) -> np.ndarray:
-    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    serve = tf.saved_model.load(str(plain_path(folder))).signatures["serving_default"]
     return serve(image=tf.constant(images))["features"].numpy()
 
 
 def _from_keras(_: keras.Model, __: int, folder: pathlib.Path, images: np.ndarray) -> np.ndarray:
-    network = keras.saving.load_model(folder / "backbone.keras")
+    network = keras.saving.load_model(plain_path(folder) / "backbone.keras")
     return network(ops.normalize(tf.cast(images, tf.float32)), training=False).numpy()
 
 
