@@ -50,7 +50,19 @@ def test_a_container_may_leave_less(machine, limit, used, statistics, cache):
     assert available_memory(str(machine)) == 8 * GIB
 
 
-def test_memory_can_be_returned_on_every_system(monkeypatch):
+def test_memory_is_returned_where_the_c_library_can(monkeypatch):
+    calls = []
+
+    class Library:
+        malloc_trim = calls.append
+
+    monkeypatch.setattr("ctypes.CDLL", lambda name: Library)
+    monkeypatch.setattr("sys.platform", "linux")
     return_memory()
+    assert calls == [0]
     monkeypatch.setattr("sys.platform", "win32")
     return_memory()
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())  # as musl, which has no such function
+    return_memory()
+    assert calls == [0]

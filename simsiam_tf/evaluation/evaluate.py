@@ -26,7 +26,7 @@ from simsiam_tf.evaluation.probes.sweep import run_sweep
 from simsiam_tf.evaluation.report.report import check_report_path, run_report
 from simsiam_tf.features.knn import KNNProtocol, knn_scores
 from simsiam_tf.files import exists, user_path
-from simsiam_tf.interop.formats import export
+from simsiam_tf.interop.formats import check_formats, export
 from simsiam_tf.training.workdir import record
 
 _log = logging.getLogger(__name__)
@@ -150,6 +150,7 @@ def _export(run: LoadedRun, options: EvaluationConfig) -> None:
             f"{directory} holds the export of another checkpoint; move it away first. "
             f"Received: {exported or 'an unknown checkpoint'}."
         )
+    check_formats(run.backbone, options.export.format)
     if exported != run.checkpoint:  # first, so that what is cut short is known to be of this checkpoint
         details = {"signature": "serving_default", "checkpoint": run.checkpoint}
         run.workdir.add_to_summary({"export": record(str(directory), **details)})

@@ -13,7 +13,7 @@ from simsiam_tf.errors import UsageError, check
 _BUCKET = "gs://"
 # How TensorFlow reads from buckets: in pieces of 4 MiB, of which it keeps 256 MiB. By itself it asks for 64 MiB each
 # time that a file is opened, whatever is read of it.
-# It does not remember what it was told of a file: another process may have written it since.
+# TensorFlow asks for the size of a file each time, because another process may have written the file since.
 _READING = {
     "GCS_READ_CACHE_BLOCK_SIZE_MB": "4",
     "GCS_READ_CACHE_MAX_SIZE_MB": "256",
@@ -93,7 +93,7 @@ def user_path(path: str) -> pathlib.Path:
     """Returns the absolute path object of a path that a user typed.
 
     Raises:
-        UsageError: as `expand`.
+        UsageError: if there can be no such path (see `expand`).
     """
     return as_path(expand(path))
 

@@ -64,10 +64,23 @@ def export(
         UsageError: if a format cannot hold the network. Nothing is written then.
         FloatingPointError: if a weight is not finite, or a file gives other features than the network.
     """
+    check_formats(backbone, formats)
+    return {name: _export_one(backbone, image_size, directory, FORMATS[name]) for name in formats}
+
+
+def check_formats(backbone: keras.Model, formats: Sequence[ExportFormat]) -> None:
+    """Checks that formats can hold a network, before anything is written.
+
+    Args:
+        backbone: the network.
+        formats: the names of the formats.
+
+    Raises:
+        UsageError: if one cannot.
+    """
     for name in formats:
         if FORMATS[name].for_plain:
             _check_plain(backbone, name)
-    return {name: _export_one(backbone, image_size, directory, FORMATS[name]) for name in formats}
 
 
 def _export_one(backbone: keras.Model, image_size: int, directory: pathlib.Path, chosen: Format) -> str:

@@ -99,3 +99,11 @@ def test_an_out_that_exists_is_refused_before_anything_is_loaded(tmp_path, monke
     monkeypatch.setattr(LoadedRun, "load", lambda *args, **kwargs: pytest.fail("loaded"))
     with pytest.raises(UsageError, match="--out exists and is not overwritten"):
         judge("run", protocol=("knn", "embed"), out=str(tmp_path))
+
+
+def test_an_export_that_is_refused_is_not_on_record(tiny_run):
+    before = (tiny_run / "summary.json").read_bytes()
+    with pytest.raises(UsageError, match="--format=timm holds networks of width 1"):
+        judge(tiny_run, protocol=("export",), format=("keras", "timm"))
+    assert (tiny_run / "summary.json").read_bytes() == before
+    assert not (tiny_run / "export").exists()
