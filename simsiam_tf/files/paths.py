@@ -20,7 +20,8 @@ _READING = {
     "GCS_STAT_CACHE_MAX_AGE": "0",
 }
 # The beginning of an address of a file elsewhere. As a path it would be a folder `gs:`. Pathlib makes one slash of two.
-_ADDRESS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:/")
+# What begins with gs: is one in any spelling; a folder of this machine with such a name can be given as ./gs:...
+_ADDRESS = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]+:/|[Gg][Ss]:)")
 # The names that Google Cloud Storage gives to buckets.
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 # Characters that TensorFlow reads as parts of a pattern when it looks for the files of a checkpoint.

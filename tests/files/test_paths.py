@@ -11,6 +11,8 @@ from tests.conftest import run_script
     "path",
     [
         "gs:/bucket/run",
+        "gs:bucket/run",
+        "gs:\\\\bucket\\run",
         "GS://bucket",
         "s3://bucket",
         "file:///tmp/run",
