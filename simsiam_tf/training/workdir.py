@@ -172,13 +172,17 @@ class Workdir:
 
     def _check_same_run(self, config: Config) -> None:
         """Raises a UsageError if the folder holds a run of other settings, or if `--noresume` forbids to resume it."""
-        ours, theirs = config.identity(), self.config().identity()
+        ours, theirs = _identity(config), _identity(self.config())
         differing = [
-            f"{name}: {theirs[name]} in the folder, {ours[name]} now" for name in ours if ours[name] != theirs[name]
+            f"{name}: {_in_words(theirs[name])} in the folder, {_in_words(ours[name])} now"
+            for name in ours
+            if ours[name] != theirs[name]
         ]
         if differing:
+            is_longer = ours["epochs"] != theirs["epochs"] and self.is_finished()
+            further = f", with --init_weights={self.root} to train its weights by a new schedule" if is_longer else ""
             raise UsageError(
-                f"--workdir holds a run with other settings ({'; '.join(differing)}); give another folder. "
+                f"--workdir holds a run with other settings ({'; '.join(differing)}); give another folder{further}. "
                 f"Received: {self.root}."
             )
         if not config.run.resume:
@@ -215,6 +219,10 @@ class Workdir:
         """
         content = read_json(self.config_path)
         write_json(self.config_path, {**content, "resolved": resolved})
+
+    def record_initial_weights(self, taken: str) -> None:
+        """Adds to config.json what the run began with, as a sentence."""
+        write_json(self.config_path, {**read_json(self.config_path), "initial_weights": taken})
 
     def resolved(self) -> dict[str, Any]:
         """Reads the derived settings from config.json; there are none before the first training step."""
@@ -276,10 +284,20 @@ class Workdir:
         append_text(self.metrics_path, json.dumps(line) + "\n")
 
 
+def _identity(config: Config) -> dict[str, Any]:
+    """Returns what a run is known by, with the place of its first weights as an absolute path."""
+    return {**config.identity(), "init_weights": config.run.init_weights and expand(config.run.init_weights)}
+
+
+def _in_words(value: Any) -> Any:
+    return "none" if value == "" else value
+
+
 def _portable(config: Config) -> dict[str, Any]:
     """Returns the settings as plain values, with absolute paths, which are valid from any working directory."""
     values = config.to_dict()
-    for group, name in (("data", "file_list"), ("data", "labels"), ("data", "index_dir"), ("run", "workdir")):
+    of_data = [("data", name) for name in ("file_list", "labels", "index_dir")]
+    for group, name in (*of_data, ("run", "workdir"), ("run", "init_weights")):
         values[group][name] = values[group][name] and expand(values[group][name])
     values["data"]["index"] = "use"  # what is rebuilt once need not be again
     values["data"]["data_dir"] = ",".join(expand_several(config.data.data_dir))
