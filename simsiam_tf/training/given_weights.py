@@ -1,10 +1,12 @@
 """Opens the weights that a run begins with: those of another run, or of a file."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
+from simsiam_tf.config.methods import BNPlacement
 from simsiam_tf.config.run import Config
 from simsiam_tf.distribute import workers
 from simsiam_tf.errors import UsageError
@@ -43,22 +45,21 @@ def open_given(path: str) -> Given:
         raise UsageError(f"{RULE}; it cannot be read ({explain(error) or error}). Received: {place}.") from error
 
 
-def network_flags(path: str) -> dict[str, Any]:
-    """Returns the flags of the network whose weights the user names, for a run that begins with them.
+def network_flags(given: Given) -> dict[str, Any]:
+    """Returns the flags of the networks whose weights are given.
 
     Args:
-        path: the place that the user names.
+        given: the weights.
 
     Returns:
         The values of `--arch`, `--width` and `--stem`, and those of the heads if there are SimSiam's.
 
     Raises:
-        UsageError: if there are no weights, or not those of a ResNet.
+        UsageError: if the weights are not those of a ResNet.
     """
-    given = open_given(path)
     found = describe_backbone(given.backbone)
     if found is None:
-        raise UsageError(f"--init_weights must hold the weights of a ResNet to choose settings. Received: {path}.")
+        raise UsageError(f"The weights must be those of a ResNet, whose flags are known. Received: {given.origin}.")
     arch, width, cifar_stem = found
     flags = {"arch": arch, "width": width, "stem": "cifar" if cifar_stem else "imagenet"}
     projector, predictor = (given.heads.get(head, {}) for head in ("projector", "predictor"))
@@ -66,9 +67,22 @@ def network_flags(path: str) -> dict[str, Any]:
         z, hidden = predictor["dense2.weight"].shape
         layers = sum(name.startswith("dense") and name.endswith("weight") for name in projector)
         flags |= {"projector_dim": z, "projector_layers": layers, "predictor_dim": hidden}
+        flags |= {"projector_hidden_dim": projector["dense1.weight"].shape[0]}
+        flags |= {"bn_placement": _bn_placement(projector, predictor, layers)}
     elif width < 1:  # the proportions of Sec. 3, where z has 2048 numbers and the predictor's hidden layer 512
         flags |= {"projector_dim": round(2048 * width), "predictor_dim": round(512 * width)}
     return flags
+
+
+def _bn_placement(projector: Mapping[str, Any], predictor: Mapping[str, Any], layers: int) -> BNPlacement:
+    """Returns the row of Table 3 whose heads have the batch norms of given ones."""
+    if "bn2.running_mean" in predictor:
+        return "all"
+    if f"bn{layers}.weight" in projector:
+        return "paper"
+    if f"bn{layers}.running_mean" in projector:
+        return "release"
+    return "hidden" if "bn1.running_mean" in projector else "none"
 
 
 def given_for(config: Config) -> Given | None:

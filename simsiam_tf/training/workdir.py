@@ -13,8 +13,6 @@ from simsiam_tf.files import (
     append_text,
     check_bucket,
     check_folder,
-    expand,
-    expand_several,
     is_file,
     lock,
     read_text,
@@ -24,6 +22,7 @@ from simsiam_tf.files import (
     write_text,
 )
 from simsiam_tf.training.environment import environment
+from simsiam_tf.training.kept_settings import identity_of, in_words, portable
 from simsiam_tf.training.run_files import (
     OF_TRAINING,
     TO_RESUME,
@@ -87,7 +86,7 @@ class Workdir:
                 raise UsageError(
                     f"--workdir has metrics.jsonl but no config.json; give another folder. Received: {workdir.root}."
                 )
-            write_json(workdir.config_path, {"format": FORMAT, "config": _portable(config), **environment()})
+            write_json(workdir.config_path, {"format": FORMAT, "config": portable(config), **environment()})
         return workdir
 
     @classmethod
@@ -172,9 +171,9 @@ class Workdir:
 
     def _check_same_run(self, config: Config) -> None:
         """Raises a UsageError if the folder holds a run of other settings, or if `--noresume` forbids to resume it."""
-        ours, theirs = _identity(config), _identity(self.config())
+        ours, theirs = identity_of(config), identity_of(self.config())
         differing = [
-            f"{name}: {_in_words(theirs[name])} in the folder, {_in_words(ours[name])} now"
+            f"{name}: {in_words(theirs[name])} in the folder, {in_words(ours[name])} now"
             for name in ours
             if ours[name] != theirs[name]
         ]
@@ -282,23 +281,3 @@ class Workdir:
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Adds a line to metrics.jsonl."""
         append_text(self.metrics_path, json.dumps(line) + "\n")
-
-
-def _identity(config: Config) -> dict[str, Any]:
-    """Returns what a run is known by, with the place of its first weights as an absolute path."""
-    return {**config.identity(), "init_weights": config.run.init_weights and expand(config.run.init_weights)}
-
-
-def _in_words(value: Any) -> Any:
-    return "none" if value == "" else value
-
-
-def _portable(config: Config) -> dict[str, Any]:
-    """Returns the settings as plain values, with absolute paths, which are valid from any working directory."""
-    values = config.to_dict()
-    of_data = [("data", name) for name in ("file_list", "labels", "index_dir")]
-    for group, name in (*of_data, ("run", "workdir"), ("run", "init_weights")):
-        values[group][name] = values[group][name] and expand(values[group][name])
-    values["data"]["index"] = "use"  # what is rebuilt once need not be again
-    values["data"]["data_dir"] = ",".join(expand_several(config.data.data_dir))
-    return values

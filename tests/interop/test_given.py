@@ -13,14 +13,10 @@ from safetensors import numpy as safetensors
 
 from simsiam_tf.errors import UsageError
 from simsiam_tf.interop.given import Given, of_network, read_weights
-from simsiam_tf.interop.layouts import describe_backbone
 from simsiam_tf.interop.pth_writing import pth_bytes
-from simsiam_tf.interop.torch_files import read_detectron2, write_detectron2, write_release
 from simsiam_tf.interop.torch_names import as_torch, mlp_weights, to_torch
 from simsiam_tf.methods import BYOL, MoCoV2, SimSiam
-from simsiam_tf.networks import BACKBONES, resnet18
-
-_DEEPER = sorted(set(BACKBONES) - {"resnet18", "resnet50"})
+from simsiam_tf.networks import resnet18
 
 
 def make(method=SimSiam, **options):
@@ -235,21 +231,6 @@ def test_another_network_is_named(source, tmp_path):
         read_weights(tmp_path / "network.pth").assign_to(model)
 
 
-@pytest.mark.parametrize("arch", ["resnet18", "resnet50", *(pytest.param(a, marks=pytest.mark.slow) for a in _DEEPER)])
-def test_a_network_is_known_by_its_weights(arch):
-    for cifar_stem in (False, True):
-        backbone = BACKBONES[arch](width=0.0625, cifar_stem=cifar_stem)
-        assert describe_backbone(to_torch(backbone)) == (arch, 0.0625, cifar_stem)
-
-
-def test_solo_learn_s_network_for_small_images_is_refused(tmp_path):
-    """Its first convolution pads by 2 pixels."""
-    weights = {f"backbone.{n}": a for n, a in to_torch(resnet18(width=0.0625, cifar_stem=True)).items()}
-    (tmp_path / "solo.ckpt").write_bytes(pth_bytes({"state_dict": weights}))
-    with pytest.raises(UsageError, match="solo-learn's network for small images pads them by 2 pixels"):
-        read_weights(tmp_path / "solo.ckpt")
-
-
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -282,28 +263,6 @@ def test_a_file_of_keras_that_names_foreign_code_is_refused(source, tmp_path):
             bad.writestr(name, good.read(name)[: 500 if name.endswith("h5") else None])
     with pytest.raises(UsageError, match=r"Keras cannot load it"):
         read_weights(cut)
-
-
-@pytest.mark.parametrize("bn_placement", ["release", "paper", "none", "hidden", "all"])
-def test_a_release_goes_out_and_comes_back_in_all_bits(rng, tmp_path, bn_placement):
-    source, again = randomized(make(bn_placement=bn_placement), rng), make(bn_placement=bn_placement)
-    write_release(source.backbone, {"projector": source.projector, "predictor": source.predictor}, tmp_path)
-    said = read_weights(tmp_path / "checkpoint.pth.tar").assign_to(again)
-    assert "Took backbone, projector and predictor" in said
-    for own, given in zip(again.variables, source.variables, strict=True):
-        np.testing.assert_array_equal(own.numpy(), given.numpy())
-
-
-def test_detectron2_s_file_needs_no_numpy_2(source, tmp_path):
-    write_detectron2(source.backbone, tmp_path)
-    content = (tmp_path / "network.pkl").read_bytes()
-    assert b"numpy._core" not in content
-    assert b"__author__" in content
-    found = read_detectron2(tmp_path / "network.pkl", source.backbone)
-    for name, array in to_torch(source.backbone).items():
-        if name in found:
-            np.testing.assert_array_equal(found[name], array)
-    assert len(found) == len(source.backbone.variables)
 
 
 def test_weights_of_a_run_in_float64_keep_their_bits(float64, rng):

@@ -83,9 +83,9 @@ def pickled(value):
     return content.getvalue()
 
 
-def tensor(key="0", count=6, offset=0, size=(2, 3), strides=(3, 1), kind="FloatStorage"):
+def tensor(*, key="0", count=6, offset=0, size=(2, 3), strides=(3, 1), kind="FloatStorage"):
     storage = Storage("storage", Global(f"torch.{kind}"), key, "cuda:0", count)
-    return Global("torch._utils._rebuild_tensor_v2", storage, offset, size, strides, False, None)
+    return Global("torch._utils._rebuild_tensor_v2", *(storage, offset, size, strides, False, None))
 
 
 def archive(tree, compression=zipfile.ZIP_STORED, **storages):
@@ -170,7 +170,7 @@ def test_a_file_that_cannot_be_read_says_why(content, why):
 def legacy(length=6, numbers=6):
     parts = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}]
     storage = Storage("storage", Global("torch.FloatStorage"), "7", "cpu", 6, None)
-    view = Global("torch._utils._rebuild_tensor_v2", storage, 0, (2, 3), (3, 1), False, None)
+    view = Global("torch._utils._rebuild_tensor_v2", *(storage, 0, (2, 3), (3, 1), False, None))
     parts += [{"state_dict": {"w": view}}, ["7"]]
     values = np.arange(numbers, dtype=np.float32).tobytes()
     return b"".join(map(pickled, parts)) + length.to_bytes(8, "little") + values

@@ -148,16 +148,18 @@ def test_a_folder_of_timm_is_opened(tmp_path):
 
 
 def test_the_network_of_given_weights_is_known(source, tmp_path):
-    assert network_flags(str(source)) == {
+    assert network_flags(open_given(str(source))) == {
         "arch": "resnet18",
         "width": 0.0625,
         "stem": "cifar",
         "projector_dim": 16,
         "projector_layers": 2,
+        "projector_hidden_dim": 32,
         "predictor_dim": 8,
+        "bn_placement": "release",
     }
     (tmp_path / "given.pth").write_bytes(pth_bytes(to_torch(resnet18(width=0.125))))
-    assert network_flags(str(tmp_path / "given.pth")) == {
+    assert network_flags(open_given(str(tmp_path / "given.pth"))) == {
         "arch": "resnet18",
         "width": 0.125,
         "stem": "imagenet",
