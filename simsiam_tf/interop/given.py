@@ -69,13 +69,7 @@ class Given:
         Raises:
             UsageError: if the weights are not those of the model's backbone, or are not finite.
         """
-        try:
-            pairs = matched(list(named_weights(model.backbone)), self.backbone)
-        except WeightsError as error:
-            raise UsageError(
-                f"--init_weights must hold the weights of the backbone, {_network(model.backbone)}; {error}. "
-                f"Received: {self.origin}{self._holding()}."
-            ) from error
+        pairs = self._backbone_for(model.backbone)
         taken, why_not = ["backbone"], ""
         try:
             pairs += self._heads_for(model)
@@ -84,8 +78,25 @@ class Given:
             why_not = f"; the heads begin anew, because {error}"
         assign(pairs)
         model.after_given_weights()
+        return self._sentence(taken, why_not)
+
+    def assign_to_backbone(self, backbone: keras.Model) -> str:
+        """Assigns the weights of the backbone alone; otherwise as `assign_to`."""
+        assign(self._backbone_for(backbone))
+        return self._sentence(["backbone"])
+
+    def _sentence(self, taken: list[str], why_not: str = "") -> str:
         rest = f" Left out: {', '.join(self.left_out[:5])}{', ...' if len(self.left_out) > 5 else ''}."
         return f"Took {_listed(taken)} from {self.origin}{why_not}.{rest if self.left_out else ''}"
+
+    def _backbone_for(self, backbone: keras.Model) -> list[tuple[keras.Variable, np.ndarray]]:
+        try:
+            return matched(list(named_weights(backbone)), self.backbone)
+        except WeightsError as error:
+            raise UsageError(
+                f"--init_weights must hold the weights of the backbone, {_network(backbone)}; {error}. "
+                f"Received: {self.origin}{self._holding()}."
+            ) from error
 
     def _heads_for(self, model: SSLModel) -> list[tuple[keras.Variable, np.ndarray]]:
         """Finds the values of a method's heads.
