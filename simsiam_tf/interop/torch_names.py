@@ -5,6 +5,7 @@ each program counts the layers of an MLP in its own way (layouts.py).
 """
 
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 import keras
@@ -55,8 +56,8 @@ def named_weights(backbone: keras.Model) -> Iterator[NamedWeight]:
     """Yields the weights of a backbone in torchvision's order.
 
     Args:
-        backbone: a ResNet of any depth, width and stem. The weights of any other network have the names and the axes
-            that they have in Keras.
+        backbone: a ResNet of any depth, width and stem. The weights of any other network are named by their places,
+            such as `0.kernel`, and have Keras' axes.
 
     Example:
         >>> from simsiam_tf import resnet18
@@ -64,8 +65,10 @@ def named_weights(backbone: keras.Model) -> Iterator[NamedWeight]:
         ['conv1.weight', 'bn1.weight', 'bn1.bias']
     """
     if not isinstance(backbone, ResNet):
-        for variable in backbone.variables:
-            yield NamedWeight(_within(variable, backbone), variable, tuple(range(len(variable.shape))))
+        numbers = (v for v in backbone.variables if "float" in v.dtype)  # and not the seeds of dropout
+        for place, variable in enumerate(numbers):
+            name = re.sub(r"_\d+$", "", variable.name)
+            yield NamedWeight(f"{place}.{name}", variable, tuple(range(len(variable.shape))))
         return
     yield NamedWeight("conv1.weight", backbone.stem_conv.kernel, _KERNEL)
     yield from _of_norm("bn1", backbone.stem_norm)
@@ -105,12 +108,6 @@ def _of_norm(name: str, norm: BatchNormalization) -> Iterator[NamedWeight]:
         yield NamedWeight(f"{name}.bias", norm.beta, (0,))
     yield NamedWeight(f"{name}.running_mean", norm.moving_mean, (0,))
     yield NamedWeight(f"{name}.running_var", norm.moving_variance, (0,))
-
-
-def _within(variable: keras.Variable, network: keras.Model) -> str:
-    """Returns the path of a variable below its network, which may be a part of another."""
-    path: str = variable.path
-    return path.rpartition(f"{network.name}/")[2]
 
 
 def to_torch(backbone: ResNet) -> dict[str, np.ndarray]:
