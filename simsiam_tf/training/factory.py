@@ -1,7 +1,9 @@
 """Makes the model, the optimizer and the view policies of a run from its settings."""
 
+import contextlib
 import logging
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -33,6 +35,18 @@ def set_precision(precision: str) -> None:
     """
     keras.config.set_floatx("float64" if precision == "float64" else "float32")
     keras.config.set_dtype_policy(_POLICIES[precision])
+
+
+@contextlib.contextmanager
+def computing_in(config: Config) -> Iterator[None]:
+    """Has layers that are made in the `with` block hold the weights of a run, in float64 or float32."""
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    set_precision("float64" if config.devices.precision == "float64" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)
 
 
 def make_model(config: Config, num_classes: int = 0, steps_per_epoch: int = 1) -> SSLModel:
