@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 
 FRACTIONS = (0.01, 0.1, 1.0)
 _LABEL_SEED = 0
+_SMALLEST_BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,16 +148,33 @@ def judge(network: Network, task: LabelledTask, knn: KNNConfig, probe: ProbeConf
             hits[measure], details[measure] = found[0], {"k": k, "temperature": temperature, "train_size": len(bank)}
             continue
         _log.info(f"{measure.title}: {network.name}")
-        swept = sweep.task_on(probe, (source, features), (task.test, test))
-        fitted = sweep.fit(network.run, probe, swept, with_table=False)
+        own = probe_settings(probe, measure.fraction)
+        swept = sweep.task_on(own, (source, features), (task.test, test))
+        fitted = sweep.fit(network.run, own, swept, with_table=False)
         hits[measure] = sweep.hits(swept, fitted)
         details[measure] = {
             "base_learning_rate": fitted.base_learning_rate,
             "weight_decay": fitted.weight_decay,
             "held_out_top1": float(fitted.held_out_top1),
+            "batch_size": swept.batch_size,
             "train_size": len(features),
         }
     return Judged(test.index, hits, details)
+
+
+def probe_settings(config: ProbeConfig, fraction: float) -> ProbeConfig:
+    """Returns the settings of a probe that learns from a share of the labels: the batch is as much smaller.
+
+    With the batch of all labels, a probe of few labels would take so few steps that none of its rates fits.
+
+    Args:
+        config: the settings of the probe of all labels.
+        fraction: the share of the labels.
+    """
+    if fraction == 1:
+        return config
+    batch_size = max(_SMALLEST_BATCH, round(fraction * (config.probe_batch_size or sweep.BATCH_SIZE)))
+    return dataclasses.replace(config, probe_batch_size=batch_size)
 
 
 def _learned_from(task: LabelledTask, fraction: float, features: Features) -> tuple[Source, Features]:

@@ -23,7 +23,8 @@ from simsiam_tf.progress import Progress
 
 _log = logging.getLogger(__name__)
 
-_BATCH_SIZE = 1024
+# The number of images in a step by default.
+BATCH_SIZE = 1024
 
 # Pairs of a base learning rate and a weight decay, one pair for each head.
 Grid = list[tuple[float, float]]
@@ -127,7 +128,7 @@ def task_on(config: ProbeConfig, train: EmbeddedSource, test: EmbeddedSource) ->
         train=learned,
         test=judged,
         grid=list(itertools.product(rates, config.sweep_weight_decays)),
-        batch_size=min(config.probe_batch_size or _BATCH_SIZE, len(learned)),
+        batch_size=min(config.probe_batch_size or BATCH_SIZE, len(learned)),
         held_out=held_out(learned.known_labels, config.sweep_holdout, seed=0),
     )
 

@@ -88,6 +88,7 @@ def test_better_worse_and_not_to_be_told_apart(planted, console, capsys):
     assert records["did_it_help_probe_100pct"]["others"]["best"]["value"] > 97
     assert abs(records["did_it_help_probe_100pct"]["others"]["noise"]["value"] - 50) < 10
     assert [records[f"did_it_help_probe_{share}pct"]["train_size"] for share in (1, 10, 100)] == [4, 40, 400]
+    assert [records[f"did_it_help_probe_{share}pct"]["batch_size"] for share in (1, 10, 100)] == [4, 40, 400]
     printed = " ".join(capsys.readouterr().out.split())
     assert "Network 1 of 4: noise" in printed
     assert answer["value"].split(" (")[0] in printed

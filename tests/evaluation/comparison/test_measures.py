@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from simsiam_tf.config.evaluation import ProbeConfig
 from simsiam_tf.data.sources import memory_source
 from simsiam_tf.errors import UsageError
-from simsiam_tf.evaluation.comparison.measures import LabelledTask
+from simsiam_tf.evaluation.comparison.measures import LabelledTask, probe_settings
 
 
 def with_training_images(run, count, classes):
@@ -67,3 +68,11 @@ def test_without_labels_there_is_no_task(run):
     run.__dict__["labelled_source"] = None
     with pytest.raises(UsageError, match="A comparison by labels needs a training split and a test split with labels"):
         LabelledTask.from_run(run)
+
+
+@pytest.mark.parametrize(("given", "batches"), [(0, [32, 102, 0]), (4096, [41, 410, 4096]), (64, [32, 32, 64])])
+def test_the_batch_shrinks_with_the_labels(given, batches):
+    config = ProbeConfig(probe_batch_size=given, probe_epochs=7)
+    settings = [probe_settings(config, fraction) for fraction in (0.01, 0.1, 1.0)]
+    assert [one.probe_batch_size for one in settings] == batches
+    assert {one.probe_epochs for one in settings} == {7}
