@@ -37,7 +37,8 @@ def run_did_it_help(run: LoadedRun, options: EvaluationConfig) -> None:
     apart. Four differences decide: those of the probe with each share of the labels, and that of kNN with all labels.
     The run is better if the interval of at least one of them is above zero, and that of none is below. These intervals
     are paired: each resample draws the same images for both networks. They are at 98.75 % each, so that the four
-    together err in at most 5 of 100 cases (Bonferroni).
+    together err in at most 5 of 100 cases (Bonferroni). They say how far the answer hangs on the choice of test images,
+    and nothing of other labelled images or of another seed of the run (docs/results/did_it_help.md).
 
     Without labels it draws the neighbours of each network side by side and measures label-free diagnostics. They
     prove less, and the sentence says so.

@@ -142,7 +142,7 @@ def judge(network: Network, task: LabelledTask, knn: KNNConfig, probe: ProbeConf
     for measure in task.measures:
         source, features = _learned_from(task, measure.fraction, train)
         if measure.kind == "knn":
-            bank = features.subset(np.arange(min(knn.knn_max_examples or len(features), len(features))))
+            bank = _first(features, knn.knn_max_examples)
             k, temperature = min(knn.knn_k[0], len(bank)), knn.knn_temperature[0]
             (found,) = knn_hits(bank, test, source.num_classes, (k,), (temperature,)).values()
             hits[measure], details[measure] = found[0], {"k": k, "temperature": temperature, "train_size": len(bank)}
@@ -160,6 +160,11 @@ def judge(network: Network, task: LabelledTask, knn: KNNConfig, probe: ProbeConf
             "train_size": len(features),
         }
     return Judged(test.index, hits, details)
+
+
+def _first(features: Features, count: int) -> Features:
+    """Returns the first `count` features; if that is 0 or exceeds their number, all of them, without a copy."""
+    return features.subset(np.arange(count)) if 0 < count < len(features) else features
 
 
 def probe_settings(config: ProbeConfig, fraction: float) -> ProbeConfig:

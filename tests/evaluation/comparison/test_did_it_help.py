@@ -9,13 +9,14 @@ import pytest
 from PIL import Image
 
 from simsiam_tf import resnet18
-from simsiam_tf.config.evaluation import EvaluationConfig, ProbeConfig
+from simsiam_tf.config.evaluation import EvaluationConfig, KNNConfig, ProbeConfig
 from simsiam_tf.data.sources import memory_source
 from simsiam_tf.distribute.strategy import ONE_DEVICE
 from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.comparison import did_it_help, networks
 from simsiam_tf.evaluation.comparison.did_it_help import run_did_it_help
-from simsiam_tf.evaluation.comparison.measures import MEASURES, Judged
+from simsiam_tf.evaluation.comparison.measures import MEASURES, Judged, LabelledTask
+from simsiam_tf.evaluation.comparison.measures import judge as judge_network
 from simsiam_tf.evaluation.comparison.networks import OWN, UNTRAINED, Network, networks_of
 from simsiam_tf.evaluation.comparison.results import result_of
 from simsiam_tf.evaluation.loaded_run import LoadedRun
@@ -98,6 +99,16 @@ def test_better_worse_and_not_to_be_told_apart(planted, console, capsys):
     assert details["settings"]["probe_10pct"]["own"]["train_size"] == 40
     assert len(set(details["weights_sha256"].values())) == 4
     assert Image.open(folder / "answer-2.png").size[0] > 600
+
+
+def test_a_part_of_the_bank_votes_if_that_is_asked_for(planted):
+    own = planted(noise=0.0, own=1.0)
+    task, network = LabelledTask.from_run(own), Network("own", own)
+    judged = [judge_network(network, task, KNNConfig(knn_max_examples=n), OPTIONS.probe) for n in (0, 50)]
+    sizes = [[one.details[measure]["train_size"] for measure in MEASURES[:3]] for one in judged]
+    assert sizes == [[4, 40, 400], [4, 40, 50]]
+    assert [[one.details[measure]["k"] for measure in MEASURES[:3]] for one in judged] == [[4, 40, 200], [4, 40, 50]]
+    assert (judged[0].hits[MEASURES[2]] != judged[1].hits[MEASURES[2]]).any()
 
 
 def test_images_that_one_network_lacks_count_for_none():
