@@ -189,21 +189,49 @@ def define_evaluation_flags() -> None:
         module_name=_OLD_RUN,
         flag_values=flags.FLAGS,
     )
-    for setting in DataConfig.settings():
-        if setting.name in _DATA_OF_ANOTHER_SET:
-            text = f"{setting.help} By default that of the run."
-            _define_setting(dataclasses.replace(setting, default=None, help=text), _OLD_RUN)
+    _define_data(_OLD_RUN, _DATA_OF_ANOTHER_SET, " By default that of the run.")
     for setting in DeviceConfig.settings():
         if setting.name in _DEVICES_OF_AN_EVALUATION:
             _define_setting(setting, "Devices of the evaluation")
 
 
+def _define_data(heading: str, names: Sequence[str], by_default: str = "") -> None:
+    for setting in DataConfig.settings():
+        if setting.name in names:
+            _define_setting(dataclasses.replace(setting, default=None, help=setting.help + by_default), heading)
+
+
+def _given_data(names: Sequence[str]) -> dict[str, Any]:
+    return {name: flags.FLAGS[name].value for name in names if flags.FLAGS[name].value is not None}
+
+
 def evaluation_config() -> tuple[list[str], EvaluationConfig, dict[str, Any], DeviceConfig]:
     """Returns the workdirs, the evaluation's settings, the data settings that replace the run's, and the devices."""
-    given = {name: flags.FLAGS[name].value for name in _DATA_OF_ANOTHER_SET if flags.FLAGS[name].value is not None}
+    given = _given_data(_DATA_OF_ANOTHER_SET)
     chosen: dict[str, Any] = {name: flags.FLAGS[name].value for name in _DEVICES_OF_AN_EVALUATION}
     groups: dict[str, Any] = {name: _parsed(group) for name, group in EVALUATION_GROUPS.items()}
     return flags.FLAGS.workdir, EvaluationConfig(**groups), given, DeviceConfig(**chosen)
+
+
+_FOR_A_CONVERSION = "Data for the network; by default ImageNet, or CIFAR-10 if it has the stem for small images"
+_OF_A_CONVERSION = {
+    "from": "File of weights, or a folder of timm: what --init_weights of train.py takes.",
+    "to": "Folder to make, which must not exist.",
+    "arch": "Architecture of the backbone that is expected; by default the one that the weights tell.",
+}
+
+
+def define_conversion_flags() -> None:
+    """Defines the flags of the conversion of weights. By default, the data are those that the network is known for."""
+    for name, text in _OF_A_CONVERSION.items():
+        flags.DEFINE_string(name, "", text, module_name="Conversion of weights", flag_values=flags.FLAGS)
+    _define_data(_FOR_A_CONVERSION, (*_DATA_OF_ANOTHER_SET, "image_size"))
+
+
+def conversion_config() -> tuple[str, str, str, dict[str, Any]]:
+    """Returns the file of weights, the folder to make, the expected architecture, and the settings of the data."""
+    values = {name: str(flags.FLAGS[name].value) for name in _OF_A_CONVERSION}
+    return values["from"], values["to"], values["arch"], _given_data((*_DATA_OF_ANOTHER_SET, "image_size"))
 
 
 def define_preview_flags() -> None:

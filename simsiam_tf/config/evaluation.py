@@ -27,11 +27,22 @@ class TaskConfig(SettingsGroup):
         "images; 'neighbours', the images nearest to a given one; 'export', a SavedModel.",
     )
     checkpoint: str = option("", "Name of the checkpoint to evaluate; by default the latest of the run.")
+    init_weights: str = option(
+        "",
+        "Weights that 'finetune' begins with, in place of the run's: the folder of another run, or a file as for "
+        "--init_weights of train.py. The names of its results end with the name of the file.",
+    )
     eval_batch_size: int = option(256, "Number of images that each replica embeds at a time.", positive=True)
 
     def validate(self) -> None:
-        """Checks that there is a protocol."""
+        """Checks that there is a protocol, and that given weights are for fine-tuning alone."""
         check(len(self.protocol) > 0, "--protocol must name at least one protocol.", "none")
+        check(
+            not self.init_weights or self.protocol == ("finetune",),
+            "--init_weights goes with --protocol=finetune alone; python -m simsiam_tf.cli.convert makes a folder of "
+            "weights for the other protocols.",
+            f"--protocol={','.join(self.protocol)}",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,8 +148,9 @@ class ComparisonConfig(SettingsGroup):
 
     baseline: Names = option(
         (),
-        "Network to compare the run's with, or several with commas between them: the folder of a run. By default "
-        "the weights that the run began with. The untrained network is always compared, too.",
+        "Network to compare the run's with, or several with commas between them: the folder of a run, or a file of "
+        "weights as --init_weights takes it. By default the weights that the run began with. The untrained network is "
+        "always compared, too.",
     )
 
     def validate(self) -> None:

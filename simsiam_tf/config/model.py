@@ -5,13 +5,16 @@ Flags and config.json hold the settings of all methods side by side; a `ModelCon
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from simsiam_tf.config.fields import Setting, SettingsGroup, option
 from simsiam_tf.config.methods import METHOD_CONFIGS, MethodConfig, SimSiamConfig
 from simsiam_tf.errors import check
 
 Arch = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+ARCHS: tuple[str, ...] = get_args(Arch)
+# The networks of others are named by what they come from, a colon, and a name.
+KERAS, KERAS_HUB = "keras", "keras_hub"
 Stem = Literal["auto", "cifar", "imagenet"]
 
 
@@ -26,7 +29,12 @@ class ModelConfig(SettingsGroup):
         ModelConfig.from_values({"method": "swav", "num_prototypes": 10})  # chooses the method by its name, as flags do
     """
 
-    arch: Arch = option("resnet50", "Architecture of the backbone.")
+    arch: str = option(
+        "resnet50",
+        f"Architecture of the backbone: {', '.join(ARCHS)}; {KERAS}:NAME, a network of keras.applications, such as "
+        f"{KERAS}:EfficientNetV2B0; or {KERAS_HUB}:FOLDER, a preset of KerasHub. Networks of others begin with random "
+        "weights, and are taken without their dropout.",
+    )
     width: float = option(1.0, "Multiplier of the number of channels in every layer of the backbone.", positive=True)
     stem: Stem = option(
         "auto",
@@ -39,6 +47,18 @@ class ModelConfig(SettingsGroup):
         "Also train a linear classifier on the features, without effect on the backbone. It needs labels. Its "
         "accuracy is reported separately, because it is not that of a probe trained afterwards.",
     )
+
+    def validate(self) -> None:
+        """Checks that there may be such a backbone, and that it has the settings that are given."""
+        kind, colon, name = self.arch.partition(":")
+        check(
+            self.arch in ARCHS or bool(kind in (KERAS, KERAS_HUB) and colon and name),
+            f"--arch must be one of {', '.join(ARCHS)}, or {KERAS}:NAME, or {KERAS_HUB}:FOLDER.",
+            repr(self.arch),
+        )
+        if self.arch not in ARCHS:
+            check(self.width == 1, f"--width is of our ResNets, not of --arch={self.arch}.", f"{self.width:g}")
+            check(self.stem == "auto", f"--stem is of our ResNets, not of --arch={self.arch}.", self.stem)
 
     @property
     def method(self) -> str:

@@ -30,6 +30,14 @@ class RunConfig(SettingsGroup):
 
     workdir: str = option("", "Folder of the run: checkpoints, logs and results.", identity=False)
     seed: int = option(0, "Seed of the initial weights, of the order of the images and of their views.")
+    init_weights: str = option(
+        "",
+        "Weights that a new run begins with, in place of random ones: the folder of another run, or a file .keras, "
+        ".safetensors, .pth or .pth.tar, with the names of torchvision, timm, the authors' SimSiam, MoCo, solo-learn, "
+        "lightly or mmselfsup. The heads are taken too if they fit.",
+        identity=False,  # compared as a path, in workdir.py
+        absent="",
+    )
     epochs: int = option(100, "Passes over the images; multiplied by --epochs_scale.", positive=True)
     save_every_steps: int = option(0, "Number of steps between two additional checkpoints; 0: none.", identity=False)
     save_every_minutes: float = option(10.0, "Minutes between two additional checkpoints; 0: none.", identity=False)

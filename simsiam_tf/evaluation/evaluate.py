@@ -163,7 +163,7 @@ def _export(run: LoadedRun, options: EvaluationConfig) -> None:
 PROTOCOLS: dict[str, Callable[[LoadedRun, EvaluationConfig], None]] = {
     "knn": _knn,
     "linear": _linear,
-    "finetune": lambda run, options: run_finetuning(run, options.finetune),
+    "finetune": lambda run, options: run_finetuning(run, options.finetune, options.task.init_weights),
     "did_it_help": run_did_it_help,
     "diagnostics": lambda run, options: run_diagnostics(run, options.images),
     "embed": lambda run, options: run_embed(run, options.images),

@@ -23,11 +23,12 @@ from simsiam_tf.evaluation.label_subsets import balanced_subset, listed_subset
 from simsiam_tf.evaluation.loaded_run import LoadedRun
 from simsiam_tf.features import metrics
 from simsiam_tf.features.embed import feature_batches
-from simsiam_tf.files import make_folder, make_way, write_text
+from simsiam_tf.files import make_folder, make_way, user_path, write_text
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.networks.heads import make_classifier
 from simsiam_tf.optim import SGD, WarmupCosine, scaled_learning_rate
 from simsiam_tf.training.checkpoints import Checkpoints, Saver
+from simsiam_tf.training.given_weights import open_given
 from simsiam_tf.training.loop import TrainingLoop
 
 _log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ _AUGMENTATION = "linear_train"
 _SAVE_EVERY_MINUTES = 10.0
 
 
-def run_finetuning(run: LoadedRun, config: FinetuneConfig) -> None:
+def run_finetuning(run: LoadedRun, config: FinetuneConfig, init_weights: str = "") -> None:
     """Fine-tunes the backbone on labelled images and records the accuracy on the test images.
 
     The names of the labelled images and the fine-tuned weights are kept in a folder inside the workdir. The same call
@@ -45,18 +46,25 @@ def run_finetuning(run: LoadedRun, config: FinetuneConfig) -> None:
     Args:
         run: the run to evaluate. The weights of its backbone change in memory; its checkpoints do not.
         config: the labels to use, and the hyperparameters.
+        init_weights: the weights to begin with in place of the run's, as for `--init_weights`; the run's if empty.
 
     Raises:
-        UsageError: if labels are missing, or there are fewer labelled images than replicas.
+        UsageError: if labels are missing, there are fewer labelled images than replicas, or the weights that are given
+            cannot be read or are not those of the run's backbone.
         Stopped: after SIGTERM or Ctrl-C, once the current step is saved.
     """
-    task = prepare(run, config)
+    taken, ending = "", ""
+    if init_weights:
+        taken = open_given(init_weights).assign_to_backbone(run.backbone)
+        ending = f"_from_{user_path(init_weights).name.partition('.')[0]}"
+        _log.info(taken)
+    task = prepare(run, config, ending)
     model, first_step = fit(run, config, task)
     start = time.monotonic()
     top1, top5 = score(run, model, task.test)
     seconds = task.seconds_trained() + time.monotonic() - start
     values = {f"finetune_{task.name}_top1": top1, f"finetune_{task.name}_top5": top5}
-    record(run, config, task, values=values, seconds=seconds, first_step=first_step)
+    record(run, config, task, values=values, seconds=seconds, first_step=first_step, initial_weights=taken)
 
 
 class Classifier(SSLModel):
@@ -93,12 +101,13 @@ class Classifier(SSLModel):
         return loss, {"top1": 100.0 * tf.reduce_mean(hits)}
 
 
-def prepare(run: LoadedRun, config: FinetuneConfig) -> FinetuneTask:
+def prepare(run: LoadedRun, config: FinetuneConfig, ending: str = "") -> FinetuneTask:
     """Chooses the labelled images, and lists them in the folder of the fine-tuning.
 
     Args:
         run: the run to evaluate.
         config: the labels to use, and the hyperparameters.
+        ending: the ending of the name of the results.
 
     Raises:
         UsageError: if labels are missing, or there are fewer labelled images than replicas.
@@ -106,6 +115,7 @@ def prepare(run: LoadedRun, config: FinetuneConfig) -> FinetuneTask:
     train, test = run.labelled_sources("Fine-tuning")
     rows, replicas = _labelled_rows(train, config), run.strategy.num_replicas_in_sync
     name = pathlib.PurePath(config.label_file).stem if config.label_file else f"{100 * config.label_fraction:g}pct"
+    name += ending
     batch_size = min(config.finetune_batch_size, len(rows)) // replicas * replicas
     if batch_size == 0:
         raise UsageError(
@@ -168,6 +178,7 @@ def record(
     values: dict[str, float],
     seconds: float,
     first_step: int,
+    initial_weights: str = "",
 ) -> None:
     """Adds the accuracies to summary.json, with the settings that produced them.
 
@@ -178,6 +189,7 @@ def record(
         values: the accuracies by name, percent.
         seconds: the duration of the training and of the test.
         first_step: the step that training was resumed at; 0 if it started anew.
+        initial_weights: what was taken in place of the run's weights, as a sentence; empty for the run's.
     """
     run.add_records(
         values,
@@ -200,6 +212,7 @@ def record(
         train_size=len(task.rows),
         test=task.test.name,
         continued_at_step=first_step,
+        **({"initial_weights": initial_weights} if initial_weights else {}),
     )
     _log.info(f"Fine-tuned weights in {task.directory}")
 

@@ -276,13 +276,8 @@ def load(workdir: str | os.PathLike[str], checkpoint: str = "") -> keras.Model:
     check(is_file(user_path(path) / "config.json"), rule, repr(path))
     run = Workdir.open_existing(path)
     config = run.config()
-    before = keras.config.floatx(), keras.config.dtype_policy()
-    factory.set_precision("float64" if config.devices.precision == "float64" else "float32")
-    try:
+    with factory.computing_in(config):  # the caller's own layers are not of this run
         model = factory.make_model(config)
-    finally:  # the caller's own layers are not of this run
-        keras.config.set_floatx(before[0])
-        keras.config.set_dtype_policy(before[1])
     restore_model(model, run.checkpoints, checkpoint)
     return model.backbone
 

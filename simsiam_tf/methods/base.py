@@ -142,6 +142,9 @@ class SSLModel(KerasMethod):
     def after_step(self) -> None:
         """Updates the state that no gradient trains, such as a momentum encoder, after each update of the weights."""
 
+    def after_given_weights(self) -> None:
+        """Makes a momentum encoder a copy of the encoder again, once the encoder was given other weights."""
+
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Takes one step of SGD: the loop's body in the paper's Algorithm 1, whose lines stand beside ours.
 

@@ -76,3 +76,8 @@ class BYOL(SSLModel):
         if self.target:
             momentum = momentum_at(self.optimizer.iterations - 1, *self.ema)
             self.target.follow([self.backbone, self.projector], momentum)
+
+    def after_given_weights(self) -> None:
+        """Makes the target network a copy of the online network again."""
+        if self.target:
+            self.target.copy([self.backbone, self.projector])

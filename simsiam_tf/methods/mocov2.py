@@ -88,3 +88,7 @@ class MoCoV2(SSLModel):
         """Moves the momentum encoder towards the encoder (MoCo, Eq. 2)."""
         momentum = momentum_at(self.optimizer.iterations - 1, *self.ema)
         self.momentum_encoder.follow([self.backbone, self.projector], momentum)
+
+    def after_given_weights(self) -> None:
+        """Makes the momentum encoder a copy of the encoder again."""
+        self.momentum_encoder.copy([self.backbone, self.projector])

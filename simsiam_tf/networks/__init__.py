@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 import keras
 
+from simsiam_tf.config.model import ModelConfig
+from simsiam_tf.config.run import resolve_stem
+from simsiam_tf.networks.others import make_other
 from simsiam_tf.networks.resnet import ResNet, resnet18, resnet34, resnet50, resnet101, resnet152
 
 # The constructor of each backbone, by the value of --arch.
@@ -19,12 +22,32 @@ __all__ = [
     "BACKBONES",
     "ResNet",
     "feature_dim",
+    "make_backbone",
     "resnet18",
     "resnet34",
     "resnet50",
     "resnet101",
     "resnet152",
 ]
+
+
+def make_backbone(model: ModelConfig, image_size: int) -> keras.Model:
+    """Makes the backbone that the settings of a run ask for, with random weights.
+
+    Args:
+        model: the settings of the networks.
+        image_size: the side of the views, pixels.
+
+    Raises:
+        UsageError: if it is a network of others that does not exist, or does not take images of this size.
+
+    Example:
+        >>> make_backbone(ModelConfig(arch="resnet18", width=0.125), 32).feature_dim
+        64
+    """
+    if model.arch in BACKBONES:
+        return BACKBONES[model.arch](cifar_stem=resolve_stem(model, image_size), width=model.width)
+    return make_other(model.arch, image_size)
 
 
 def feature_dim(backbone: keras.Model) -> int:

@@ -44,6 +44,15 @@ class MomentumEncoder(TracksItsVariables, keras.Model):
             views = each_view(network, views, training)
         return tuple(tf.stop_gradient(z) for z in views)
 
+    def copy(self, networks: Sequence[keras.Model]) -> None:
+        """Takes all weights of the encoder, with the moving statistics of its batch norms.
+
+        Args:
+            networks: the networks of the encoder, in the order of the constructor.
+        """
+        for own, network in zip(self.networks, networks, strict=True):
+            _assign(own, network)
+
     def follow(self, networks: Sequence[keras.Model], momentum: tf.Tensor | float) -> None:
         """Moves the weights towards those of the encoder.
 
@@ -91,7 +100,12 @@ def _copy(network: keras.Model) -> keras.Model:
         copy = type(network).from_config(network.get_config())
         if not copy.built:
             copy.build(network.input_shape)
-    for variable, value in zip(copy.variables, network.variables, strict=True):
-        variable.assign(value)
+    _assign(copy, network)
+    for variable in copy.variables:
         variable.trainable = False  # not the layers: Keras' own batch norm would switch to inference mode
     return copy
+
+
+def _assign(copy: keras.Model, network: keras.Model) -> None:
+    for variable, value in zip(copy.variables, network.variables, strict=True):
+        variable.assign(value)

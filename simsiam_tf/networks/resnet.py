@@ -17,7 +17,7 @@ from simsiam_tf.networks.tracked import TracksItsVariables
 BlockKind = Literal["basic", "bottleneck"]
 
 # The kind of block and the number of blocks in each stage.
-_DEPTHS: dict[str, tuple[BlockKind, tuple[int, ...]]] = {
+DEPTHS: dict[str, tuple[BlockKind, tuple[int, ...]]] = {
     "resnet18": ("basic", (2, 2, 2, 2)),
     "resnet34": ("basic", (3, 4, 6, 3)),
     "resnet50": ("bottleneck", (3, 4, 6, 3)),
@@ -127,10 +127,10 @@ class ResNet(TracksItsVariables, keras.Model):
     def __init__(self, arch: str = "resnet50", cifar_stem: bool = False, width: float = 1.0, **kwargs: Any) -> None:
         kwargs.setdefault("name", "backbone")
         super().__init__(**kwargs)
-        check_choice("arch", arch, _DEPTHS)
+        check_choice("arch", arch, DEPTHS)
         check(0 < width < math.inf, "width must be a positive number.", repr(width))
         self.arch, self.cifar_stem, self.width = arch, cifar_stem, width
-        kind, depths = _DEPTHS[arch]
+        kind, depths = DEPTHS[arch]
         base = max(1, round(64 * width))
         kernel_size, strides = (3, 1) if cifar_stem else (7, 2)
         self.stem_conv = _conv(base, kernel_size, strides, name="stem_conv")
@@ -148,7 +148,7 @@ class ResNet(TracksItsVariables, keras.Model):
     def stages(self) -> list[list[ResidualBlock]]:
         """Returns the residual blocks of each of the four stages."""
         blocks = iter(self.blocks)
-        return [[next(blocks) for _ in range(depth)] for depth in _DEPTHS[self.arch][1]]
+        return [[next(blocks) for _ in range(depth)] for depth in DEPTHS[self.arch][1]]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Makes all variables, given the shape of the images, `[B, H, W, 3]`."""

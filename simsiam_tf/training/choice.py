@@ -22,6 +22,7 @@ class Situation:
         replicas: the number of replicas.
         cores: the number of CPU cores.
         computes_bfloat16: whether the devices are fast in bfloat16.
+        weights: the flags of the network whose weights the run begins with; empty if it begins with random ones.
     """
 
     images: int
@@ -31,6 +32,7 @@ class Situation:
     replicas: int
     cores: int
     computes_bfloat16: bool
+    weights: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def devices(self) -> str:
@@ -124,6 +126,7 @@ def choose(
     images_a_step = given.get("global_batch_size", batch.flags["global_batch_size"])
     length = _length(situation, images_a_step, epochs)
     choices = [
+        Choice(situation.weights, "the network of --init_weights"),
         _network(situation, position),
         _views(situation, SIZES[position].image_size, given.get("image_size")),
         batch,
@@ -132,7 +135,8 @@ def choose(
         _precision(situation),
         _monitor(situation, given.get("epochs", length.flags["epochs"])),
     ]
-    return [choice for choice in (choice.without(given) for choice in choices) if choice.flags]
+    chosen = [choices[0].without(given), *(choice.without({**situation.weights, **given}) for choice in choices[1:])]
+    return [choice for choice in chosen if choice.flags]
 
 
 def _network(situation: Situation, position: int) -> Choice:

@@ -17,6 +17,7 @@ from simsiam_tf.files import check_bucket, exists, is_in_bucket, local_copy, use
 from simsiam_tf.host import usable_cores
 from simsiam_tf.progress import duration
 from simsiam_tf.training.choice import SIZES, Choice, Situation, choose, default_size
+from simsiam_tf.training.given_weights import network_flags, open_given
 from simsiam_tf.training.opened_run import OpenedImages, refuse_what_cannot_be_computed
 from simsiam_tf.training.trial import measure
 from simsiam_tf.training.workdir import Workdir
@@ -81,7 +82,8 @@ class ChosenSettings:
             return config  # the run was started before settings were chosen
         if self.writes:
             Workdir(root).check_writable()  # before anything is measured
-        situation = _situation(images, strategy)
+        weights = network_flags(open_given(config.run.init_weights)) if config.run.init_weights else {}
+        situation = dataclasses.replace(_situation(images, strategy), weights=weights)
         choices = choose(situation, self.given)
         if self.budget_minutes:
             choices = self._within_budget(situation, images, strategy)

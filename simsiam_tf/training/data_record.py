@@ -34,7 +34,7 @@ def held_out_by(root: pathlib.Path) -> frozenset[str] | None:
         UsageError: if the record is damaged.
     """
     path = root / _HELD_OUT
-    if not _has_checkpoints(root):
+    if not has_checkpoints(root):
         return None
     try:
         names = read_json(path)
@@ -57,7 +57,7 @@ def knn_bank_rule(root: pathlib.Path) -> Literal["balanced", "first"]:
         `balanced`: the same number of each class, `KNN_BANK` of a larger set. `first`: all images, or the first ones,
         in a run that is older than this rule.
     """
-    if not _has_checkpoints(root):
+    if not has_checkpoints(root):
         return "balanced"
     try:
         return read_json(root / "config.json").get("resolved", {}).get("knn_bank", "first")
@@ -155,7 +155,7 @@ def _steps_per_epoch(workdir: Workdir) -> int | None:
     return workdir.resolved().get("steps_per_epoch")
 
 
-def _has_checkpoints(root: pathlib.Path) -> bool:
+def has_checkpoints(root: pathlib.Path) -> bool:
     """Returns whether a folder holds a checkpoint of a run."""
     try:
         return bool(saved_checkpoints(root / "checkpoints"))

@@ -11,12 +11,12 @@ import keras
 from simsiam_tf.augment import policies
 from simsiam_tf.augment.policies import Policy
 from simsiam_tf.config.optimizer import OptimizerConfig
-from simsiam_tf.config.run import Config, resolve_stem
+from simsiam_tf.config.run import Config
 from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.errors import UsageError
 from simsiam_tf.host import available_memory
 from simsiam_tf.methods import METHODS, SSLModel
-from simsiam_tf.networks import BACKBONES
+from simsiam_tf.networks import make_backbone
 from simsiam_tf.optim import LARS, SGD, WarmupCosine, scaled_learning_rate
 
 _log = logging.getLogger(__name__)
@@ -59,9 +59,8 @@ def make_model(config: Config, num_classes: int = 0, steps_per_epoch: int = 1) -
         steps_per_epoch: the number of steps in an epoch.
     """
     model = config.model
-    backbone = BACKBONES[model.arch](cifar_stem=resolve_stem(model, config.data.image_size), width=model.width)
     return METHODS[model.method](
-        backbone,
+        make_backbone(model, config.data.image_size),
         **model.of_method.values(),
         online_probe_classes=num_classes if model.online_probe else 0,
         steps_per_epoch=steps_per_epoch,

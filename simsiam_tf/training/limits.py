@@ -75,6 +75,9 @@ def warn_if_slow(config: Config, has_accelerator: bool) -> None:
 
 def _convolutions(config: Config) -> Iterator[tuple[int, int, int, int]]:
     """Yields kernel size, channels in, channels out and total stride of each convolution of the backbone."""
+    if config.model.arch not in _STAGES:  # of a network of others only the features are counted
+        yield 1, 0, 2048, 32
+        return
     base, is_small = max(1, round(64 * config.model.width)), resolve_stem(config.model, config.data.image_size)
     yield (3 if is_small else 7), 3, base, 1 if is_small else 2
     channels, stride = base, 1 if is_small else 4

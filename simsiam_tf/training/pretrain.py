@@ -15,10 +15,12 @@ from simsiam_tf.data.sources import listing_bad_images
 from simsiam_tf.distribute import workers
 from simsiam_tf.distribute.strategy import hosts_of_tpu, make_strategy
 from simsiam_tf.files import check_bucket, user_path
+from simsiam_tf.interop.given import Given
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.training import factory, slices, summary
 from simsiam_tf.training.checkpoints import Checkpoints, Saver, weights_sha256
 from simsiam_tf.training.data_record import as_started, knn_bank_rule
+from simsiam_tf.training.given_weights import begin_with_given, given_for
 from simsiam_tf.training.loop import TrainingLoop
 from simsiam_tf.training.metrics_log import MetricsLog
 from simsiam_tf.training.opened_run import OpenedImages, OpenedRun, refuse_what_cannot_be_computed
@@ -57,6 +59,7 @@ def pretrain(config: Config, choose: Chooser | None = None, dry_run: bool = Fals
     if config.devices.deterministic:
         tf.config.experimental.enable_op_determinism()
     with workers.naming_lost_workers(strategy):
+        given = workers.on_chief(strategy, lambda: given_for(config), None)
         if choose is None:
             refuse_what_cannot_be_computed(config, strategy)
         images = OpenedImages.open(config, strategy)
@@ -72,17 +75,17 @@ def pretrain(config: Config, choose: Chooser | None = None, dry_run: bool = Fals
             return
         run = OpenedRun.open(config, strategy, images)
         if run is not None:
-            _train_and_report(run)
+            _train_and_report(run, given)
 
 
-def _train_and_report(run: OpenedRun) -> None:
+def _train_and_report(run: OpenedRun, given: Given | None) -> None:
     """Trains to the end, and writes the summary on the chief."""
     # Only the chief writes files. The other workers only print which images they could not read.
     skipped = run.workdir.skipped_path if run.is_chief else None
     sources = [run.source, *([run.knn.bank, run.knn.queries] if run.knn else [])]
     try:
         with listing_bad_images(sources, skipped):
-            digest = _train(run)
+            digest = _train(run, given)
     finally:
         if run.source.files is not None:  # the batches that were read ahead would hold up the end of the process
             run.source.files.unreadable.close()
@@ -94,8 +97,8 @@ def _train_and_report(run: OpenedRun) -> None:
         _log.log(RESULT, f"Done: the chief wrote the results, in its {run.workdir.root}; weights {digest['value']}.")
 
 
-def _train(run: OpenedRun) -> dict[str, Any]:
-    """Trains to the end, and returns the record of the weights' fingerprint for summary.json."""
+def _train(run: OpenedRun, given: Given | None) -> dict[str, Any]:
+    """Trains to the end, from given weights if it is a new run, and returns the record of the weights' fingerprint."""
     config, steps = run.config, run.order.steps_per_epoch
     keras.utils.set_random_seed(config.run.seed)
     with run.strategy.scope():
@@ -103,6 +106,11 @@ def _train(run: OpenedRun) -> dict[str, Any]:
     factory.make_target_table(model, run.order)
     checkpoints = Checkpoints(model, run.strategy, run.workdir.checkpoints, config.run.keep_checkpoints)
     step = checkpoints.restore_latest()
+    if checkpoints.saved_step < 0 and config.run.init_weights:  # a new run
+        taken = begin_with_given(model, given, run.strategy)
+        if run.is_chief:
+            _log.info(taken)
+            run.workdir.record_initial_weights(taken)
     callbacks, on_record = [CollapseMonitor("lower --base_learning_rate or use --warmup_epochs")], step // steps
     if run.is_chief:
         chief_callbacks, on_record = _begin_record(run, model, step)

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from simsiam_tf.augment import policies
+from simsiam_tf.config.model import ARCHS
 from simsiam_tf.config.run import Config, resolve_stem
 from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.features.knn import KNNProtocol
@@ -37,7 +38,7 @@ def resolved_settings(
         "replicas": replicas,
         "training_images": order.num_examples,
         "knn_bank": knn_bank,
-        "cifar_stem": resolve_stem(config.model, config.data.image_size),
+        "cifar_stem": config.model.arch in ARCHS and resolve_stem(config.model, config.data.image_size),
         "feature_dim": model.feature_dim,
         "projector_hidden_dim": config.model.of_method.projector_hidden_dim or model.feature_dim,
         "augmentation": [dataclasses.asdict(policy) for policy in policies.resolve(config.augment)],

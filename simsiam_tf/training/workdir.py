@@ -13,8 +13,6 @@ from simsiam_tf.files import (
     append_text,
     check_bucket,
     check_folder,
-    expand,
-    expand_several,
     is_file,
     lock,
     read_text,
@@ -24,6 +22,7 @@ from simsiam_tf.files import (
     write_text,
 )
 from simsiam_tf.training.environment import environment
+from simsiam_tf.training.kept_settings import identity_of, in_words, portable
 from simsiam_tf.training.run_files import (
     OF_TRAINING,
     TO_RESUME,
@@ -87,7 +86,7 @@ class Workdir:
                 raise UsageError(
                     f"--workdir has metrics.jsonl but no config.json; give another folder. Received: {workdir.root}."
                 )
-            write_json(workdir.config_path, {"format": FORMAT, "config": _portable(config), **environment()})
+            write_json(workdir.config_path, {"format": FORMAT, "config": portable(config), **environment()})
         return workdir
 
     @classmethod
@@ -172,13 +171,17 @@ class Workdir:
 
     def _check_same_run(self, config: Config) -> None:
         """Raises a UsageError if the folder holds a run of other settings, or if `--noresume` forbids to resume it."""
-        ours, theirs = config.identity(), self.config().identity()
+        ours, theirs = identity_of(config), identity_of(self.config())
         differing = [
-            f"{name}: {theirs[name]} in the folder, {ours[name]} now" for name in ours if ours[name] != theirs[name]
+            f"{name}: {in_words(theirs[name])} in the folder, {in_words(ours[name])} now"
+            for name in ours
+            if ours[name] != theirs[name]
         ]
         if differing:
+            is_longer = ours["epochs"] != theirs["epochs"] and self.is_finished()
+            further = f", with --init_weights={self.root} to train its weights by a new schedule" if is_longer else ""
             raise UsageError(
-                f"--workdir holds a run with other settings ({'; '.join(differing)}); give another folder. "
+                f"--workdir holds a run with other settings ({'; '.join(differing)}); give another folder{further}. "
                 f"Received: {self.root}."
             )
         if not config.run.resume:
@@ -215,6 +218,10 @@ class Workdir:
         """
         content = read_json(self.config_path)
         write_json(self.config_path, {**content, "resolved": resolved})
+
+    def record_initial_weights(self, taken: str) -> None:
+        """Adds to config.json what the run began with, as a sentence."""
+        write_json(self.config_path, {**read_json(self.config_path), "initial_weights": taken})
 
     def resolved(self) -> dict[str, Any]:
         """Reads the derived settings from config.json; there are none before the first training step."""
@@ -274,13 +281,3 @@ class Workdir:
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Adds a line to metrics.jsonl."""
         append_text(self.metrics_path, json.dumps(line) + "\n")
-
-
-def _portable(config: Config) -> dict[str, Any]:
-    """Returns the settings as plain values, with absolute paths, which are valid from any working directory."""
-    values = config.to_dict()
-    for group, name in (("data", "file_list"), ("data", "labels"), ("data", "index_dir"), ("run", "workdir")):
-        values[group][name] = values[group][name] and expand(values[group][name])
-    values["data"]["index"] = "use"  # what is rebuilt once need not be again
-    values["data"]["data_dir"] = ",".join(expand_several(config.data.data_dir))
-    return values

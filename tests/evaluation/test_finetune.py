@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 from simsiam_tf.data.shapes import make_shapes
+from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation import finetune
+from simsiam_tf.interop.pth_writing import pth_bytes
+from simsiam_tf.interop.torch_names import to_torch
+from simsiam_tf.networks import resnet18
 from simsiam_tf.training.checkpoints import weights_sha256
 from simsiam_tf.training.loop import TrainingLoop
 from tests.evaluation.judging import RECORD, judge, summary
@@ -81,3 +85,29 @@ def test_a_backbone_of_rate_zero_stays_and_the_head_learns(tiny_run, monkeypatch
     for old, variable in zip(before, model.backbone.trainable_variables, strict=True):
         np.testing.assert_array_equal(old, variable.numpy())
     assert np.abs(model.classifier.bias.numpy()).max() > 0
+
+
+@pytest.mark.slow
+def test_finetuning_begins_with_given_weights(tiny_run, tmp_path, monkeypatch, console, capsys):
+    """Features of the first step are those of the given network, and the results have a name of their own."""
+    given = resnet18(width=0.0625, cifar_stem=True)
+    (tmp_path / "theirs.pth.tar").write_bytes(pth_bytes(to_torch(given)))
+    begun, fit = [], finetune.fit
+
+    def noting(run, *args):
+        begun.append([variable.numpy() for variable in run.backbone.variables])
+        return fit(run, *args)
+
+    monkeypatch.setattr(finetune, "fit", noting)
+    options = {"label_fraction": 0.02, "finetune_epochs": 1, "finetune_batch_size": 50}
+    judge(tiny_run, protocol="finetune", **options)
+    judge(tiny_run, protocol="finetune", init_weights=str(tmp_path / "theirs.pth.tar"), **options)
+    for ours, theirs in zip(begun[1], given.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs.numpy())
+    assert any(not np.array_equal(a, b) for a, b in zip(*begun, strict=True))
+    record = summary(tiny_run)["finetune_2pct_from_theirs_top1"]
+    assert record["initial_weights"].startswith(f"Took the backbone alone from {tmp_path / 'theirs.pth.tar'}")
+    assert "finetune_2pct_top1" in summary(tiny_run)
+    assert len(list((tiny_run / "finetune").iterdir())) == 2
+    with pytest.raises(UsageError, match="--init_weights goes with --protocol=finetune alone"):
+        judge(tiny_run, protocol="knn", init_weights="x")

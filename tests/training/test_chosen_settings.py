@@ -10,6 +10,9 @@ from PIL import Image
 from flags import definitions
 from simsiam_tf.distribute.strategy import ONE_DEVICE
 from simsiam_tf.errors import UsageError
+from simsiam_tf.interop.pth_writing import pth_bytes
+from simsiam_tf.interop.torch_names import to_torch
+from simsiam_tf.networks import resnet18
 from simsiam_tf.training import chosen_settings
 from simsiam_tf.training.chosen_settings import ChosenSettings
 from simsiam_tf.training.opened_run import OpenedImages
@@ -145,3 +148,13 @@ def test_several_machines_need_a_recipe():
     strategy = types.new_class("Several", (tf.distribute.MultiWorkerMirroredStrategy,))
     with pytest.raises(UsageError, match="Several machines need the same settings"):
         ChosenSettings(lambda flags: None, {})(None, None, strategy.__new__(strategy))
+
+
+def test_the_network_is_that_of_the_given_weights(choice, tmp_path, console, capsys):
+    (tmp_path / "given.pth").write_bytes(pth_bytes(to_torch(resnet18(width=0.125, cifar_stem=True))))
+    config = choice(f"--init_weights={tmp_path / 'given.pth'}")
+    assert (config.model.arch, config.model.width, config.model.stem) == ("resnet18", 0.125, "cifar")
+    assert (config.model.of_method.projector_dim, config.model.of_method.predictor_dim) == (256, 64)
+    assert "--width=0.125 --stem=cifar" in capsys.readouterr().out
+    own = choice(f"--init_weights={tmp_path / 'given.pth'}", given={"stem": "imagenet"}, writes=False)
+    assert own.recipe == "chosen"

@@ -7,7 +7,7 @@ from simsiam_tf.config.methods import METHOD_CONFIGS
 from simsiam_tf.errors import UsageError
 from simsiam_tf.methods import METHODS
 from simsiam_tf.networks import BACKBONES
-from simsiam_tf.networks.resnet import _DEPTHS
+from simsiam_tf.networks.resnet import DEPTHS
 from simsiam_tf.training import factory, limits
 from simsiam_tf.training.pretrain import pretrain
 
@@ -62,7 +62,7 @@ def test_gpus_hold_the_activations_and_workers_a_share(monkeypatch):
 
 
 def test_the_estimate_knows_every_backbone():
-    assert {arch: (depths, kind == "bottleneck") for arch, (kind, depths) in _DEPTHS.items()} == limits._STAGES
+    assert {arch: (depths, kind == "bottleneck") for arch, (kind, depths) in DEPTHS.items()} == limits._STAGES
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "resnet50"])

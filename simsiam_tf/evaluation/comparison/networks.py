@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import keras
 
 from simsiam_tf.config.run import Config
-from simsiam_tf.errors import check
+from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.loaded_run import LoadedRun
-from simsiam_tf.files import is_file, printable, user_path
+from simsiam_tf.files import exists, is_file, printable, user_path
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.training import factory
 from simsiam_tf.training.checkpoints import restore_model
+from simsiam_tf.training.given_weights import open_given
 from simsiam_tf.training.workdir import Workdir
 
 _log = logging.getLogger(__name__)
@@ -46,16 +47,24 @@ def networks_of(run: LoadedRun, baselines: Sequence[str]) -> list[Network]:
         UsageError: if a baseline cannot be opened.
         FloatingPointError: if its weights are not finite.
     """
-    paths = list(baselines) or [path for path in [starting_weights(run.config)] if path]
+    paths = list(baselines) or starting_weights(run.config)
     names = _names(paths)
     untrained = dataclasses.replace(run, model=untrained_model(run), checkpoint="untrained")
     opened = [Network(name, open_baseline(run, path)) for name, path in zip(names, paths, strict=True)]
     return [Network(UNTRAINED, untrained), *opened, Network(OWN, run)]
 
 
-def starting_weights(config: Config) -> str:
-    """Returns the path of the weights that a run began with; empty if it began with random ones."""
-    return ""  # so far every run does
+def starting_weights(config: Config) -> list[str]:
+    """Returns the path of the weights that a run began with; none if they were random, or are no longer there."""
+    path = config.run.init_weights
+    if not path:
+        return []
+    if exists(user_path(path)):
+        return [path]
+    _log.warning(
+        f"the weights that the run began with are gone, and are left out: {printable(path)}."
+    )
+    return []
 
 
 def untrained_model(run: LoadedRun) -> SSLModel:
@@ -70,14 +79,25 @@ def open_baseline(run: LoadedRun, path: str) -> LoadedRun:
 
     Args:
         run: the run to evaluate.
-        path: the folder of a run, whose latest checkpoint is taken. Its network may be another than the run's.
+        path: the folder of a run, whose latest checkpoint is taken, and whose network may be another; or weights of the
+            run's own network, as `--init_weights` takes them.
 
     Raises:
-        UsageError: if the folder holds no run, or no checkpoint that can be read.
+        UsageError: if there are no weights that can be read, or a file holds those of another network.
         FloatingPointError: if the weights are not finite.
     """
-    rule = "--baseline must name the folders of runs, with the config.json that train.py wrote."
-    check(is_file(user_path(path) / "config.json"), rule, repr(path))
+    if is_file(user_path(path) / "config.json"):
+        return _open_run(run, path)
+    model = untrained_model(run)
+    try:
+        _log.info(f"Baseline: {open_given(path).assign_to(model)}")
+    except UsageError as error:  # which names the flag of train.py
+        raise UsageError(str(error).replace("--init_weights", "--baseline")) from error
+    return dataclasses.replace(run, model=model, checkpoint=user_path(path).name)
+
+
+def _open_run(run: LoadedRun, path: str) -> LoadedRun:
+    """Puts the network of another run, of its latest checkpoint, in the place of a run's own."""
     workdir = Workdir.open_existing(path)
     config = workdir.config()
     with run.strategy.scope(), factory.computing_in(config):

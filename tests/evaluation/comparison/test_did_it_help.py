@@ -25,6 +25,7 @@ from simsiam_tf.features.embed import Features, embed_source
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.training import factory
 from simsiam_tf.training.checkpoints import Checkpoints
+from tests.config.test_run import make_config
 from tests.evaluation.judging import RECORD, judge, summary
 
 # Enough to learn two classes, at few steps.
@@ -171,17 +172,29 @@ def test_a_baseline_may_be_another_network_and_stays_as_it_is(tiny_run, tmp_path
 @pytest.mark.parametrize("path", ["/nowhere", "checkpoints"])
 def test_a_baseline_that_is_no_run_is_refused_before_the_work(tiny_run, path, monkeypatch):
     monkeypatch.setattr(did_it_help, "judge", lambda *args: pytest.fail("judged"))
-    with pytest.raises(UsageError, match=r"^--baseline must name the folders of runs, .* Received: '/.*'\.$"):
+    with pytest.raises(UsageError, match=r"^--baseline must be a run's folder, or a file .* Received: /.*\.$"):
         judge(tiny_run, protocol="did_it_help", baseline=(str(tiny_run / path),))
 
 
-def test_the_weights_that_the_run_began_with_are_the_baseline_by_default(run, monkeypatch):
+def test_the_weights_that_the_run_began_with_are_the_baseline_by_default(run, monkeypatch, tmp_path, console, capsys):
     monkeypatch.setattr(networks, "untrained_model", lambda run: run.model)
     monkeypatch.setattr(networks, "open_baseline", lambda run, path: (run, path))
     assert [network.name for network in networks_of(run, ())] == [UNTRAINED, OWN]
-    monkeypatch.setattr(networks, "starting_weights", lambda config: "runs/first")
-    assert [network.name for network in networks_of(run, ())] == [UNTRAINED, "first", OWN]
-    assert [network.name for network in networks_of(run, ("a/x", "b/x"))] == [UNTRAINED, "a/x", "b/x", OWN]
+    (tmp_path / "first").mkdir()
+    begun = dataclasses.replace(run, config=make_config(init_weights=str(tmp_path / "first")))
+    assert [network.name for network in networks_of(begun, ())] == [UNTRAINED, "first", OWN]
+    assert [network.name for network in networks_of(begun, ("a/x", "b/x"))] == [UNTRAINED, "a/x", "b/x", OWN]
+    (tmp_path / "first").rmdir()
+    assert [network.name for network in networks_of(begun, ())] == [UNTRAINED, OWN]
+    assert "began with are gone, and are left out" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_file_of_weights_is_a_baseline(tiny_run, tmp_path):
+    run = LoadedRun.load(str(tiny_run), "", {}, ONE_DEVICE)
+    run.backbone.save(tmp_path / "weights.keras")
+    untrained, baseline, _ = networks_of(run, (str(tmp_path / "weights.keras"),))
+    assert baseline.name == baseline.run.checkpoint == "weights.keras"
+    assert baseline.run.store.weights_sha256 == run.store.weights_sha256 != untrained.run.store.weights_sha256
 
 
 @pytest.mark.slow

@@ -1,0 +1,258 @@
+"""Reads the tensors of a file of PyTorch, without PyTorch and without running anything that the file holds.
+
+Such a file is a pickle, and a pickle may name any function to be called. Here each name becomes an object that does
+nothing, but for the few that describe tensors.
+"""
+
+import collections
+import dataclasses
+import functools
+import itertools
+import math
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+import ml_dtypes
+import numpy as np
+
+# The first number of a file that PyTorch before 1.6 wrote.
+_LEGACY = 0x1950A86A20F9469CFC6C
+_DTYPES: dict[str, Any] = {
+    "FloatStorage": np.float32,
+    "DoubleStorage": np.float64,
+    "HalfStorage": np.float16,
+    "BFloat16Storage": ml_dtypes.bfloat16,
+    "LongStorage": np.int64,
+    "IntStorage": np.int32,
+    "ShortStorage": np.int16,
+    "CharStorage": np.int8,
+    "ByteStorage": np.uint8,
+    "BoolStorage": np.bool_,
+}
+# The keys of a checkpoint below which programs keep the weights of the model, the commonest first.
+_KEYS = ("state_dict", "model", "model_state_dict", "network", "backbone")
+
+
+class NoWeightsError(ValueError):
+    """Says why a file holds no weights that can be read."""
+
+
+def read_pth(file: IO[bytes]) -> dict[str, np.ndarray]:
+    """Reads the weights of a model from a file that `torch.save` wrote.
+
+    The weights are those of the whole file, or of its entry `state_dict` or `model`. The rest, such as the state of
+    an optimizer, is not read.
+
+    Args:
+        file: the file, open for reading and seeking: a zip archive, or the format before PyTorch 1.6.
+
+    Returns:
+        The arrays by their names in PyTorch. They cannot be written to.
+
+    Raises:
+        NoWeightsError: if the file is damaged, was not written by `torch.save`, or holds no weights by name.
+
+    Example:
+        with open("checkpoint_0099.pth.tar", "rb") as file:
+            arrays = read_pth(file)
+    """
+    try:
+        if zipfile.is_zipfile(file):
+            return _read_zip(file)
+        file.seek(0)
+        return _read_legacy(file)
+    except (NoWeightsError, OSError):
+        raise
+    except Exception as error:  # a damaged pickle can raise nearly anything, and ask for any memory
+        raise NoWeightsError(f"it is damaged, or not a file of torch.save ({type(error).__name__}: {error})") from error
+
+
+def _read_zip(file: IO[bytes]) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(file) as archive:
+        entries = {entry.filename: entry for entry in archive.infolist()}
+        pickles = [name for name in entries if name.endswith("/data.pkl") or name == "data.pkl"]
+        if len(pickles) != 1:
+            raise NoWeightsError("it is a zip archive, but not one of torch.save")
+        root = pickles[0].removesuffix("data.pkl")
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
+            raise NoWeightsError("its parts are compressed, which torch.save does not do")
+        size = file.seek(0, 2)
+        if sum(entry.file_size for entry in entries.values()) > size:
+            raise NoWeightsError("its parts are larger than the file")
+        if f"{root}byteorder" in entries and archive.read(f"{root}byteorder") != b"little":
+            raise NoWeightsError("it was written on a big-endian machine")
+        read = functools.cache(lambda key: archive.read(f"{root}data/{key}"))
+
+        def storage(pid: tuple[Any, ...]) -> _Storage:
+            _, kind, key, _, count = pid
+            return _Storage(kind.dtype, int(count), lambda: read(key))
+
+        with archive.open(pickles[0]) as tree:
+            return _weights(_Unpickler(tree, storage).load())
+
+
+def _read_legacy(file: IO[bytes]) -> dict[str, np.ndarray]:
+    """Reads the format before PyTorch 1.6: pickles one after another, the fourth of the model, then the storages."""
+    if file.read(1) != b"\x80" or file.seek(0) or _Unpickler(file, _no_storage).load() != _LEGACY:
+        raise NoWeightsError("it was not written by torch.save")
+    for _ in ("the version", "the machine"):
+        _Unpickler(file, _no_storage).load()
+    kinds: dict[str, tuple[np.dtype, int]] = {}
+    contents: dict[str, bytes] = {}
+
+    def storage(pid: tuple[Any, ...]) -> _Storage:
+        _, kind, key, _, count, view = pid
+        if view is not None:
+            raise NoWeightsError("it holds views of storages, as PyTorch before 0.4 wrote them")
+        kinds[key] = kind.dtype, int(count)
+        return _Storage(kind.dtype, int(count), lambda: contents[key])
+
+    tree = _Unpickler(file, storage).load()
+    for key in _Unpickler(file, _no_storage).load():
+        dtype, count = kinds[key]
+        if int.from_bytes(file.read(8), "little") != count:
+            raise NoWeightsError("a part of it has another length than it says")
+        contents[key] = file.read(count * dtype.itemsize)
+    return _weights(tree)
+
+
+def _no_storage(_: Any) -> Any:
+    raise NoWeightsError("it was not written by torch.save")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Storage:
+    """Holds where the numbers of one tensor or several are, which are read when they are needed."""
+
+    dtype: np.dtype
+    count: int
+    read: Callable[[], bytes]
+
+    def numbers(self) -> np.ndarray:
+        content = self.read()
+        if len(content) < self.count * self.dtype.itemsize:
+            raise NoWeightsError("it is cut short")
+        return np.frombuffer(content, self.dtype, self.count)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tensor:
+    """Describes a tensor: a view of a storage."""
+
+    storage: _Storage
+    offset: int
+    size: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def array(self) -> np.ndarray:
+        """Returns the numbers, as a view that cannot be written to.
+
+        Raises:
+            NoWeightsError: if the tensor reaches beyond its storage, or has more numbers than it.
+        """
+        count, held = math.prod(self.size), self.storage.count
+        sane = len(self.size) == len(self.strides) and min((self.offset, *self.size, *self.strides)) >= 0
+        last = sum((side - 1) * stride for side, stride in zip(self.size, self.strides, strict=False))
+        if not sane or count > held or (count and self.offset + last >= held):
+            raise NoWeightsError("it holds a tensor that reaches beyond its numbers")
+        numbers = self.storage.numbers()
+        steps = [stride * numbers.itemsize for stride in self.strides]
+        start = numbers[self.offset :] if count else numbers[:0]
+        return np.lib.stride_tricks.as_strided(start, self.size, steps, writeable=False)
+
+
+class _Kind:
+    """Stands for a class of storages, such as `torch.FloatStorage`."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = np.dtype(dtype)
+
+
+class _Nothing:
+    """Stands for an object of any other class. It keeps nothing and does nothing."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "_Nothing":
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def __call__(self, *args: Any, **kwargs: Any) -> "_Nothing":
+        return self
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def append(self, value: Any) -> None:
+        """Does nothing, where a pickle adds to a list."""
+
+    def extend(self, values: Any) -> None:
+        """Does nothing, where a pickle adds to a list."""
+
+    def add(self, value: Any) -> None:
+        """Does nothing, where a pickle adds to a set."""
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads a pickle whose every name but those of tensors stands for nothing.
+
+    The objects behind names are made anew for each file, so that a file cannot change what the next one finds.
+    """
+
+    def __init__(self, file: IO[bytes], storage: Callable[[tuple[Any, ...]], _Storage]) -> None:
+        super().__init__(file, encoding="utf-8")
+        self._storage = storage
+        self._known: dict[tuple[str, str], Any] = {
+            ("collections", "OrderedDict"): collections.OrderedDict,
+            ("torch", "Size"): tuple,
+            ("torch._utils", "_rebuild_tensor"): functools.partial(_tensor),
+            ("torch._utils", "_rebuild_tensor_v2"): functools.partial(_tensor),
+            ("torch._utils", "_rebuild_parameter"): functools.partial(_first),
+            ("torch._utils", "_rebuild_parameter_with_state"): functools.partial(_first),
+        }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Returns what a name in the pickle stands for. Nothing is imported."""
+        if module in ("torch", "torch.storage") and name in _DTYPES:
+            return _Kind(_DTYPES[name])
+        return self._known.get((module, name)) or type("Nothing", (_Nothing,), {})
+
+    def persistent_load(self, pid: Any) -> Any:
+        """Returns the storage that the pickle refers to."""
+        return self._storage(pid)
+
+
+def _tensor(storage: _Storage, offset: int, size: Any, strides: Any, *_: Any) -> _Tensor:
+    if not isinstance(storage, _Storage):
+        raise NoWeightsError("it holds a tensor without numbers")
+    return _Tensor(storage, int(offset), tuple(map(int, size)), tuple(map(int, strides)))
+
+
+def _first(value: Any, *_: Any) -> Any:
+    return value
+
+
+def _weights(tree: Any) -> dict[str, np.ndarray]:
+    """Returns the arrays of a checkpoint: those that it holds by name, or those of one of its entries."""
+    found = _named_tensors(tree)
+    below = (tree.get(key) for key in _KEYS) if isinstance(tree, dict) else iter(())
+    for entry in itertools.chain(below):
+        found = found or _named_tensors(entry)
+    if not found:
+        keys = ", ".join(str(key) for key in itertools.islice(tree, 5)) if isinstance(tree, dict) else "none"
+        raise NoWeightsError(f"it holds no weights by name (its entries: {keys or 'none'})")
+    return {name: tensor.array() for name, tensor in found.items()}
+
+
+def _named_tensors(entry: Any) -> dict[str, _Tensor]:
+    if not isinstance(entry, Mapping):
+        return {}
+    return {name: value for name, value in entry.items() if isinstance(name, str) and isinstance(value, _Tensor)}

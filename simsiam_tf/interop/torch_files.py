@@ -1,0 +1,110 @@
+"""Writes weights in the files that programs of PyTorch open: `.pth`, the authors' layout, and detectron2's."""
+
+import io
+import pathlib
+import pickle
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import simsiam_tf
+from simsiam_tf.interop.pth_writing import pth_bytes
+from simsiam_tf.interop.torch_names import COUNT, as_torch, mlp_weights, to_torch
+from simsiam_tf.networks.heads import MLP
+from simsiam_tf.networks.resnet import ResNet
+
+PTH, RELEASE, DETECTRON2 = "network.pth", "checkpoint.pth.tar", "network.pkl"
+
+
+def write_torch(backbone: ResNet, folder: pathlib.Path) -> None:
+    """Writes `network.pth`, the weights of a backbone under torchvision's names.
+
+    Args:
+        backbone: a ResNet.
+        folder: the path of a folder of this machine.
+    """
+    (folder / PTH).write_bytes(pth_bytes(to_torch(backbone)))
+
+
+def write_release(backbone: ResNet, heads: Mapping[str, MLP], folder: pathlib.Path) -> None:
+    """Writes `checkpoint.pth.tar`, a whole SimSiam as the authors' programs name its weights.
+
+    Args:
+        backbone: a ResNet.
+        heads: `projector` and `predictor`.
+        folder: the path of a folder of this machine.
+    """
+    weights = {f"encoder.{name}": array for name, array in to_torch(backbone).items()}
+    for head, name in (("projector", "encoder.fc."), ("predictor", "predictor.")):
+        weights |= {name + own: array for own, array in _as_sequential(heads[head]).items()}
+    state = {f"module.{name}": array for name, array in weights.items()}
+    (folder / RELEASE).write_bytes(pth_bytes({"arch": backbone.arch, "epoch": 0, "state_dict": state}))
+
+
+def _as_sequential(mlp: MLP) -> dict[str, np.ndarray]:
+    """Returns the weights of an MLP by the numbers of its layers, of which a ReLU is one."""
+    places: dict[str, int] = {}
+    at = 0
+    for number, norm in enumerate(mlp.norm, start=1):
+        places |= {f"dense{number}": at, f"bn{number}": at + 1}
+        at += 2 if norm is None else 3  # with the ReLU
+    named = {}
+    for name, array in as_torch(mlp_weights(mlp)).items():
+        layer, _, part = name.partition(".")
+        named[f"{places[layer]}.{part}"] = array
+    return named
+
+
+def write_detectron2(backbone: ResNet, folder: pathlib.Path) -> None:
+    """Writes `network.pkl`, which detectron2 takes as `MODEL.WEIGHTS` of R50-C4 and others with this backbone.
+
+    Args:
+        backbone: a ResNet of width 1 with the stem for large images.
+        folder: the path of a folder of this machine.
+    """
+    weights = {to_detectron2(name): array for name, array in to_torch(backbone).items() if not name.endswith(COUNT)}
+    content = io.BytesIO()
+    # Without an author, detectron2 would take the file for Caffe2's, and leave the statistics of batch norm out.
+    tree = {"model": weights, "__author__": f"simsiam_tf {simsiam_tf.__version__}", "matching_heuristics": True}
+    _Pickler(content, protocol=4).dump(tree)
+    (folder / DETECTRON2).write_bytes(content.getvalue())
+
+
+def to_detectron2(name: str) -> str:
+    """Returns detectron2's name of a weight, given torchvision's.
+
+    Example:
+        >>> to_detectron2("layer1.0.bn2.running_mean"), to_detectron2("conv1.weight")
+        ('res2.0.conv2.norm.running_mean', 'stem.conv1.weight')
+    """
+    name = re.sub(r"^layer(\d)", lambda match: f"res{int(match[1]) + 1}", name)
+    name = re.sub(r"\bbn(\d)", r"conv\1.norm", name)
+    name = name.replace("downsample.0", "shortcut").replace("downsample.1", "shortcut.norm")
+    return name if name.startswith("res") else f"stem.{name}"
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles arrays so that every NumPy reads them; what NumPy 2 writes itself, NumPy 1 cannot read."""
+
+    def reducer_override(self, value: Any) -> Any:
+        """Returns the call that makes an array from its shape, type and bytes."""
+        if isinstance(value, np.ndarray):
+            return np.ndarray, (value.shape, value.dtype.str, bytearray(np.ascontiguousarray(value).tobytes()))
+        return NotImplemented
+
+
+def read_detectron2(path: pathlib.Path, backbone: ResNet) -> dict[str, np.ndarray]:
+    """Reads back what `write_detectron2` wrote.
+
+    Args:
+        path: the file.
+        backbone: a network of the same shape, whose names are looked for.
+
+    Returns:
+        The arrays by torchvision's names.
+    """
+    held = pickle.loads(path.read_bytes())["model"]  # our own file, written a moment ago
+    names = [name for name in to_torch(backbone) if not name.endswith(COUNT)]
+    return {name: held[to_detectron2(name)] for name in names}
