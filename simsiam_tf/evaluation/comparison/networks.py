@@ -61,9 +61,7 @@ def starting_weights(config: Config) -> list[str]:
         return []
     if exists(user_path(path)):
         return [path]
-    _log.warning(
-        f"the weights that the run began with are gone, and are left out: {printable(path)}."
-    )
+    _log.warning(f"the weights that the run began with are gone, and are left out: {printable(path)}.")
     return []
 
 
