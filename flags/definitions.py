@@ -24,7 +24,15 @@ from simsiam_tf.cli.flags import (
 from simsiam_tf.config.augment import AugmentConfig
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.devices import DeviceConfig
-from simsiam_tf.config.evaluation import ExportConfig, FinetuneConfig, ImagesConfig, KNNConfig, ProbeConfig, TaskConfig
+from simsiam_tf.config.evaluation import (
+    ComparisonConfig,
+    ExportConfig,
+    FinetuneConfig,
+    ImagesConfig,
+    KNNConfig,
+    ProbeConfig,
+    TaskConfig,
+)
 from simsiam_tf.config.fields import SettingsGroup
 from simsiam_tf.config.inspection import InspectConfig
 from simsiam_tf.config.model import ModelConfig
@@ -52,6 +60,7 @@ EVALUATION: dict[str, type[SettingsGroup]] = {
     "knn": KNNConfig,
     "probe": ProbeConfig,
     "finetune": FinetuneConfig,
+    "comparison": ComparisonConfig,
     "images": ImagesConfig,
     "export": ExportConfig,
 }

@@ -4,10 +4,10 @@ import dataclasses
 import typing
 from typing import Literal
 
-from simsiam_tf.config.fields import Integers, Numbers, SettingsGroup, option
+from simsiam_tf.config.fields import Integers, Names, Numbers, SettingsGroup, option
 from simsiam_tf.errors import check
 
-Protocol = Literal["knn", "linear", "finetune", "diagnostics", "report", "embed", "neighbours", "export"]
+Protocol = Literal["knn", "linear", "finetune", "did_it_help", "diagnostics", "report", "embed", "neighbours", "export"]
 Probe = Literal["paper", "release", "sgd", "cached"]
 ExportFormat = Literal["savedmodel", "keras", "safetensors", "timm"]
 PROBES: tuple[Probe, ...] = typing.get_args(Probe)
@@ -22,8 +22,9 @@ class TaskConfig(SettingsGroup):
         ("knn",),
         "What to do, or several things in one process, such as knn,linear,export: 'knn', kNN classification; "
         "'linear', a linear probe on frozen features; 'finetune', training of the whole network, last if there are "
-        "several; 'diagnostics', measures that need no labels; 'report', a page about one run or several; 'embed', "
-        "files with the features of images; 'neighbours', the images nearest to a given one; 'export', a SavedModel.",
+        "several; 'did_it_help', a comparison with the untrained network and with those of --baseline; 'diagnostics', "
+        "measures that need no labels; 'report', a page about one run or several; 'embed', files with the features of "
+        "images; 'neighbours', the images nearest to a given one; 'export', a SavedModel.",
     )
     checkpoint: str = option("", "Name of the checkpoint to evaluate; by default the latest of the run.")
     init_weights: str = option(
@@ -142,6 +143,24 @@ class FinetuneConfig(SettingsGroup):
 
 
 @dataclasses.dataclass(frozen=True)
+class ComparisonConfig(SettingsGroup):
+    """Settings of --protocol=did_it_help, besides those of knn and linear."""
+
+    baseline: Names = option(
+        (),
+        "Network to compare the run's with, or several with commas between them: the folder of a run, or a file of "
+        "weights as --init_weights takes it. By default the weights that the run began with. The untrained network is "
+        "always compared, too.",
+    )
+
+    def validate(self) -> None:
+        """Checks that each baseline has a name, and is named once."""
+        check(all(self.baseline), "--baseline must name a network between each two commas.", ",".join(self.baseline))
+        once = len(set(self.baseline)) == len(self.baseline)
+        check(once, "--baseline must name each network once.", ",".join(self.baseline))
+
+
+@dataclasses.dataclass(frozen=True)
 class ImagesConfig(SettingsGroup):
     """Settings of --protocol=diagnostics, report, embed and neighbours."""
 
@@ -175,6 +194,7 @@ EVALUATION_GROUPS: dict[str, type[SettingsGroup]] = {
     "knn": KNNConfig,
     "probe": ProbeConfig,
     "finetune": FinetuneConfig,
+    "comparison": ComparisonConfig,
     "images": ImagesConfig,
     "export": ExportConfig,
 }
@@ -188,5 +208,6 @@ class EvaluationConfig:
     knn: KNNConfig = KNNConfig()
     probe: ProbeConfig = ProbeConfig()
     finetune: FinetuneConfig = FinetuneConfig()
+    comparison: ComparisonConfig = ComparisonConfig()
     images: ImagesConfig = ImagesConfig()
     export: ExportConfig = ExportConfig()

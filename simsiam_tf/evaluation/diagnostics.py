@@ -40,23 +40,16 @@ def run_diagnostics(run: LoadedRun, config: ImagesConfig) -> None:
         FloatingPointError: if a feature or z is not finite.
     """
     start = time.monotonic()
-    source = (run.test_source or run.train_source).first(config.diagnostics_max_examples)
-    check(
-        source.num_examples >= 2,
-        "Diagnostics need at least two images; raise --diagnostics_max_examples or use a larger data set.",
-        f"{source.num_examples} of {source.name}",
-    )
-    _log.info(f"Embedding two views of {source.name}")
-    batches = list(_features_of_two_views(run, source))
-    features = [np.concatenate(column) for column in zip(*batches, strict=True)]
+    source = diagnosed_source(run, config)
+    features = features_of_two_views(run, source)
     views_by_kind = {"features": features, "z": [run.project(x) for x in features]}
     spectra = {kind: metrics.spectrum(x1) for kind, (x1, _) in views_by_kind.items()}
-    values = {kind: _diagnostics(kind, x1, x2, spectra[kind]) for kind, (x1, x2) in views_by_kind.items()}
+    values = {kind: diagnose(x1, x2, spectra[kind]) for kind, (x1, x2) in views_by_kind.items()}
     seconds = time.monotonic() - start
     images = {"images": source.name, "images_size": len(features[0])}
     for kind, numbers in values.items():
         run.add_records(
-            numbers,
+            {f"diagnostics_{kind}_{name}": number for name, number in numbers.items()},
             seconds,
             protocol=f"diagnostics of {kind} [N, {views_by_kind[kind][0].shape[1]}] of random views, eval mode",
             **images,
@@ -65,11 +58,41 @@ def run_diagnostics(run: LoadedRun, config: ImagesConfig) -> None:
     _write_spectra(run, images, spectra)
 
 
-def _features_of_two_views(run: LoadedRun, source: Source) -> Iterator[Sequence[np.ndarray]]:
-    """Yields the features of two views of each image, `[B, D]` each, batch by batch.
+def diagnosed_source(run: LoadedRun, config: ImagesConfig) -> Source:
+    """Returns the images to measure on: those of the test split, or of the training split if there is no test split.
 
-    The views are drawn as in the first epoch of pre-training.
+    Args:
+        run: the run to evaluate.
+        config: the settings, of which `diagnostics_max_examples` limits the number of images.
+
+    Raises:
+        UsageError: if there are fewer than two images.
     """
+    source = (run.test_source or run.train_source).first(config.diagnostics_max_examples)
+    check(
+        source.num_examples >= 2,
+        "Diagnostics need at least two images; raise --diagnostics_max_examples or use a larger data set.",
+        f"{source.num_examples} of {source.name}",
+    )
+    return source
+
+
+def features_of_two_views(run: LoadedRun, source: Source) -> list[np.ndarray]:
+    """Computes the features of two views of each image, `[N, D]` each. The views are those of the first epoch.
+
+    Args:
+        run: the run whose backbone computes the features, and whose settings say how views are drawn.
+        source: the images.
+
+    Raises:
+        FloatingPointError: if a feature is not finite.
+    """
+    _log.info(f"Embedding two views of {source.name}")
+    return [np.concatenate(column) for column in zip(*_batches_of_two_views(run, source), strict=True)]
+
+
+def _batches_of_two_views(run: LoadedRun, source: Source) -> Iterator[Sequence[np.ndarray]]:
+    """Yields the features of two views of each image, `[B, D]` each, batch by batch."""
     views = policies.resolve(run.config.augment)[:2]
     count = source.num_examples
     size = min(run.batch_size, count)
@@ -84,17 +107,20 @@ def _features_of_two_views(run: LoadedRun, source: Source) -> Iterator[Sequence[
             progress.add(new)
 
 
-def _diagnostics(kind: str, x1: np.ndarray, x2: np.ndarray, spectrum: np.ndarray) -> dict[str, float]:
-    """Computes the metrics of two views' representations, `[N, d]` each.
+def diagnose(x1: np.ndarray, x2: np.ndarray, spectrum: np.ndarray) -> dict[str, float]:
+    """Computes the metrics of two views' representations. All but the alignment are those of the first view.
 
-    All metrics but the alignment are those of the first view. `spectrum` holds the singular values of the first view.
+    Args:
+        x1: the representations of the first view, `[N, d]`.
+        x2: those of the second view, `[N, d]`.
+        spectrum: the singular values of the first view, `[d]`, as from `metrics.spectrum`.
     """
     return {
-        f"diagnostics_{kind}_alignment": metrics.alignment(x1, x2),
-        f"diagnostics_{kind}_uniformity": metrics.uniformity(x1),
-        f"diagnostics_{kind}_effective_rank": metrics.effective_rank(spectrum),
-        f"diagnostics_{kind}_std_scaled": float(scaled_std(tf.constant(x1))),
-        f"diagnostics_{kind}_dead_channels": metrics.dead_channels(x1),
+        "alignment": metrics.alignment(x1, x2),
+        "uniformity": metrics.uniformity(x1),
+        "effective_rank": metrics.effective_rank(spectrum),
+        "std_scaled": float(scaled_std(tf.constant(x1))),
+        "dead_channels": metrics.dead_channels(x1),
     }
 
 

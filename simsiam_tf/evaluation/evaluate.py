@@ -15,6 +15,7 @@ from simsiam_tf.config.messages import RESULT
 from simsiam_tf.data.sources import Source, listing_bad_images
 from simsiam_tf.distribute.strategy import hosts_of_tpu, make_strategy
 from simsiam_tf.errors import UsageError, check
+from simsiam_tf.evaluation.comparison.did_it_help import run_did_it_help
 from simsiam_tf.evaluation.diagnostics import run_diagnostics
 from simsiam_tf.evaluation.embeddings import run_embed
 from simsiam_tf.evaluation.finetune import run_finetuning
@@ -163,6 +164,7 @@ PROTOCOLS: dict[str, Callable[[LoadedRun, EvaluationConfig], None]] = {
     "knn": _knn,
     "linear": _linear,
     "finetune": lambda run, options: run_finetuning(run, options.finetune, options.task.init_weights),
+    "did_it_help": run_did_it_help,
     "diagnostics": lambda run, options: run_diagnostics(run, options.images),
     "embed": lambda run, options: run_embed(run, options.images),
     "neighbours": lambda run, options: run_neighbours(run, options.images),

@@ -49,9 +49,9 @@ def run_neighbours(run: LoadedRun, config: ImagesConfig) -> None:
     out = new_path(config.out, free_path(folder / f"{name}.png"))
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out must end in .png. Received: {out}.")
-    size = max(run.image_size, _SMALLEST_THUMBNAIL)
+    size = thumbnail_size(run)
     if query is None:
-        rows = _rows_of_samples(run.features(source), config.num_neighbours)
+        rows = rows_of_samples(run.features(source), config.num_neighbours)
         _draw([thumbnails(source, row, size) for row in rows], out)
         _log.log(RESULT, f"Wrote {out}: in each row an image of {printable(source.name)}, then its nearest ones.")
         return
@@ -61,13 +61,23 @@ def run_neighbours(run: LoadedRun, config: ImagesConfig) -> None:
     _log.log(RESULT, f"Wrote {out}: the query, then its {len(positions)} nearest images.")
 
 
+def thumbnail_size(run: LoadedRun) -> int:
+    """Returns the side of the thumbnails of a run's images, pixels."""
+    return max(run.image_size, _SMALLEST_THUMBNAIL)
+
+
 def sample_rows(count: int) -> np.ndarray:
     """Returns the rows of the images whose neighbours are shown, evenly spread over `count` rows of features, `[n]`."""
     return np.unique(np.linspace(0, count - 1, _SAMPLES, dtype=int))
 
 
-def _rows_of_samples(features: Features, count: int) -> list[list[int]]:
-    """Returns the positions of some images, each followed by those of its nearest `count` others."""
+def rows_of_samples(features: Features, count: int) -> list[list[int]]:
+    """Returns the positions of some images, each followed by those of its nearest others.
+
+    Args:
+        features: the features of the images. The chosen images are evenly spread over them.
+        count: the number of nearest others, as far as there are so many.
+    """
     samples = sample_rows(len(features))
     _, found = nearest(features, features.take(samples), min(count + 1, len(features)))
     chosen = [

@@ -103,6 +103,11 @@ class Features:
             taken[mine] = self.parts[number][rows[mine] - starts[number]]
         return taken
 
+    def subset(self, rows: np.ndarray) -> "Features":
+        """Returns the features of chosen rows, `[n]`, with their positions and labels, in memory."""
+        labels = None if self.labels is None else self.labels[rows]
+        return Features((self.take(rows),), self.index[rows], labels)
+
     def loaded(self) -> np.ndarray:
         """Returns all features in memory, `[N, D]`."""
         return np.concatenate(self.parts)

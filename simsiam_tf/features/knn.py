@@ -82,16 +82,50 @@ def knn_scores(
         queries = Features.from_array(test_features, test_labels)
         knn_scores(bank, queries, num_classes=10)[200, 0.1].top1
     """
-    hits = {(k, t): np.zeros(2) for k in ks for t in temperatures}
+    hits = knn_hits(bank, queries, num_classes, ks, temperatures)
+    return {
+        key: KNNScores(*metrics.percent(of_images.sum(axis=1), len(queries)).tolist())
+        for key, of_images in hits.items()
+    }
+
+
+def knn_hits(
+    bank: Features,
+    queries: Features,
+    num_classes: int,
+    ks: Sequence[int] = (200,),
+    temperatures: Sequence[float] = (0.1,),
+) -> dict[tuple[int, float], np.ndarray]:
+    """Computes which test images the vote classifies rightly, for every k and temperature from one search.
+
+    Args:
+        bank: N training features with labels; they vote.
+        queries: M test features with labels; they are classified.
+        num_classes: K, the number of classes.
+        ks: the numbers of neighbours that vote; for a number above N, all N vote.
+        temperatures: the temperatures T of the weights exp(similarity / T).
+
+    Returns:
+        `[2, M] bool` for each pair of k and temperature: whether the right class is the first guess, and whether it is
+        among the first five.
+
+    Raises:
+        ValueError: if labels are missing.
+        FloatingPointError: if a feature is not finite.
+
+    Example:
+        is_right = knn_hits(bank, queries, num_classes=10)[200, 0.1][0]
+    """
+    hits = {(k, t): np.zeros((2, len(queries)), bool) for k in ks for t in temperatures}
     similarity, neighbours = nearest(bank, queries.loaded(), min(max(ks), len(bank)))
     for first in range(0, len(queries), _QUERY_CHUNK):
         part = slice(first, first + _QUERY_CHUNK)
         truth = queries.known_labels[part]
         labels = bank.known_labels[neighbours[part]]
-        for (k, temperature), counts in hits.items():
+        for (k, temperature), of_images in hits.items():
             votes = log_votes(similarity[part], labels, num_classes, k, temperature)
-            counts += metrics.count_hits(votes, truth)
-    return {key: KNNScores(*metrics.percent(counts, len(queries)).tolist()) for key, counts in hits.items()}
+            of_images[:, part] = metrics.image_hits(votes, truth)
+    return hits
 
 
 @dataclasses.dataclass(frozen=True)

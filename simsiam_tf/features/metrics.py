@@ -30,6 +30,25 @@ def top_k_hits(scores: tf.Tensor, labels: tf.Tensor, k: int) -> tf.Tensor:
     return (ahead < k) & is_answer
 
 
+def image_hits(scores: tf.Tensor, labels: tf.Tensor, ks: Sequence[int] = (1, 5)) -> np.ndarray:
+    """Computes which labels are among the k classes with the highest scores, for each k.
+
+    Args:
+        scores: the score of each class, `[M, K]`; minus infinity marks a class that is no guess.
+        labels: the right classes, `[M]`.
+        ks: the numbers of guesses.
+
+    Returns:
+        `[len(ks), M] bool`, true for a hit.
+
+    Raises:
+        FloatingPointError: if a score is NaN.
+    """
+    if np.isnan(scores).any():
+        raise FloatingPointError("A class score is not a number, so accuracy cannot be measured; look at the loss.")
+    return np.stack([np.asarray(top_k_hits(scores, labels, k)) for k in ks])
+
+
 def count_hits(scores: tf.Tensor, labels: tf.Tensor, ks: Sequence[int] = (1, 5)) -> np.ndarray:
     """Counts the labels that are among the k classes with the highest scores, for each k.
 
@@ -44,9 +63,7 @@ def count_hits(scores: tf.Tensor, labels: tf.Tensor, ks: Sequence[int] = (1, 5))
     Raises:
         FloatingPointError: if a score is NaN.
     """
-    if np.isnan(scores).any():
-        raise FloatingPointError("A class score is not a number, so accuracy cannot be measured; look at the loss.")
-    return np.array([np.sum(top_k_hits(scores, labels, k)) for k in ks])
+    return image_hits(scores, labels, ks).sum(axis=1)
 
 
 def percent(hits: np.ndarray, count: int) -> np.ndarray:

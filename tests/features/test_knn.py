@@ -5,7 +5,7 @@ import pytest
 
 from simsiam_tf.features import knn
 from simsiam_tf.features.embed import Features
-from simsiam_tf.features.knn import knn_scores, log_votes
+from simsiam_tf.features.knn import knn_hits, knn_scores, log_votes
 from simsiam_tf.features.nearest import nearest
 
 
@@ -133,3 +133,24 @@ def test_top5_counts_the_five_classes_with_the_most_votes(draw):
     scores = knn_scores(bank, queries, 12, ks=(20,))[20, 0.1]
     assert scores.top5 == pytest.approx(100 * np.mean(hits))
     assert scores.top1 < scores.top5 < 100
+
+
+def test_hits_are_those_of_each_image(draw, monkeypatch):
+    monkeypatch.setattr(knn, "_QUERY_CHUNK", 32)
+    bank, queries = draw(300, 16, 12), draw(100, 16, 12, parts=2)
+    right = brute_force(bank, queries, 20, 0.1, 12).argmax(1) == queries.labels
+    first, five = knn_hits(bank, queries, 12, (20,))[20, 0.1]
+    np.testing.assert_array_equal(first, right)
+    assert (five >= first).all()
+    assert 0 < right.sum() < five.sum() < 100
+
+
+def test_a_subset_of_features_keeps_positions_and_labels(draw):
+    features = draw(50, parts=3)
+    moved = Features(features.parts, features.index + 100, features.labels)
+    rows = np.array([40, 3, 17])
+    subset = moved.subset(rows)
+    np.testing.assert_array_equal(subset.loaded(), features.loaded()[rows])
+    np.testing.assert_array_equal(subset.index, [140, 103, 117])
+    np.testing.assert_array_equal(subset.known_labels, features.labels[rows])
+    assert Features(features.parts, features.index, None).subset(rows).labels is None

@@ -1,6 +1,5 @@
 """Trains linear softmax classifiers on frozen features: a single one, or many in the same step."""
 
-import math
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -101,14 +100,8 @@ class LinearProbe(tf.Module):
         Returns:
             The top-1 and top-5 accuracies `[2, H]`, percent; NaN for a head that diverged.
         """
-        hits, count = np.zeros((2, self.kernel.shape[1])), 0
-        for features, labels in batches:
-            logits = self.logits(tf.cast(features, self.kernel.dtype)).numpy()
-            for head in range(logits.shape[1]):
-                is_finite = np.isfinite(logits[:, head]).all()
-                hits[:, head] += metrics.count_hits(logits[:, head], labels) if is_finite else np.nan
-            count += len(labels)
-        return metrics.percent(hits, count)
+        hits = self._hits(batches)
+        return metrics.percent(hits.sum(axis=2), hits.shape[2])
 
     def accuracy_of_one(self, batches: Iterable[tuple[np.ndarray, np.ndarray]], advice: str) -> tuple[float, float]:
         """Measures the top-1 and top-5 accuracy of a probe with a single head, in percent.
@@ -120,7 +113,36 @@ class LinearProbe(tf.Module):
         Raises:
             FloatingPointError: if the head diverged.
         """
-        top1, top5 = self.accuracy(batches)[:, 0].tolist()
-        if math.isnan(top1):
-            raise FloatingPointError(f"The linear probe diverged: its scores are not finite. {advice}")
+        hits = self.hits_of_one(batches, advice)
+        top1, top5 = metrics.percent(hits.sum(axis=1), hits.shape[1]).tolist()
         return top1, top5
+
+    def hits_of_one(self, batches: Iterable[tuple[np.ndarray, np.ndarray]], advice: str) -> np.ndarray:
+        """Computes which images a probe with a single head classifies rightly.
+
+        Args:
+            batches: the batches of features `[n, D]` and labels `[n]`, M images in all.
+            advice: the last sentence of the error message if the head diverged.
+
+        Returns:
+            `[2, M] bool`: whether the right class is the first guess, and whether it is among the first five.
+
+        Raises:
+            FloatingPointError: if the head diverged.
+        """
+        hits = self._hits(batches)[:, 0]
+        if np.isnan(hits).any():
+            raise FloatingPointError(f"The linear probe diverged: its scores are not finite. {advice}")
+        return hits.astype(bool)
+
+    def _hits(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Computes the top-1 and top-5 hits of every head on M images, `[2, H, M]`: 1, 0, or NaN if it diverged."""
+        parts = [np.zeros((2, self.kernel.shape[1], 0))]
+        for features, labels in batches:
+            logits = self.logits(tf.cast(features, self.kernel.dtype)).numpy()
+            part = np.full((2, logits.shape[1], len(labels)), np.nan)
+            for head in range(logits.shape[1]):
+                if np.isfinite(logits[:, head]).all():
+                    part[:, head] = metrics.image_hits(logits[:, head], labels)
+            parts.append(part)
+        return np.concatenate(parts, axis=2)

@@ -23,10 +23,14 @@ from simsiam_tf.progress import Progress
 
 _log = logging.getLogger(__name__)
 
-_BATCH_SIZE = 1024
+# The number of images in a step by default.
+BATCH_SIZE = 1024
 
 # Pairs of a base learning rate and a weight decay, one pair for each head.
 Grid = list[tuple[float, float]]
+EmbeddedSource = tuple[Source, Features]
+
+_ADVICE = "Give lower --sweep_learning_rates."
 
 
 def run_sweep(run: LoadedRun, config: ProbeConfig) -> None:
@@ -101,27 +105,42 @@ def prepare(run: LoadedRun, config: ProbeConfig) -> SweepTask:
     Raises:
         UsageError: if labels are missing.
     """
-    train_source, test_source = run.labelled_sources("A linear probe")
-    train, test = run.features(train_source), run.features(test_source)
+    train, test = run.labelled_sources("A linear probe")
+    return task_on(config, (train, run.features(train)), (test, run.features(test)))
+
+
+def task_on(config: ProbeConfig, train: EmbeddedSource, test: EmbeddedSource) -> SweepTask:
+    """Makes the grid of settings for features that are there, and draws the images to hold out.
+
+    Args:
+        config: the grid, and the other hyperparameters.
+        train: the labelled training images, and their features.
+        test: the labelled test images, and their features.
+
+    Raises:
+        UsageError: if no class has two training images, so that none can be held out.
+    """
+    (train_source, learned), (test_source, judged) = train, test
     rates = (config.probe_base_learning_rate,) if config.probe_base_learning_rate else config.sweep_learning_rates
     return SweepTask(
         train_source=train_source,
         test_source=test_source,
-        train=train,
-        test=test,
+        train=learned,
+        test=judged,
         grid=list(itertools.product(rates, config.sweep_weight_decays)),
-        batch_size=min(config.probe_batch_size or _BATCH_SIZE, len(train)),
-        held_out=held_out(train.known_labels, config.sweep_holdout, seed=0),
+        batch_size=min(config.probe_batch_size or BATCH_SIZE, len(learned)),
+        held_out=held_out(learned.known_labels, config.sweep_holdout, seed=0),
     )
 
 
-def fit(run: LoadedRun, config: ProbeConfig, task: SweepTask) -> FittedProbe:
+def fit(run: LoadedRun, config: ProbeConfig, task: SweepTask, with_table: bool = True) -> FittedProbe:
     """Trains all heads without the held-out images, chooses the best on those, and trains it again on all images.
 
     Args:
         run: the run to evaluate.
         config: the hyperparameters besides the grid.
         task: the grid and the features.
+        with_table: whether to print the held-out accuracies of the grid.
 
     Raises:
         FloatingPointError: if every head diverged.
@@ -134,7 +153,7 @@ def fit(run: LoadedRun, config: ProbeConfig, task: SweepTask) -> FittedProbe:
     )
     key = run.key(task.grid, task.batch_size, epochs, config.sweep_holdout, images)
     heads, sweep_seconds = _train(task, task.grid, learned, epochs, folder / f"linear_cached_sweep-{key}.npz")
-    best, held_out_top1 = _choose(task, heads)
+    best, held_out_top1 = _choose(task, heads, with_table)
     key = run.key(best, task.batch_size, epochs, images)
     probe, seconds = _train(task, [best], np.arange(len(task.train)), epochs, folder / f"linear_cached-{key}.npz")
     return FittedProbe(
@@ -148,7 +167,12 @@ def fit(run: LoadedRun, config: ProbeConfig, task: SweepTask) -> FittedProbe:
 
 def score(task: SweepTask, fitted: FittedProbe) -> tuple[float, float]:
     """Measures the top-1 and top-5 accuracy of the probe on the test images, in percent."""
-    return fitted.probe.accuracy_of_one(batches_of(task.test), "Give lower --sweep_learning_rates.")
+    return fitted.probe.accuracy_of_one(batches_of(task.test), _ADVICE)
+
+
+def hits(task: SweepTask, fitted: FittedProbe) -> np.ndarray:
+    """Computes which test images the probe classifies rightly, `[M] bool`."""
+    return fitted.probe.hits_of_one(batches_of(task.test), _ADVICE)[0]
 
 
 def record(run: LoadedRun, config: ProbeConfig, task: SweepTask, fitted: FittedProbe, top1: float, top5: float) -> None:
@@ -209,13 +233,14 @@ def _train(task: SweepTask, grid: Grid, rows: np.ndarray, epochs: int, file: pat
     return probe, state.restore()[1]
 
 
-def _choose(task: SweepTask, heads: LinearProbe) -> tuple[tuple[float, float], float]:
+def _choose(task: SweepTask, heads: LinearProbe, with_table: bool) -> tuple[tuple[float, float], float]:
     """Returns the pair of settings that is best on the held-out images, and its top-1 accuracy there in percent."""
     scores = heads.accuracy(shuffled_batches(task.train, task.held_out, 4096, 0))[0]
     if np.isnan(scores).all():
         raise FloatingPointError("Every head of the sweep diverged; give lower --sweep_learning_rates.")
     best = int(np.nanargmax(scores))
-    _print_table(task.grid, scores, best)
+    if with_table:
+        _print_table(task.grid, scores, best)
     _warn_at_the_edge(task.grid, best)
     return task.grid[best], scores[best]
 

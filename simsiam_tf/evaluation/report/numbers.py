@@ -27,6 +27,8 @@ def number_rows(runs: Sequence[ReportedRun]) -> list[dict[str, Any]]:
     records: dict[tuple[str, str], dict[str, Any]] = {}
     for run in runs:
         for name, record in run.loaded.workdir.summary().items():
+            if "verdicts" in record:  # the sentence of did_it_help, which has a section of its own
+                continue
             records.setdefault((name, _protocol(record)), {})[run.name] = record
     rows = [
         {"name": name, "protocol": protocol, "values": [_value(by_run.get(run.name)) for run in runs]}

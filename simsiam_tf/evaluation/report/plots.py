@@ -2,7 +2,7 @@
 
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -81,15 +81,67 @@ def plot(
     return _svg(figure, f"{y_label} over {x_label}: {', '.join(line.label for line in lines)}")
 
 
-def _take_text_colour(axes: Axes) -> None:
-    """Gives the axes' text and lines the page's text colour."""
+class Ranges(NamedTuple):
+    """Holds one row of a figure of intervals.
+
+    Attributes:
+        label: the text at the row's left.
+        of_names: by name a value, and the lower and the upper end of its interval.
+    """
+
+    label: str
+    of_names: Mapping[str, tuple[float, float, float]]
+
+
+def plot_ranges(rows: Sequence[Ranges], x_label: str) -> str:
+    """Draws values with their intervals: a row for each measure, and in it a point for each name.
+
+    Args:
+        rows: the rows, from the top down. All have the same names; the last of them gets the first colour.
+        x_label: the label of the horizontal axis, with its unit.
+
+    Returns:
+        An `<svg>` element.
+    """
+    return _svg(draw_ranges(rows, x_label, _TEXT), f"{x_label}: {', '.join(row.label for row in rows)}")
+
+
+def draw_ranges(rows: Sequence[Ranges], x_label: str, text_colour: str) -> Figure:
+    """Draws the figure of `plot_ranges`, for a picture in a file.
+
+    Args:
+        rows: the rows, from the top down.
+        x_label: the label of the horizontal axis, with its unit.
+        text_colour: the colour of text and axes.
+    """
+    names = list(rows[0].of_names)
+    colours = [*(COLOURS[-1 - i % len(COLOURS)] for i in range(len(names) - 1)), COLOURS[0]]
+    figure = Figure(figsize=(_SIZE[0] * 1.5, 1.1 + 0.16 * len(rows) * (len(names) + 1)), layout="constrained")
+    axes = figure.add_subplot()
+    for number, (name, colour) in enumerate(zip(names, colours, strict=True)):
+        offset = 0.22 * (number - (len(names) - 1) / 2)
+        for place, row in enumerate(rows):
+            value, low, high = row.of_names[name]
+            label = name.replace("$", r"\$") if not place else None
+            axes.plot([low, high], [place + offset] * 2, color=colour, linewidth=1.8)
+            axes.plot([value], [place + offset], "o", color=colour, markersize=4.5, label=label)
+    axes.set_yticks(range(len(rows)), [row.label for row in rows])
+    axes.invert_yaxis()
+    axes.set_xlabel(x_label)
+    axes.legend(frameon=False, labelcolor=text_colour, fontsize=8, loc="upper center", bbox_to_anchor=(0.4, -0.16))
+    _take_text_colour(axes, text_colour)
+    return figure
+
+
+def _take_text_colour(axes: Axes, colour: str = _TEXT) -> None:
+    """Gives the axes' text and lines a colour, by default the page's text colour."""
     axes.set_facecolor("none")
-    axes.tick_params(colors=_TEXT, which="both", labelsize=8)
-    axes.xaxis.label.set_color(_TEXT)
-    axes.yaxis.label.set_color(_TEXT)
-    axes.grid(color=_TEXT, alpha=0.15, linewidth=0.6)
+    axes.tick_params(colors=colour, which="both", labelsize=8)
+    axes.xaxis.label.set_color(colour)
+    axes.yaxis.label.set_color(colour)
+    axes.grid(color=colour, alpha=0.15, linewidth=0.6)
     for side, spine in axes.spines.items():
-        spine.set_color(_TEXT)
+        spine.set_color(colour)
         spine.set_visible(side in ("left", "bottom"))
 
 

@@ -18,6 +18,7 @@ from simsiam_tf.config.messages import RESULT
 from simsiam_tf.data.sources import Source, listing_bad_images
 from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.loaded_run import LoadedRun
+from simsiam_tf.evaluation.report.did_it_help import answer_of
 from simsiam_tf.evaluation.report.figures import curves, spectra
 from simsiam_tf.evaluation.report.numbers import number_rows
 from simsiam_tf.evaluation.report.pictures import neighbour_strips, view_strips
@@ -134,5 +135,6 @@ def _about(run: ReportedRun, embedded: Sequence[tuple[Source, Features]], config
         "config": json.dumps(content, indent=2),
         "summary": json.dumps(loaded.workdir.summary(), indent=2),
         "neighbours": neighbour_strips(loaded, *embedded[run.number], config.num_neighbours) if embedded else [],
+        "did_it_help": answer_of(run),
         "views": view_strips(loaded) if embedded and not loaded.suffix else [],
     }

@@ -76,3 +76,14 @@ def test_a_checkpoint_of_tensorflow_sees_every_variable(tmp_path):
     probe = LinearProbe(8, 3, "sgd", [1.0], 10)
     path = tf.train.Checkpoint(probe=probe).save(tmp_path / "checkpoint")
     assert len(tf.train.list_variables(path)) - 2 == len(probe.variables)
+
+
+def test_hits_are_those_of_each_image_in_order(rng):
+    features, labels = rng.standard_normal((40, 6)).astype(np.float32), rng.integers(0, 7, 40)
+    probe = LinearProbe(6, 7, "sgd", [0.1], total_steps=1)
+    probe.step(features, labels)
+    first, five = probe.hits_of_one([(features[:25], labels[:25]), (features[25:], labels[25:])], "")
+    order = np.argsort(-probe.logits(features).numpy()[:, 0], axis=1)
+    np.testing.assert_array_equal(first, order[:, 0] == labels)
+    np.testing.assert_array_equal(five, (order[:, :5] == labels[:, np.newaxis]).any(axis=1))
+    assert 0 < first.sum() < five.sum() < 40
