@@ -17,9 +17,9 @@ OF_TRAINING = (
 # Those that an evaluation reads or writes.
 OF_EVALUATION = (
     *("config.json", "metrics.jsonl", "summary.json", "skipped.txt", "holdout.json", "diagnostics.json", "report.html"),
-    *("checkpoints", "features", "probes", "finetune", "embeddings", "neighbours"),
+    *("checkpoints", "features", "probes", "classifiers", "finetune", "embeddings", "neighbours"),
 )
-_FOLDERS = {"checkpoints", "tensorboard", "features", "probes", "finetune", "embeddings", "neighbours"}
+_FOLDERS = {name for name in (*OF_TRAINING, *OF_EVALUATION) if "." not in name}
 # The types of what a resumed run reads from config.json beside its settings.
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("steps_per_epoch", "training_images", "images", "trained_on"), int),
