@@ -1,6 +1,7 @@
 """Writes a backbone as files of LiteRT (TensorFlow Lite), for telephones and small machines."""
 
 import importlib.util
+import math
 import pathlib
 import tempfile
 import warnings
@@ -49,7 +50,8 @@ def write_litert(backbone: keras.Model, image_size: int, folder: pathlib.Path) -
         return {"features": backbone(ops.normalize(tf.cast(image, tf.float32)), training=False)}
 
     # From a function of a Keras model, the converter makes a file without weights, and says nothing.
-    count = sum(int(np.prod(variable.shape)) for variable in backbone.trainable_variables)
+    # The weights of batch norm go into the convolutions.
+    count = sum(math.prod(variable.shape) for variable in backbone.variables if len(variable.shape) > 1)
     with tempfile.TemporaryDirectory(prefix="simsiam_tf-") as saved:
         save_functions({"serve": embed}, [backbone], pathlib.Path(saved))
         for precision, (bytes_per_weight, _) in _FILES.items():

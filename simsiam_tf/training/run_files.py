@@ -19,7 +19,7 @@ OF_EVALUATION = (
     *("config.json", "metrics.jsonl", "summary.json", "skipped.txt", "holdout.json", "diagnostics.json", "report.html"),
     *("checkpoints", "features", "probes", "classifiers", "finetune", "embeddings", "neighbours"),
 )
-_FOLDERS = {name for name in (*OF_TRAINING, *OF_EVALUATION) if "." not in name}
+_FOLDERS = {"checkpoints", "tensorboard", "features", "probes", "classifiers", "finetune", "embeddings", "neighbours"}
 # The types of what a resumed run reads from config.json beside its settings.
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("steps_per_epoch", "training_images", "images", "trained_on"), int),
