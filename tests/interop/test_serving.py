@@ -204,5 +204,5 @@ def test_requests_of_any_size_make_no_traces_and_take_no_memory(served, rng):
     answer(60)
     functions, before = context.context().list_function_names(), resident_mib()
     answer(200)  # 60 MB of images
-    assert context.context().list_function_names() == functions  # a trace would be another
     assert resident_mib() - before < 20
+    assert context.context().list_function_names() <= functions  # a trace would be another
