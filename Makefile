@@ -6,12 +6,12 @@ ROBUSTNESS := runs/robustness
 # Two tests at a time, a file's in one process, and the long files of tests/e2e early.
 PYTEST := $(RUN) -m pytest -q --durations=10 -n 2 --dist=loadfile --no-loadscope-reorder
 REQUIREMENTS := requirements.txt
-CORE := not slow and not long and not tpu_compile
+CORE := not slow and not long and not tpu_compile and not interop
 CORE_TESTS := tests/losses tests/methods tests/optim tests/networks tests/augment tests/data tests/parity \
 	tests/distribute tests/training/test_checkpoints.py tests/e2e/test_replicas.py
 
-.PHONY: help install demo test test-slow test-all test-long test-latest latest test-tpu test-tpu-build tpu-check tpu-build lint \
-	format clean robustness robustness-images
+.PHONY: help install demo test test-slow test-all test-long test-latest latest test-tpu test-tpu-build tpu-check tpu-build \
+	test-interop interop-check lint format clean robustness robustness-images
 
 help:
 	@echo "make install         make the environment .venv"
@@ -23,6 +23,7 @@ help:
 	@echo "make test-latest     the core tests under the newest TensorFlow, Keras and TFDS, in .venv-latest"
 	@echo "make test-tpu        compile a tiny step for a TPU, and run it through JAX, in .venv-tpu-check"
 	@echo "make test-tpu-build  the core tests under tensorflow-tpu, on the CPU, in .venv-tpu-build"
+	@echo "make test-interop    what other programs make of the exports, in .venv-interop"
 	@echo "make robustness      thousands of odd flag lines, image files and damaged runs: an hour or two, in $(ROBUSTNESS)"
 	@echo "make robustness-images  the images in the source packages of libtiff and scikit-image, through Debian and PyPI"
 	@echo "make lint            ruff, mypy and import-linter"
@@ -62,10 +63,10 @@ test: $(VENV)/.installed-dev
 	$(PYTEST) -m "$(CORE)"
 
 test-slow: $(VENV)/.installed-dev
-	$(PYTEST) -m "slow and not long"
+	$(PYTEST) -m "slow and not long and not interop"
 
 test-all: $(VENV)/.installed-dev
-	$(PYTEST) -m "not long and not tpu_compile"
+	$(PYTEST) -m "not long and not tpu_compile and not interop"
 
 test-long: $(VENV)/.installed-dev
 	$(PYTEST) -m "long"
@@ -80,12 +81,18 @@ test-tpu:
 test-tpu-build:
 	@$(MAKE) --no-print-directory VENV=.venv-tpu-build REQUIREMENTS=requirements-tpu.txt tpu-build
 
+test-interop:
+	@$(MAKE) --no-print-directory VENV=.venv-interop REQUIREMENTS=requirements-interop-check.txt interop-check
+
 latest: $(VENV)/.installed
 	@$(VENV)/bin/python -m pip list 2>/dev/null | grep -iE "^(tensorflow|keras|tensorflow-datasets) "
 	$(PYTEST) -m "$(CORE)" $(CORE_TESTS)
 
 tpu-check: $(VENV)/.installed
 	$(RUN) -m pytest -q -m tpu_compile
+
+interop-check: $(VENV)/.installed
+	$(RUN) -m pytest -q -m interop
 
 tpu-build: $(VENV)/.installed
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pytest
@@ -113,5 +120,5 @@ format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format .
 
 clean:
-	rm -rf $(VENV) .venv-tpu-check .venv-tpu-build .venv-latest .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-tpu-check .venv-tpu-build .venv-latest .venv-interop .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

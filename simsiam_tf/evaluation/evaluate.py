@@ -22,6 +22,7 @@ from simsiam_tf.evaluation.finetune import run_finetuning
 from simsiam_tf.evaluation.loaded_run import LoadedRun
 from simsiam_tf.evaluation.neighbours import run_neighbours
 from simsiam_tf.evaluation.outputs import new_path
+from simsiam_tf.evaluation.probes.classifiers import best_classifier
 from simsiam_tf.evaluation.probes.on_crops import run_probes
 from simsiam_tf.evaluation.probes.sweep import run_sweep
 from simsiam_tf.evaluation.report.report import check_report_path, run_report
@@ -155,7 +156,7 @@ def _export(run: LoadedRun, options: EvaluationConfig) -> None:
     if exported != run.checkpoint:  # first, so that what is cut short is known to be of this checkpoint
         details = {"signature": "serving_default", "checkpoint": run.checkpoint}
         run.workdir.add_to_summary({"export": record(str(directory), **details)})
-    done = export(run.backbone, run.image_size, directory, options.export.format)
+    done = export(run.backbone, run.image_size, directory, options.export.format, best_classifier(run))
     said = "; ".join(f"{name} {what}" for name, what in done.items())
     _log.log(RESULT, f"Export of {run.checkpoint} in {directory}: {said}.")
 

@@ -1,36 +1,38 @@
 """Writes a backbone as a SavedModel that takes images of any size, and as a Keras file."""
 
 import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from simsiam_tf.augment import ops, policies
 from simsiam_tf.features.metrics import finite
 from simsiam_tf.files import plain_path
+from simsiam_tf.interop.classifier import Classifier
+from simsiam_tf.interop.serving import serving_functions
 
 
-def _centre(images: tf.Tensor, size: int) -> tf.Tensor:
-    """Makes the evaluation crop of images of any size: `[N, H, W, 3]` to `[N, size, size, 3]`."""
-    batch, height, width = (tf.shape(images)[i] for i in range(3))
-    policy = policies.EVALUATION_CROP
-    whole = (height == size) & (width == size)
-    resize_to = tf.where(whole, size, round(size * policy.centre_resize))
-    box = ops.centre_box(height, width, tf.minimum(height, width), size, resize_to)
-    box = tf.cast(tf.stack(box), tf.float32)
-    return ops.apply_crop(images, tf.tile(box[tf.newaxis], [batch, 1]), size, bounded=False)
+def write_saved_model(
+    backbone: keras.Model, image_size: int, folder: pathlib.Path, classifier: Classifier | None = None
+) -> None:
+    """Writes a SavedModel, which serves images of any number and size, and can be trained further.
 
+    Its signatures take uint8 images `image`, `[N, H, W, 3]`, or the bytes of image files `image_bytes`, `[N] string`.
+    They resize, crop and normalise the images themselves.
 
-def write_saved_model(backbone: keras.Model, image_size: int, folder: pathlib.Path) -> None:
-    """Writes a SavedModel, which serves images of any number and size.
-
-    The signature `serving_default` takes `image`, uint8 images `[N, H, W, 3]`. It resizes, crops and normalises them
-    itself, and returns `features`, `[N, D] float32`.
+    - `serving_default`: `image` to `features`, `[N, D] float32`.
+    - `serving_bytes`: `image_bytes` to `features` and `ok`, `[N] bool`. What is no image has NaN for its features, and
+      its `ok` is false.
+    - `feature_maps`: `image`, neither resized nor cropped, to the maps `C2` to `C5` that the stages end with.
+    - `classify` and `classify_bytes`, only with a classifier: the same as the first two, and `scores`, the
+      probabilities of the classes, `[N, K] float32`, and `names`, their names, `[N, K] string`.
 
     Args:
         backbone: the network from normalised images `[B, H, W, 3]` to features `[B, D]`.
         image_size: the side of the images that it was trained on, pixels.
         folder: the path of a folder of this machine.
+        classifier: the classifier of the features, if there is one.
 
     Raises:
         FloatingPointError: if a weight is not finite.
@@ -40,18 +42,33 @@ def write_saved_model(backbone: keras.Model, image_size: int, folder: pathlib.Pa
         serve = tf.saved_model.load("export").signatures["serving_default"]
         features = serve(image=tf.constant(images))["features"]
     """
-    _check_finite(backbone)
+    check_finite(backbone)
+    head = classifier.layer() if classifier else None
+    functions = serving_functions(backbone, image_size, head, classifier.names if classifier else ())
+    save_functions(functions, [backbone, head] if head else [backbone], folder)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="image")], autograph=False)
-    def embed(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        x = ops.normalize(_centre(image, image_size))
-        x = tf.ensure_shape(x, [None, image_size, image_size, 3])
-        return {"features": tf.cast(backbone(x, training=False), tf.float32)}
 
-    archive = keras.export.ExportArchive()
-    archive.track(backbone)
-    archive.add_endpoint("serve", embed)
-    archive.write_out(str(plain_path(folder)), verbose=False)
+def save_functions(
+    functions: dict[str, Callable[..., Any]], layers: Sequence[keras.layers.Layer], folder: pathlib.Path
+) -> None:
+    """Writes a SavedModel of some functions, with the weights that they use.
+
+    `keras.export.ExportArchive` does so too, but writes each weight twice.
+
+    Args:
+        functions: functions made by `tf.function` with an `input_signature`, by the names of their signatures; the
+            first is also the `serving_default`.
+        layers: the layers whose weights the functions use. In the loaded model they are the lists `variables`,
+            `trainable_variables` and `non_trainable_variables`.
+        folder: the path of a folder of this machine.
+    """
+    root = tf.__internal__.tracking.AutoTrackable()
+    for kind in ("variables", "trainable_variables", "non_trainable_variables"):
+        setattr(root, kind, [variable.value for layer in layers for variable in getattr(layer, kind)])
+    for name, function in functions.items():
+        setattr(root, name, function)
+    default = next(iter(functions.values()))
+    tf.saved_model.save(root, str(plain_path(folder)), signatures={**functions, "serving_default": default})
 
 
 def write_keras_file(backbone: keras.Model, _: int, folder: pathlib.Path) -> None:
@@ -65,10 +82,24 @@ def write_keras_file(backbone: keras.Model, _: int, folder: pathlib.Path) -> Non
     Raises:
         FloatingPointError: if a weight is not finite.
     """
-    _check_finite(backbone)
+    check_finite(backbone)
     backbone.save(plain_path(folder) / "backbone.keras")
 
 
-def _check_finite(backbone: keras.Model) -> None:
+def check_finite(backbone: keras.Model) -> None:
+    """Checks the weights of a network.
+
+    Raises:
+        FloatingPointError: if one is not finite.
+    """
     for variable in backbone.variables:
         finite(variable.numpy(), f"weight of {variable.path}")
+
+
+SAVED_MODEL_README = """# A SavedModel, and the network alone as backbone.keras
+
+    serve = tf.saved_model.load("FOLDER").signatures["serving_bytes"]
+    features = serve(image_bytes=[tf.io.read_file("photo.jpg")])["features"]
+
+serving_default takes photos [N, H, W, 3] uint8 of any size; feature_maps and, after a linear probe, classify too.
+"""

@@ -17,9 +17,10 @@ OF_TRAINING = (
 # Those that an evaluation reads or writes.
 OF_EVALUATION = (
     *("config.json", "metrics.jsonl", "summary.json", "skipped.txt", "holdout.json", "diagnostics.json", "report.html"),
-    *("checkpoints", "features", "probes", "finetune", "embeddings", "neighbours", "did_it_help"),
+    *("checkpoints", "features", "probes", "classifiers", "finetune", "embeddings", "neighbours", "did_it_help"),
 )
-_FOLDERS = {"tensorboard", "checkpoints", "features", "probes", "finetune", "embeddings", "neighbours", "did_it_help"}
+_FOLDERS = {"tensorboard", "checkpoints", "features", "probes", "classifiers", "finetune", "embeddings", "neighbours"}
+_FOLDERS |= {"did_it_help"}
 # The types of what a resumed run reads from config.json beside its settings.
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("steps_per_epoch", "training_images", "images", "trained_on"), int),

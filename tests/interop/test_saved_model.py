@@ -47,7 +47,7 @@ def test_any_number_and_any_size_of_images(tmp_path, rng, backbone):
 
 
 def test_the_keras_file_is_the_backbone(tmp_path, rng, backbone):
-    export(backbone, 32, tmp_path / "export", ["savedmodel", "keras"])
+    export(backbone, 32, tmp_path / "export", ["keras"])
     again = keras.models.load_model(tmp_path / "export" / "backbone.keras")
     images = rng.standard_normal((2, 32, 32, 3)).astype(np.float32)
     np.testing.assert_array_equal(again(images), backbone(images))

@@ -2,7 +2,8 @@
 
 import functools
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -124,7 +125,9 @@ def sample_crop(
     return crop_boxes(uniform(keys, CROP_DRAWS), height, width, scale, aspect)
 
 
-def centre_box(height: Any, width: Any, short: Any, size: int, resize_to: Any) -> Box:
+def centre_box(
+    height: Any, width: Any, short: Any, size: int, resize_to: Any, divide: Callable[[Any, Any], Any] = operator.truediv
+) -> Box:
     """Computes the part of an image that torchvision's Resize(resize_to) and CenterCrop(size) show.
 
     Args:
@@ -133,6 +136,7 @@ def centre_box(height: Any, width: Any, short: Any, size: int, resize_to: Any) -
         short: the smaller of height and width.
         size: the side of the result in pixels.
         resize_to: the length in pixels that the shorter side is resized to.
+        divide: divides two integers; by default by `/`, in float64.
 
     Returns:
         Top, left, height and width, in pixels of the image. They need not be whole numbers.
@@ -142,7 +146,7 @@ def centre_box(height: Any, width: Any, short: Any, size: int, resize_to: Any) -
         resized = side * resize_to // short
         slack = resized - size
         start = slack // 2 + slack % 2 * (slack // 2 % 2)  # torchvision rounds half a pixel to the even number
-        box.append((start * side / resized, size * side / resized))
+        box.append((divide(start * side, resized), divide(size * side, resized)))
     (top, h), (left, w) = box
     return top, left, h, w
 

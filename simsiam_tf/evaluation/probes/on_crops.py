@@ -15,6 +15,7 @@ from simsiam_tf.data.pipeline import evaluation_dataset
 from simsiam_tf.data.sources import Source
 from simsiam_tf.evaluation.loaded_run import LoadedRun
 from simsiam_tf.evaluation.probes.batches import Batches, Rebatcher, batches_of, shuffled_batches
+from simsiam_tf.evaluation.probes.classifiers import keep_classifier
 from simsiam_tf.evaluation.probes.linear_classifier import LinearProbe
 from simsiam_tf.evaluation.probes.protocols import ProbeProtocol
 from simsiam_tf.evaluation.probes.state import ProbeState
@@ -174,8 +175,9 @@ def score(probe: ProbeInTraining, test_features: Features) -> tuple[float, float
 
 
 def record(run: LoadedRun, task: ProbeTask, probe: ProbeInTraining, top1: float, top5: float) -> None:
-    """Adds the accuracies of a probe, in percent, to summary.json."""
+    """Adds the accuracies of a probe, in percent, to summary.json, and keeps its classifier."""
     name = probe.protocol.name
+    keep_classifier(run, name, probe.classifier, task.train, top1)
     run.add_records(
         {f"linear_{name}_top1": top1, f"linear_{name}_top5": top5},
         probe.seconds,

@@ -15,6 +15,7 @@ from simsiam_tf.data.sources import Source
 from simsiam_tf.evaluation.label_subsets import held_out
 from simsiam_tf.evaluation.loaded_run import LoadedRun
 from simsiam_tf.evaluation.probes.batches import batches_of, shuffled_batches
+from simsiam_tf.evaluation.probes.classifiers import keep_classifier
 from simsiam_tf.evaluation.probes.linear_classifier import LinearProbe
 from simsiam_tf.evaluation.probes.state import ProbeState
 from simsiam_tf.features.embed import Features
@@ -176,7 +177,11 @@ def hits(task: SweepTask, fitted: FittedProbe) -> np.ndarray:
 
 
 def record(run: LoadedRun, config: ProbeConfig, task: SweepTask, fitted: FittedProbe, top1: float, top5: float) -> None:
-    """Adds the accuracies, in percent, to summary.json, with the settings and how they were chosen."""
+    """Adds the accuracies, in percent, to summary.json, with the settings and how they were chosen.
+
+    The trained classifier is kept too.
+    """
+    keep_classifier(run, "cached", fitted.probe, task.train_source, top1)
     run.add_records(
         {"linear_cached_top1": top1, "linear_cached_top5": top5},
         fitted.seconds + run.store.seconds(task.train_source) + run.store.seconds(task.test_source),

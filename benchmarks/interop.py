@@ -1,0 +1,250 @@
+"""Measures the exports of ResNet-18, 34 and 50 with both stems: differences, sizes, times, and 1,000 mixed requests.
+
+Run it in the environment of `make test-interop`; a format whose packages are missing is left out. It prints Markdown:
+
+    .venv-interop/bin/python benchmarks/interop.py > docs/results/interop.md
+
+The weights are random, and so are the statistics of batch norm. Each network is measured in a process of its own, with
+the stem for large images at 224 pixels and with the CIFAR stem at 32. Times are medians.
+"""
+
+import argparse
+import datetime
+import gc
+import io
+import json
+import pathlib
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import harness
+import numpy as np
+
+ARCHS = ("resnet18", "resnet34", "resnet50")
+SIZES = {"large images": 224, "CIFAR": 32}
+BATCH = 32
+PACKAGES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "tf2onnx", "ai_edge_litert", "safetensors", "torch")
+
+
+def make_network(arch: str, stem: str, seed: int = 0) -> Any:
+    """Makes a network with random weights and random statistics of batch norm."""
+    from simsiam_tf.networks import BACKBONES
+
+    network = BACKBONES[arch](cifar_stem=stem == "CIFAR")
+    rng = np.random.default_rng(seed)
+    for variable in network.variables:
+        if variable.path.endswith(("gamma", "moving_variance")):
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+        elif variable.path.endswith(("beta", "moving_mean")):
+            variable.assign(rng.normal(0, 0.1, variable.shape))
+    return network
+
+
+def median_seconds(call: Callable[[], Any], budget: float = 4.0) -> float:
+    """Returns the median time of a call, over at least five calls after two that do not count."""
+    call(), call()
+    times: list[float] = []
+    while len(times) < 5 or sum(times) < budget:
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def runners(network: Any, folder: pathlib.Path) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Returns the functions from images `[N, S, S, 3] uint8` to features, by what runs them; Keras' own is first."""
+    import tensorflow as tf
+
+    from simsiam_tf.augment import ops
+
+    found = {"Keras": lambda x: network.predict_on_batch(ops.normalize(tf.cast(x, tf.float32)))}
+    if (folder / "saved_model.pb").exists():
+        serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+        found["SavedModel"] = lambda x: serve(image=tf.constant(x))["features"].numpy()
+    if (folder / "onnx").exists():
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 2
+        session = onnxruntime.InferenceSession(str(folder / "onnx" / "model.onnx"), options)
+        found["ONNX"] = lambda x: session.run(["features"], {"image": x})[0]
+    for file in sorted((folder / "litert").glob("*.tflite")):
+        from simsiam_tf.interop import litert
+
+        run = litert.make_runner(file, threads=2)
+        found[f"LiteRT {file.stem.partition('_')[2]}"] = lambda x, run=run: run(image=x)["features"]
+    return found
+
+
+def measure_network(arch: str, stem: str) -> dict[str, Any]:
+    """Exports a network in each format that can hold it, and times those that have a runtime here.
+
+    Returns:
+        `formats`: by format, what its check said, its MB and the seconds of the export; or why it was left out.
+        `times`: by what runs them, milliseconds for an image, images a second in a batch, and the cosine similarity of
+        the features to Keras'.
+    """
+    from simsiam_tf.errors import UsageError
+    from simsiam_tf.interop.formats import FORMATS, export
+
+    network, size = make_network(arch, stem), SIZES[stem]
+    images = np.random.default_rng(1).integers(0, 256, (BATCH, size, size, 3), np.uint8)
+    result: dict[str, Any] = {"formats": {}, "times": {}}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary) / "export"
+        for name in FORMATS:
+            before, start = _bytes_in(folder), time.monotonic()
+            try:
+                said = export(network, size, folder, [name])[name]
+            except UsageError as error:
+                result["formats"][name] = {"refused": str(error)}
+                continue
+            seconds = time.monotonic() - start
+            result["formats"][name] = {"said": said, "MB": (_bytes_in(folder) - before) / 1e6, "seconds": seconds}
+        expected = None
+        for name, run in runners(network, folder).items():
+            features = run(images)
+            expected = features if expected is None else expected
+            norms = np.linalg.norm(features, axis=1) * np.linalg.norm(expected, axis=1)
+            result["times"][name] = {
+                "ms": 1e3 * median_seconds(lambda run=run: run(images[:1])),
+                "images/s": BATCH / median_seconds(lambda run=run: run(images)),
+                "difference": float(np.abs(features - expected).max() / np.abs(expected).max()),
+                "cosine": float(((features * expected).sum(axis=1) / norms).min()),
+            }
+    return result
+
+
+def measure_requests(count: int) -> dict[str, Any]:
+    """Sends requests of mixed sizes and numbers to a SavedModel of ResNet-18, half of them files of images.
+
+    Returns:
+        `MiB`: the resident memory after each tenth of them; `functions`: the number of functions that TensorFlow holds
+        after the first tenth and at the end, which each trace adds one to.
+    """
+    import tensorflow as tf
+    from PIL import Image
+    from tensorflow.python.eager import context
+
+    from simsiam_tf.host import return_memory
+    from simsiam_tf.interop.formats import export
+
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as temporary:
+        export(make_network("resnet18", "CIFAR"), 32, pathlib.Path(temporary) / "export", ["savedmodel"])
+        served = tf.saved_model.load(f"{temporary}/export")
+    memory, functions = [], []
+    for number in range(count):
+        shape = (int(rng.integers(1, 33)), *rng.integers(16, 500, 2), 3)
+        images = rng.integers(0, 256, shape, np.uint8)
+        if number % 2:
+            files = [b"no image"]
+            for image in images:
+                Image.fromarray(image).save(file := io.BytesIO(), "JPEG")
+                files.append(file.getvalue())
+            served.signatures["serving_bytes"](image_bytes=tf.constant(files))
+        else:
+            served.signatures["serving_default"](image=tf.constant(images))
+        if (number + 1) % (count // 10) == 0:
+            gc.collect()
+            return_memory()
+            memory.append(_resident_mib())
+            functions.append(len(context.context().list_function_names()))
+    return {"MiB": memory, "functions": [functions[0], functions[-1]]}
+
+
+def _resident_mib() -> int:
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+
+
+def _bytes_in(folder: pathlib.Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def main() -> None:
+    """Measures all networks, each in a fresh process, and prints the tables."""
+    parser = harness.make_parser(__doc__)
+    parser.add_argument("--archs", default=",".join(ARCHS), help="networks, separated by commas")
+    parser.add_argument("--requests", type=int, default=1000, help="number of mixed requests; 0: none")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        part, _, stem = options.one.partition(":")
+        print(json.dumps(measure_requests(int(stem)) if part == "requests" else measure_network(part, stem)))
+        return
+    results = {(arch, stem): _apart(f"{arch}:{stem}") for arch in options.archs.split(",") for stem in SIZES}
+    requests = _apart(f"requests:{options.requests}") if options.requests else None
+    harness.write_result(
+        {"networks": [[*key, value] for key, value in results.items()], "requests": requests}, options.json
+    )
+    print(as_markdown(results, requests, options.requests))
+
+
+def _apart(what: str) -> Any:
+    return harness.measure_apart([sys.executable, __file__, f"--one={what}"])
+
+
+def as_markdown(results: dict[tuple[str, str], Any], requests: Any, count: int) -> str:
+    """Returns the page: where it was measured, the formats, the times, and the requests."""
+    lines = ["# Exports", "", *_where(), "", "## Files", ""]
+    lines += ["| network | stem | format | check | MB | seconds |", "|---|---|---|---|---|---|"]
+    for (arch, stem), result in results.items():
+        for name, row in result["formats"].items():
+            cells = ("cannot hold it", "", "") if "refused" in row else _cells(row)
+            lines.append(f"| {arch} | {stem} | {name} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "## Times",
+        "",
+        "Keras is `predict_on_batch` of the plain network, on images that are normalised before.",
+    ]
+    lines += ["The difference is the greatest one of a feature from Keras', in units of the greatest feature.", ""]
+    lines += ["| network | stem | run by | ms, batch 1 | images/s, batch 32 | difference | cosine |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    for (arch, stem), result in results.items():
+        for name, row in result["times"].items():
+            numbers = f"{row['ms']:.1f} | {row['images/s']:.0f} | {row['difference']:.1e} | {row['cosine']:.6f}"
+            lines.append(f"| {arch} | {stem} | {name} | {numbers} |")
+    if requests:
+        lines += ["", "## Requests of mixed sizes", ""]
+        lines += [
+            f"{count} requests to one SavedModel, of 1 to 32 images of 16 to 500 pixels a side, half of them files."
+        ]
+        lines += [f"Resident memory after each tenth, MiB: {', '.join(map(str, requests['MiB']))}."]
+        first, last = requests["functions"]
+        lines += [f"Functions that TensorFlow holds, one more for each trace: {first} after a tenth, {last} at last."]
+    return "\n".join(lines)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
+    return row["said"].removeprefix("checked by "), f"{row['MB']:.1f}", f"{row['seconds']:.1f}"
+
+
+def _where() -> list[str]:
+    """Returns the command, date, commit, machine and versions, as lines."""
+    from importlib import metadata
+
+    versions = []
+    for package in PACKAGES:
+        try:
+            versions.append(f"{package.replace('_', '-')} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=harness.HERE)
+    info = pathlib.Path("/proc/cpuinfo").read_text()
+    model = info.partition("model name")[2].partition(":")[2].partition("\n")[0].strip()
+    cores = info.count("processor\t")
+    return [
+        f"`benchmarks/interop.py`, {datetime.date.today()}, commit {commit.stdout.strip()}, {cores} cores of {model},",
+        f"Python {platform.python_version()}, {', '.join(versions)}.",
+    ]
+
+
+if __name__ == "__main__":
+    main()
