@@ -90,7 +90,7 @@ def measure_network(arch: str, stem: str) -> dict[str, Any]:
         the features to Keras'.
     """
     from simsiam_tf.errors import UsageError
-    from simsiam_tf.interop.formats import FORMATS, export
+    from simsiam_tf.interop.formats import FORMATS, Exported, export
 
     network, size = make_network(arch, stem), SIZES[stem]
     images = np.random.default_rng(1).integers(0, 256, (BATCH, size, size, 3), np.uint8)
@@ -100,7 +100,7 @@ def measure_network(arch: str, stem: str) -> dict[str, Any]:
         for name in FORMATS:
             before, start = _bytes_in(folder), time.monotonic()
             try:
-                said = export(network, size, folder, [name])[name]
+                said = export(Exported(network, size), folder, [name])[name]
             except UsageError as error:
                 result["formats"][name] = {"refused": str(error)}
                 continue
@@ -132,11 +132,11 @@ def measure_requests(count: int) -> dict[str, Any]:
     from tensorflow.python.eager import context
 
     from simsiam_tf.host import return_memory
-    from simsiam_tf.interop.formats import export
+    from simsiam_tf.interop.formats import Exported, export
 
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as temporary:
-        export(make_network("resnet18", "CIFAR"), 32, pathlib.Path(temporary) / "export", ["savedmodel"])
+        export(Exported(make_network("resnet18", "CIFAR"), 32), pathlib.Path(temporary) / "export", ["savedmodel"])
         served = tf.saved_model.load(f"{temporary}/export")
     memory, functions = [], []
     for number in range(count):

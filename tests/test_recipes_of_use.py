@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from simsiam_tf.interop.formats import export
+from simsiam_tf.interop.formats import Exported, export
 from simsiam_tf.networks import resnet18
 from tests.conftest import ROOT
 
@@ -76,7 +76,7 @@ def test_features_go_to_scikit_learn(tmp_path, monkeypatch, rng):
 @pytest.fixture
 def large(tmp_path, monkeypatch):
     pytest.importorskip("keras_hub")
-    export(resnet18(), 128, tmp_path / "runs" / "large" / "export", ["timm"])
+    export(Exported(resnet18(), 128), tmp_path / "runs" / "large" / "export", ["timm"])
     monkeypatch.chdir(tmp_path)
 
 

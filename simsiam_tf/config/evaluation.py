@@ -9,7 +9,7 @@ from simsiam_tf.errors import check
 
 Protocol = Literal["knn", "linear", "finetune", "did_it_help", "diagnostics", "report", "embed", "neighbours", "export"]
 Probe = Literal["paper", "release", "sgd", "cached"]
-ExportFormat = Literal["savedmodel", "keras", "safetensors", "timm", "onnx", "litert"]
+ExportFormat = Literal["savedmodel", "keras", "onnx", "litert", "safetensors", "torch", "release", "timm", "detectron2"]
 PROBES: tuple[Probe, ...] = typing.get_args(Probe)
 ProbeAugmentation = Literal["linear_train", "linear_eval"]
 
@@ -181,8 +181,9 @@ class ExportConfig(SettingsGroup):
     format: tuple[ExportFormat, ...] = option(
         ("savedmodel", "keras"),
         "Formats to write, one or several: 'savedmodel', TensorFlow's, from images of any size to features; 'keras', "
-        "the network alone; 'safetensors', its weights under torchvision's names; 'timm', a folder that timm opens; "
-        "'onnx', the same function as 'savedmodel' for onnxruntime; 'litert', files for telephones.",
+        "the network alone; 'onnx', the same function as 'savedmodel' for onnxruntime; 'litert', files for telephones; "
+        "'safetensors' and 'torch', the weights under torchvision's names; 'release', a whole SimSiam as the authors' "
+        "programs name it; 'timm', a folder that timm and KerasHub open; 'detectron2', for its R50-C4 and others.",
     )
 
     def validate(self) -> None:

@@ -28,7 +28,8 @@ from simsiam_tf.evaluation.probes.sweep import run_sweep
 from simsiam_tf.evaluation.report.report import check_report_path, run_report
 from simsiam_tf.features.knn import KNNProtocol, knn_scores
 from simsiam_tf.files import exists, user_path
-from simsiam_tf.interop.formats import check_formats, export
+from simsiam_tf.interop.formats import Exported, check_formats, export
+from simsiam_tf.interop.given import heads_of
 from simsiam_tf.training.workdir import record
 
 _log = logging.getLogger(__name__)
@@ -146,17 +147,19 @@ def _linear(run: LoadedRun, options: EvaluationConfig) -> None:
 def _export(run: LoadedRun, options: EvaluationConfig) -> None:
     """Exports the backbone into the workdir, in the formats that are not there yet."""
     directory = run.workdir.root / "export"
-    exported = run.workdir.summary().get("export", {}).get("checkpoint")
-    if exists(directory) and exported != run.checkpoint:
+    before = run.workdir.summary().get("export", {}).get("checkpoint")
+    if exists(directory) and before != run.checkpoint:
         raise UsageError(
             f"{directory} holds the export of another checkpoint; move it away first. "
-            f"Received: {exported or 'an unknown checkpoint'}."
+            f"Received: {before or 'an unknown checkpoint'}."
         )
-    check_formats(run.backbone, options.export.format)
-    if exported != run.checkpoint:  # first, so that what is cut short is known to be of this checkpoint
+    heads = heads_of(run.model) if run.config.model.method == "simsiam" else {}
+    exported = Exported(run.backbone, run.image_size, heads, best_classifier(run))
+    check_formats(exported, options.export.format)
+    if before != run.checkpoint:  # first, so that what is cut short is known to be of this checkpoint
         details = {"signature": "serving_default", "checkpoint": run.checkpoint}
         run.workdir.add_to_summary({"export": record(str(directory), **details)})
-    done = export(run.backbone, run.image_size, directory, options.export.format, best_classifier(run))
+    done = export(exported, directory, options.export.format)
     said = "; ".join(f"{name} {what}" for name, what in done.items())
     _log.log(RESULT, f"Export of {run.checkpoint} in {directory}: {said}.")
 

@@ -73,7 +73,7 @@ class Given:
         taken, why_not = ["backbone"], ""
         try:
             pairs += self._heads_for(model)
-            taken += list(_heads(model))
+            taken += list(heads_of(model))
         except WeightsError as error:
             why_not = f"; the heads begin anew, because {error}"
         assign(pairs)
@@ -104,7 +104,7 @@ class Given:
         Raises:
             WeightsError: if one does not fit.
         """
-        heads = _heads(model)
+        heads = heads_of(model)
         if heads and self.method not in ("", type(model).__name__.lower()):
             raise WeightsError(f"those there are of the method {self.method}")
         pairs = []
@@ -139,7 +139,8 @@ def _with_our_biases(arrays: Mapping[str, np.ndarray], weights: list[NamedWeight
     return fitted
 
 
-def _heads(network: keras.Model) -> dict[str, MLP]:
+def heads_of(network: keras.Model) -> dict[str, MLP]:
+    """Returns the projector and the predictor of a method, as far as it has them as MLPs."""
     heads = {name: getattr(network, name, None) for name in _HEADS}
     return {name: head for name, head in heads.items() if isinstance(head, MLP)}
 
@@ -171,7 +172,7 @@ def of_network(network: keras.Model, origin: str, method: str = "") -> Given:
         origin,
         method or (type(network).__name__.lower() if isinstance(network, SSLModel) else ""),
         {weight.name: weight.array for weight in named_weights(backbone)},
-        {name: {weight.name: weight.array for weight in mlp_weights(head)} for name, head in _heads(network).items()},
+        {name: {weight.name: weight.array for weight in mlp_weights(head)} for name, head in heads_of(network).items()},
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.augment import ops
-from simsiam_tf.interop.saved_model import check_finite, save_functions
+from simsiam_tf.interop.saved_model import save_functions
 
 # Each file by its precision, with the bytes that a weight takes in it and the least cosine similarity of its features
 # to the network's. docs/results/interop.md has what was measured; the bounds leave ten times as much.
@@ -34,7 +34,6 @@ def write_litert(backbone: keras.Model, image_size: int, folder: pathlib.Path) -
         folder: the path of a folder of this machine.
 
     Raises:
-        FloatingPointError: if a weight is not finite.
         RuntimeError: if TensorFlow made a file without the weights.
 
     Example:
@@ -42,7 +41,6 @@ def write_litert(backbone: keras.Model, image_size: int, folder: pathlib.Path) -
         interpreter = ai_edge_litert.interpreter.Interpreter("litert/model_float32.tflite")
         features = interpreter.get_signature_runner("serving_default")(image=images)["features"]
     """
-    check_finite(backbone)
     spec = tf.TensorSpec((None, image_size, image_size, 3), tf.uint8, name="image")
 
     @tf.function(input_signature=[spec], autograph=False)
@@ -74,7 +72,7 @@ def _convert(saved_model: str, precision: str) -> bytes:
     return converter.convert()
 
 
-def features_by_litert(_: keras.Model, __: int, folder: pathlib.Path, images: np.ndarray) -> np.ndarray:
+def features_by_litert(folder: pathlib.Path, images: np.ndarray) -> np.ndarray:
     """Computes the features of images `[N, S, S, 3] uint8` by the float32 file in a folder: `[N, D] float32`."""
     return run_litert(folder / "model_float32.tflite", images)
 

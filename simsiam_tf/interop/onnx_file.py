@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.interop.saved_model import check_finite
 from simsiam_tf.interop.serving import IMAGE, embed_images
 
 ONNX_FILE = "model.onnx"
@@ -25,9 +24,6 @@ def write_onnx(backbone: keras.Model, image_size: int, folder: pathlib.Path) -> 
         image_size: the side of the images that it was trained on, pixels.
         folder: the path of a folder of this machine.
 
-    Raises:
-        FloatingPointError: if a weight is not finite.
-
     Example:
         write_onnx(backbone, 224, pathlib.Path("onnx"))
         session = onnxruntime.InferenceSession("onnx/model.onnx")
@@ -35,7 +31,6 @@ def write_onnx(backbone: keras.Model, image_size: int, folder: pathlib.Path) -> 
     """
     import tf2onnx
 
-    check_finite(backbone)
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)  # it tells of each of its steps
 
     @tf.function(input_signature=[IMAGE], autograph=False)
@@ -46,7 +41,7 @@ def write_onnx(backbone: keras.Model, image_size: int, folder: pathlib.Path) -> 
     tf2onnx.convert.from_function(embed, input_signature=[IMAGE], opset=_OPSET, output_path=path)
 
 
-def features_by_onnxruntime(_: keras.Model, __: int, folder: pathlib.Path, images: np.ndarray) -> np.ndarray:
+def features_by_onnxruntime(folder: pathlib.Path, images: np.ndarray) -> np.ndarray:
     """Computes the features of images `[N, H, W, 3] uint8` by the file in a folder: `[N, D] float32`."""
     import onnxruntime
 

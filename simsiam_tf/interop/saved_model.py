@@ -7,7 +7,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from simsiam_tf.features.metrics import finite
 from simsiam_tf.files import plain_path
 from simsiam_tf.interop.classifier import Classifier
 from simsiam_tf.interop.serving import serving_functions
@@ -34,15 +33,11 @@ def write_saved_model(
         folder: the path of a folder of this machine.
         classifier: the classifier of the features, if there is one.
 
-    Raises:
-        FloatingPointError: if a weight is not finite.
-
     Example:
         write_saved_model(backbone, 224, pathlib.Path("export"))
         serve = tf.saved_model.load("export").signatures["serving_default"]
         features = serve(image=tf.constant(images))["features"]
     """
-    check_finite(backbone)
     head = classifier.layer() if classifier else None
     functions = serving_functions(backbone, image_size, head, classifier.names if classifier else ())
     save_functions(functions, [backbone, head] if head else [backbone], folder)
@@ -71,29 +66,14 @@ def save_functions(
     tf.saved_model.save(root, str(plain_path(folder)), signatures={**functions, "serving_default": default})
 
 
-def write_keras_file(backbone: keras.Model, _: int, folder: pathlib.Path) -> None:
+def write_keras_file(backbone: keras.Model, folder: pathlib.Path) -> None:
     """Writes `backbone.keras`, which takes images that are already cropped and normalised.
 
     Args:
         backbone: the network from normalised images `[B, H, W, 3]` to features `[B, D]`.
-        _: the side of the images, which the file does not hold.
         folder: the path of a folder of this machine.
-
-    Raises:
-        FloatingPointError: if a weight is not finite.
     """
-    check_finite(backbone)
     backbone.save(plain_path(folder) / "backbone.keras")
-
-
-def check_finite(backbone: keras.Model) -> None:
-    """Checks the weights of a network.
-
-    Raises:
-        FloatingPointError: if one is not finite.
-    """
-    for variable in backbone.variables:
-        finite(variable.numpy(), f"weight of {variable.path}")
 
 
 SAVED_MODEL_README = """# A SavedModel, and the network alone as backbone.keras

@@ -1,4 +1,4 @@
-"""Writes weights in the files that programs of PyTorch open: `.pth`, the authors' layout, and detectron2's."""
+"""Writes weights in the files that programs of PyTorch open, and reads them back to check them."""
 
 import io
 import pathlib
@@ -7,15 +7,59 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import numpy as np
+from safetensors import numpy as safetensors
 
 import simsiam_tf
+from simsiam_tf.augment import ops, policies
+from simsiam_tf.files import write_json
+from simsiam_tf.interop.given import read_weights
 from simsiam_tf.interop.pth_writing import pth_bytes
-from simsiam_tf.interop.torch_names import COUNT, as_torch, mlp_weights, to_torch
+from simsiam_tf.interop.torch_names import COUNT, as_torch, from_torch, mlp_weights, to_torch
 from simsiam_tf.networks.heads import MLP
 from simsiam_tf.networks.resnet import ResNet
 
-PTH, RELEASE, DETECTRON2 = "network.pth", "checkpoint.pth.tar", "network.pkl"
+SAFETENSORS, PTH, RELEASE, DETECTRON2 = "model.safetensors", "network.pth", "checkpoint.pth.tar", "network.pkl"
+
+
+def write_safetensors(backbone: ResNet, folder: pathlib.Path) -> None:
+    """Writes `model.safetensors`, the weights of a backbone under torchvision's names.
+
+    Args:
+        backbone: a ResNet.
+        folder: the path of a folder of this machine.
+    """
+    metadata = {"format": "pt", "arch": backbone.arch, "made_by": f"simsiam_tf {simsiam_tf.__version__}"}
+    (folder / SAFETENSORS).write_bytes(safetensors.save(to_torch(backbone), metadata))
+
+
+def write_timm(backbone: ResNet, image_size: int, folder: pathlib.Path) -> None:
+    """Writes `model.safetensors` and `config.json`, a folder of timm and a repository of the Hub.
+
+    Args:
+        backbone: a ResNet of width 1 with the stem for large images.
+        image_size: the side of the images that it was trained on, pixels.
+        folder: the path of a folder of this machine.
+    """
+    write_safetensors(backbone, folder)
+    config = {
+        "architecture": backbone.arch,
+        "num_classes": 0,
+        "num_features": backbone.feature_dim,
+        "pretrained_cfg": {
+            "input_size": [3, image_size, image_size],
+            "interpolation": "bilinear",
+            "crop_pct": round(1 / policies.EVALUATION_CROP.centre_resize, 4),
+            "mean": list(ops.IMAGENET_MEAN),
+            "std": list(ops.IMAGENET_STD),
+            "num_classes": 0,
+            "pool_size": [7, 7],
+            "first_conv": "conv1",
+            "classifier": "fc",
+        },
+    }
+    write_json(folder / "config.json", config)
 
 
 def write_torch(backbone: ResNet, folder: pathlib.Path) -> None:
@@ -93,6 +137,34 @@ class _Pickler(pickle.Pickler):
         if isinstance(value, np.ndarray):
             return np.ndarray, (value.shape, value.dtype.str, bytearray(np.ascontiguousarray(value).tobytes()))
         return NotImplemented
+
+
+def read_back(backbone: ResNet, path: pathlib.Path, heads: Mapping[str, MLP] | None = None) -> keras.Model:
+    """Reads weights into a new network, as any reader of the file would.
+
+    Args:
+        backbone: the network that was written.
+        path: the file.
+        heads: the projector and the predictor that were written, which the file must hold to the bit; by default none.
+
+    Returns:
+        A backbone with the weights of the file.
+
+    Raises:
+        FloatingPointError: if the file holds other heads.
+        UsageError: if it does not hold the weights of such a backbone.
+    """
+    fresh = ResNet(backbone.arch, cifar_stem=backbone.cifar_stem, width=backbone.width)
+    if path.name == DETECTRON2:
+        from_torch(fresh, read_detectron2(path, backbone))
+        return fresh
+    given = read_weights(path)
+    given.assign_to_backbone(fresh)
+    for name, head in (heads or {}).items():
+        written = as_torch(mlp_weights(head))
+        if any(not np.array_equal(given.heads[name][own.name], written[own.name]) for own in mlp_weights(head)):
+            raise FloatingPointError(f"The export gives another {name} than the network's; nothing was kept.")
+    return fresh
 
 
 def read_detectron2(path: pathlib.Path, backbone: ResNet) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from simsiam_tf.distribute.strategy import ONE_DEVICE, make_strategy
 from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation import loaded_run
 from simsiam_tf.evaluation.loaded_run import LoadedRun
-from simsiam_tf.interop.formats import export
+from simsiam_tf.interop.formats import Exported, export
 
 
 def test_load_gives_the_backbone_as_it_was_trained(tiny_run, rng):
@@ -40,7 +40,7 @@ def test_a_run_in_a_folder_of_any_name_is_loaded_and_exported(tiny_run, tmp_path
     folder = tiny_run.rename(tmp_path / f"lr[0.1]*?\\{os.fsdecode(b'caf' + bytes([0xE9]))}")
     run = LoadedRun.load(str(folder), "", {}, ONE_DEVICE)
     assert run.checkpoint == "step-8"
-    export(run.backbone, 32, folder / "export", ["savedmodel", "keras"])
+    export(Exported(run.backbone, 32), folder / "export", ["savedmodel", "keras"])
     assert {path.name for path in (folder / "export").iterdir()} >= {"saved_model.pb", "backbone.keras"}
 
 

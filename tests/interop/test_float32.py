@@ -7,7 +7,7 @@ import pytest
 from simsiam_tf import resnet18
 from simsiam_tf.errors import UsageError
 from simsiam_tf.interop.float32 import float32_layers, in_float32
-from simsiam_tf.interop.formats import export
+from simsiam_tf.interop.formats import Exported, export
 from simsiam_tf.training.factory import set_precision
 
 
@@ -48,7 +48,10 @@ def test_the_process_goes_on_in_its_precision(backbone):
 
 @pytest.mark.slow
 def test_what_is_written_is_in_float32(backbone, tmp_path):
-    assert export(backbone, 32, tmp_path / "export", ["keras", "safetensors"]).keys() == {"keras", "safetensors"}
+    assert export(Exported(backbone, 32), tmp_path / "export", ["keras", "safetensors"]).keys() == {
+        "keras",
+        "safetensors",
+    }
     with float32_layers():
         again = keras.saving.load_model(tmp_path / "export" / "backbone.keras")
     assert again.compute_dtype == "float32"

@@ -2,15 +2,18 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 from safetensors import numpy as safetensors
 
 from simsiam_tf.errors import UsageError
-from simsiam_tf.interop import formats
-from simsiam_tf.interop.formats import export
+from simsiam_tf.interop import torch_files
+from simsiam_tf.interop.formats import Exported, export
+from simsiam_tf.interop.given import read_weights
 from simsiam_tf.interop.torch_names import COUNT, from_torch, named_weights, to_torch
 from simsiam_tf.networks import BACKBONES, resnet18
+from simsiam_tf.networks.heads import make_predictor, make_projector
 
 
 @pytest.fixture
@@ -47,8 +50,10 @@ def test_weights_go_out_and_come_back_in_all_bits(backbone):
 
 def test_formats_are_added_to_each_other_and_said(backbone, tmp_path):
     folder = tmp_path / "export"
-    assert export(backbone, 32, folder, ["safetensors"])["safetensors"].startswith("checked by reading it back")
-    done = export(backbone, 32, folder, ["keras", "safetensors"])
+    assert export(Exported(backbone, 32), folder, ["safetensors"])["safetensors"].startswith(
+        "checked by reading it back"
+    )
+    done = export(Exported(backbone, 32), folder, ["keras", "safetensors"])
     assert done["safetensors"] == "is there already"
     assert done["keras"].startswith("checked by Keras, features to ")
     assert {path.name for path in folder.iterdir()} == {"backbone.keras", "safetensors"}
@@ -63,23 +68,23 @@ def test_a_file_that_gives_other_features_is_not_kept(backbone, tmp_path, monkey
         arrays = to_torch(model)
         return arrays | {"bn1.bias": arrays["bn1.bias"] + 1}
 
-    monkeypatch.setattr(formats, "to_torch", to_torch_wrongly)
+    monkeypatch.setattr(torch_files, "to_torch", to_torch_wrongly)
     with pytest.raises(FloatingPointError, match=r"differ by .*nothing was kept"):
-        export(backbone, 32, tmp_path / "export", ["safetensors"])
+        export(Exported(backbone, 32), tmp_path / "export", ["safetensors"])
     assert not list(tmp_path.iterdir())
 
 
 def test_what_a_format_cannot_hold_is_refused_before_anything_is_written(backbone, tmp_path):
     with pytest.raises(UsageError, match=r"--format=timm .*safetensors holds any. Received: width 0.0625.$"):
-        export(backbone, 32, tmp_path / "export", ["safetensors", "timm"])
+        export(Exported(backbone, 32), tmp_path / "export", ["safetensors", "timm"])
     with pytest.raises(UsageError, match=r"Received: width 1, CIFAR stem.$"):
-        export(resnet18(cifar_stem=True), 32, tmp_path / "export", ["timm"])
+        export(Exported(resnet18(cifar_stem=True), 32), tmp_path / "export", ["timm"])
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
 def test_a_folder_of_timm(tmp_path):
-    export(resnet18(), 64, tmp_path / "export", ["timm"])
+    export(Exported(resnet18(), 64), tmp_path / "export", ["timm"])
     config = json.loads((tmp_path / "export" / "timm" / "config.json").read_text())
     assert config["architecture"] == "resnet18"
     assert config["pretrained_cfg"]["input_size"] == [3, 64, 64]
@@ -89,5 +94,39 @@ def test_a_folder_of_timm(tmp_path):
 def test_an_export_into_a_bucket(backbone, gcs):
     from simsiam_tf.files import as_path
 
-    export(backbone, 32, as_path(f"{gcs.address}/export"), ["keras", "safetensors"])
+    export(Exported(backbone, 32), as_path(f"{gcs.address}/export"), ["keras", "safetensors"])
     assert gcs.names("export/") == ["backbone.keras", "safetensors/README.md", "safetensors/model.safetensors"]
+
+
+def test_every_format_of_weights_holds_the_same(backbone, tmp_path):
+    """safetensors, torch and release; timm and detectron2 hold networks of width 1 alone."""
+    heads = {"projector": make_projector(32, 16, 2), "predictor": make_predictor(16, 8)}
+    formats = ["safetensors", "torch", "release"]
+    done = export(Exported(backbone, 32, heads), tmp_path / "export", formats)
+    assert all(said.startswith("checked by reading it back, features to ") for said in done.values())
+    for name, file in zip(formats, ("model.safetensors", "network.pth", "checkpoint.pth.tar"), strict=True):
+        folder = tmp_path / "export" / name
+        assert {path.name for path in folder.iterdir()} == {file, "README.md"}
+        assert len((folder / "README.md").read_text().splitlines()) <= 8
+        given = read_weights(folder / file)
+        assert given.backbone.keys() >= {weight.name for weight in named_weights(backbone)}
+        assert bool(given.heads) == (name == "release")
+
+
+@pytest.mark.slow
+def test_a_file_of_detectron2_is_read_back(tmp_path):
+    done = export(Exported(resnet18(), 64), tmp_path / "export", ["detectron2"])
+    assert done["detectron2"].startswith("checked by reading it back, features to ")
+    assert "STRIDE_IN_1X1 False" in (tmp_path / "export" / "detectron2" / "README.md").read_text()
+
+
+def test_a_whole_simsiam_is_asked_of_a_release_and_a_resnet_of_torch_s_names(backbone, tmp_path):
+    with pytest.raises(UsageError, match=r"release holds a whole SimSiam.*: a method with projector\.$"):
+        export(Exported(backbone, 32, {"projector": make_projector(32, 16, 2)}), tmp_path / "export", ["release"])
+    images = keras.Input((None, None, 3))
+    features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(images))
+    network = keras.Model(images, features, name="mine")
+    for name in ("safetensors", "torch", "release", "timm", "detectron2"):
+        with pytest.raises(UsageError, match=rf"--format={name} holds our ResNets; .*Received: mine\.$"):
+            export(Exported(network, 32), tmp_path / "export", [name])
+    assert export(Exported(network, 32), tmp_path / "export", ["keras"])["keras"].startswith("checked by Keras")

@@ -10,7 +10,7 @@ from simsiam_tf import resnet18
 from simsiam_tf.augment import ops
 from simsiam_tf.errors import UsageError
 from simsiam_tf.interop import litert
-from simsiam_tf.interop.formats import export
+from simsiam_tf.interop.formats import Exported, export
 from simsiam_tf.interop.serving import embed_images
 
 
@@ -33,7 +33,7 @@ def test_a_missing_package_is_named_before_anything_is_written(backbone, tmp_pat
         r"Received: an environment without tf2onnx and onnx and onnxruntime.$"
     )
     with pytest.raises(UsageError, match=words):
-        export(backbone, 32, tmp_path / "export", ["keras", "onnx"])
+        export(Exported(backbone, 32), tmp_path / "export", ["keras", "onnx"])
     assert not list(tmp_path.iterdir())
 
 
@@ -42,7 +42,7 @@ def test_onnx_takes_images_of_any_number_and_size(backbone, tmp_path, rng):
     onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
     folder = tmp_path / "export"
-    assert export(backbone, 32, folder, ["onnx"])["onnx"].startswith("checked by onnxruntime, features to ")
+    assert export(Exported(backbone, 32), folder, ["onnx"])["onnx"].startswith("checked by onnxruntime, features to ")
     assert {path.name for path in (folder / "onnx").iterdir()} == {"model.onnx", "README.md"}
     assert {opset.version for opset in onnx.load(folder / "onnx" / "model.onnx").opset_import} & {17, 18}
     session = onnxruntime.InferenceSession(folder / "onnx" / "model.onnx")
@@ -56,7 +56,7 @@ def test_onnx_takes_images_of_any_number_and_size(backbone, tmp_path, rng):
 @pytest.mark.slow
 def test_litert_in_three_precisions(backbone, tmp_path, rng):
     folder = tmp_path / "export"
-    said = export(backbone, 32, folder, ["litert"])["litert"]
+    said = export(Exported(backbone, 32), folder, ["litert"])["litert"]
     assert said.startswith(f"checked by {litert.RUNTIME}, features to ")
     assert "float16 to a cosine of 0.99" in said or "float16 to a cosine of 1.0" in said
     names = [f"model_{precision}.tflite" for precision in ("float32", "float16", "int8")]
@@ -82,7 +82,7 @@ def test_a_file_without_weights_is_not_written(backbone, tmp_path, monkeypatch):
     monkeypatch.setattr(litert, "save_functions", lambda *_: None)
     monkeypatch.setattr(litert, "_convert", lambda saved_model, precision: bytes(70_000))
     with pytest.raises(RuntimeError, match=r"without all weights; nothing was kept. Received: 70000 bytes for 17"):
-        export(backbone, 32, tmp_path / "export", ["litert"])
+        export(Exported(backbone, 32), tmp_path / "export", ["litert"])
     assert not list(tmp_path.iterdir())
 
 
@@ -96,5 +96,5 @@ def test_a_small_file_with_other_features_is_not_kept(backbone, tmp_path, monkey
     monkeypatch.setattr(litert, "_convert", lambda saved_model, precision: bytes(4_000_000))
     monkeypatch.setattr(litert, "run_litert", run)
     with pytest.raises(FloatingPointError, match=f"in {precision} gives features of cosine .* nothing was kept"):
-        export(backbone, 32, tmp_path / "export", ["litert"])
+        export(Exported(backbone, 32), tmp_path / "export", ["litert"])
     assert not list(tmp_path.iterdir())
