@@ -166,3 +166,17 @@ def test_the_network_of_given_weights_is_known(source, tmp_path):
         "projector_dim": 256,
         "predictor_dim": 64,
     }
+
+
+def test_weights_in_a_bucket_are_taken(source, tmp_path, gcs):
+    """A file, a run, and what is not there."""
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "given.pth").write_bytes(pth_bytes(to_torch(resnet18(width=0.0625, cifar_stem=True))))
+    gcs.upload(tmp_path / "files", "files")
+    gcs.upload(source, "run")
+    model = factory.make_model(config_from("unused"))
+    assert "torchvision or timm" in open_given(f"{gcs.address}/files/given.pth").assign_to(model)
+    said = open_given(f"{gcs.address}/run").assign_to(model)
+    assert said == f"Took backbone, projector and predictor from step-2 of the run in {gcs.address}/run."
+    with pytest.raises(UsageError, match=r"there is nothing\. Received: gs://"):
+        open_given(f"{gcs.address}/nothing.pth")
