@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import logging
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
@@ -21,6 +22,8 @@ from simsiam_tf.interop.float32 import float32_layers, in_float32
 from simsiam_tf.interop.saved_model import SAVED_MODEL_README, write_keras_file, write_saved_model
 from simsiam_tf.networks.heads import MLP
 from simsiam_tf.networks.resnet import ResNet
+
+_log = logging.getLogger(__name__)
 
 # The greatest difference of features after a format was written and read again, in units of the greatest feature.
 _TOLERANCE = 1e-4
@@ -149,8 +152,9 @@ def _check_holds(exported: Exported, name: ExportFormat) -> None:
 
 def _export_one(exported: Exported, directory: pathlib.Path, chosen: Format) -> str:
     folder = directory / chosen.folder if chosen.folder else directory
-    if is_file(folder / chosen.last_file):
+    if is_file(folder / chosen.last_file):  # nothing is written over
         return _what_is_there(folder / chosen.last_file, chosen.for_classes and exported.classifier is not None)
+    _log.info(f"Writing {folder / chosen.last_file}")
     backbone, side = exported.backbone, exported.image_size
     for variable in backbone.variables:
         finite(variable.numpy(), f"weight of {variable.path}")
