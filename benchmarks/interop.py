@@ -18,6 +18,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable
 from typing import Any
@@ -178,21 +179,22 @@ def main() -> None:
         part, _, stem = options.one.partition(":")
         print(json.dumps(measure_requests(int(stem)) if part == "requests" else measure_network(part, stem)))
         return
+    where = _where()  # before, since a commit may come meanwhile
     results = {(arch, stem): _apart(f"{arch}:{stem}") for arch in options.archs.split(",") for stem in SIZES}
     requests = _apart(f"requests:{options.requests}") if options.requests else None
     harness.write_result(
         {"networks": [[*key, value] for key, value in results.items()], "requests": requests}, options.json
     )
-    print(as_markdown(results, requests, options.requests))
+    print(as_markdown(where, results, requests, options.requests))
 
 
 def _apart(what: str) -> Any:
     return harness.measure_apart([sys.executable, __file__, f"--one={what}"])
 
 
-def as_markdown(results: dict[tuple[str, str], Any], requests: Any, count: int) -> str:
+def as_markdown(where: list[str], results: dict[tuple[str, str], Any], requests: Any, count: int) -> str:
     """Returns the page: where it was measured, the formats, the times, and the requests."""
-    lines = ["# Exports", "", *_where(), "", "## Files", ""]
+    lines = ["# Exports", "", *where, "", "## Files", ""]
     lines += ["| network | stem | format | check | MB | seconds |", "|---|---|---|---|---|---|"]
     for (arch, stem), result in results.items():
         for name, row in result["formats"].items():
@@ -242,7 +244,7 @@ def _where() -> list[str]:
     cores = info.count("processor\t")
     return [
         f"`benchmarks/interop.py`, {datetime.date.today()}, commit {commit.stdout.strip()}, {cores} cores of {model},",
-        f"Python {platform.python_version()}, {', '.join(versions)}.",
+        *textwrap.wrap(f"Python {platform.python_version()}, {', '.join(versions)}.", 118),
     ]
 
 
