@@ -5,7 +5,8 @@ Run it in the environment of `make test-interop`; a format whose packages are mi
     .venv-interop/bin/python benchmarks/interop.py > docs/results/interop.md
 
 The weights are random, and so are the statistics of batch norm. Each network is measured in a process of its own, with
-the stem for large images at 224 pixels and with the CIFAR stem at 32. Times are medians.
+the stem for large images at 224 pixels and with the CIFAR stem at 32. Times are medians. With --json=FILE it goes on
+where it was stopped.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable
 from typing import Any
@@ -45,11 +47,11 @@ def make_network(arch: str, stem: str, seed: int = 0) -> Any:
     return network
 
 
-def median_seconds(call: Callable[[], Any], budget: float = 4.0) -> float:
-    """Returns the median time of a call, over at least five calls after two that do not count."""
-    call(), call()
+def median_seconds(call: Callable[[], Any], budget: float = 2.0) -> float:
+    """Returns the median time of a call, over at least three calls after one that does not count."""
+    call()
     times: list[float] = []
-    while len(times) < 5 or sum(times) < budget:
+    while len(times) < 3 or sum(times) < budget:
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
@@ -178,48 +180,45 @@ def main() -> None:
         part, _, stem = options.one.partition(":")
         print(json.dumps(measure_requests(int(stem)) if part == "requests" else measure_network(part, stem)))
         return
-    results = {(arch, stem): _apart(f"{arch}:{stem}") for arch in options.archs.split(",") for stem in SIZES}
-    requests = _apart(f"requests:{options.requests}") if options.requests else None
-    harness.write_result(
-        {"networks": [[*key, value] for key, value in results.items()], "requests": requests}, options.json
-    )
-    print(as_markdown(results, requests, options.requests))
+    where = _where()  # before, since a commit may come meanwhile
+    whats = [f"{arch}:{stem}" for arch in options.archs.split(",") for stem in SIZES]
+    whats += [f"requests:{options.requests}"] if options.requests else []
+    saved = pathlib.Path(options.json) if options.json else None
+    results = json.loads(saved.read_text()) if saved and saved.exists() else {}
+    for what in whats:
+        if what not in results:
+            results[what] = harness.measure_apart([sys.executable, __file__, f"--one={what}"])
+            harness.write_result(results, options.json)
+    print("\n".join([*where, *as_markdown({what: results[what] for what in whats})]))
 
 
-def _apart(what: str) -> Any:
-    return harness.measure_apart([sys.executable, __file__, f"--one={what}"])
-
-
-def as_markdown(results: dict[tuple[str, str], Any], requests: Any, count: int) -> str:
-    """Returns the page: where it was measured, the formats, the times, and the requests."""
-    lines = ["# Exports", "", *_where(), "", "## Files", ""]
-    lines += ["| network | stem | format | check | MB | seconds |", "|---|---|---|---|---|---|"]
-    for (arch, stem), result in results.items():
+def as_markdown(results: dict[str, Any]) -> list[str]:
+    """Returns the lines of the page: the formats, the times, and the requests."""
+    networks = {tuple(what.split(":")): result for what, result in results.items() if "formats" in result}
+    lines = ["", "## Files", "", "| network | stem | format | checked by | MB | seconds |", "|---|---|---|---|---|---|"]
+    for (arch, stem), result in networks.items():
         for name, row in result["formats"].items():
             cells = ("cannot hold it", "", "") if "refused" in row else _cells(row)
             lines.append(f"| {arch} | {stem} | {name} | {' | '.join(cells)} |")
-    lines += [
-        "",
-        "## Times",
-        "",
-        "Keras is `predict_on_batch` of the plain network, on images that are normalised before.",
-    ]
-    lines += ["The difference is the greatest one of a feature from Keras', in units of the greatest feature.", ""]
+    lines += ["", "## Times", ""]
+    lines += ["Keras is `predict_on_batch` of the network, on images that are normalised before. The"]
+    lines += ["difference is the greatest one of a feature from Keras', in units of the greatest feature.", ""]
     lines += ["| network | stem | run by | ms, batch 1 | images/s, batch 32 | difference | cosine |"]
     lines += ["|---|---|---|---|---|---|---|"]
-    for (arch, stem), result in results.items():
+    for (arch, stem), result in networks.items():
         for name, row in result["times"].items():
             numbers = f"{row['ms']:.1f} | {row['images/s']:.0f} | {row['difference']:.1e} | {row['cosine']:.6f}"
             lines.append(f"| {arch} | {stem} | {name} | {numbers} |")
-    if requests:
-        lines += ["", "## Requests of mixed sizes", ""]
-        lines += [
-            f"{count} requests to one SavedModel, of 1 to 32 images of 16 to 500 pixels a side, half of them files."
-        ]
-        lines += [f"Resident memory after each tenth, MiB: {', '.join(map(str, requests['MiB']))}."]
-        first, last = requests["functions"]
-        lines += [f"Functions that TensorFlow holds, one more for each trace: {first} after a tenth, {last} at last."]
-    return "\n".join(lines)
+    for what, result in results.items():
+        if "MiB" in result:
+            first, last = result["functions"]
+            lines += ["", "## Requests of mixed sizes", ""]
+            count = what.partition(":")[2]
+            lines += [f"{count} requests to one SavedModel of ResNet-18, of 1 to 32 images of 16 to 500"]
+            lines += ["pixels a side, half of them files. Resident memory after each tenth, MiB:"]
+            lines += [f"{', '.join(map(str, result['MiB']))}. Functions that TensorFlow holds, one more for each"]
+            lines += [f"trace: {first} after a tenth, {last} at the end."]
+    return lines
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
@@ -241,8 +240,10 @@ def _where() -> list[str]:
     model = info.partition("model name")[2].partition(":")[2].partition("\n")[0].strip()
     cores = info.count("processor\t")
     return [
+        "# Exports",
+        "",
         f"`benchmarks/interop.py`, {datetime.date.today()}, commit {commit.stdout.strip()}, {cores} cores of {model},",
-        f"Python {platform.python_version()}, {', '.join(versions)}.",
+        *textwrap.wrap(f"Python {platform.python_version()}, {', '.join(versions)}.", 118),
     ]
 
 

@@ -105,7 +105,12 @@ def _decode(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """
 
     def decode(one: tf.Tensor) -> tuple[tf.Tensor, bool]:
-        return tf.io.decode_image(one, channels=3, expand_animations=False), True
+        image = tf.cond(
+            tf.io.is_jpeg(one),
+            lambda: tf.io.decode_jpeg(one, channels=3, dct_method="INTEGER_ACCURATE"),  # as in Pillow
+            lambda: tf.io.decode_image(one, channels=3, expand_animations=False),
+        )
+        return image, True
 
     decoded = tf.data.Dataset.from_tensors(data).map(decode).ignore_errors()
     black = tf.data.Dataset.from_tensors((tf.zeros([1, 1, 3], tf.uint8), False))
