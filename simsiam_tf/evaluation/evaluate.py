@@ -154,7 +154,9 @@ def _export(run: LoadedRun, options: EvaluationConfig) -> None:
             f"Received: {before or 'an unknown checkpoint'}."
         )
     heads = heads_of(run.model) if run.config.model.method == "simsiam" else {}
-    exported = Exported(run.backbone, run.image_size, heads, best_classifier(run))
+    exported = Exported(
+        run.backbone, run.image_size, heads, best_classifier(run), turns=run.config.data.exif == "upright"
+    )
     check_formats(exported, options.export.format)
     if before != run.checkpoint:  # first, so that what is cut short is known to be of this checkpoint
         details = {"signature": "serving_default", "checkpoint": run.checkpoint}

@@ -38,12 +38,14 @@ class Exported:
         image_size: the side of the images that it was trained on, pixels.
         heads: the method's `projector` and `predictor`, as far as it has them.
         classifier: a linear classifier of the features, if one was trained.
+        turns: whether photographs in files are turned upright, as their camera noted.
     """
 
     backbone: keras.Model
     image_size: int
     heads: Mapping[str, MLP] = dataclasses.field(default_factory=dict)
     classifier: Classifier | None = None
+    turns: bool = True
 
     def in_float32(self) -> "Exported":
         """Returns the same with a backbone that computes in float32."""
@@ -207,7 +209,7 @@ FORMATS: dict[ExportFormat, Format] = {
     "savedmodel": Format(
         "",
         "saved_model.pb",
-        lambda it, folder: write_saved_model(it.backbone, it.image_size, folder, it.classifier),
+        lambda it, folder: write_saved_model(it.backbone, it.image_size, folder, it.classifier, it.turns),
         _from_saved_model,
         "TensorFlow",
         SAVED_MODEL_README,

@@ -13,7 +13,11 @@ from simsiam_tf.interop.serving import serving_functions
 
 
 def write_saved_model(
-    backbone: keras.Model, image_size: int, folder: pathlib.Path, classifier: Classifier | None = None
+    backbone: keras.Model,
+    image_size: int,
+    folder: pathlib.Path,
+    classifier: Classifier | None = None,
+    turns: bool = True,
 ) -> None:
     """Writes a SavedModel, which serves images of any number and size, and can be trained further.
 
@@ -32,6 +36,7 @@ def write_saved_model(
         image_size: the side of the images that it was trained on, pixels.
         folder: the path of a folder of this machine.
         classifier: the classifier of the features, if there is one.
+        turns: whether photographs in files are turned upright, as their camera noted.
 
     Example:
         write_saved_model(backbone, 224, pathlib.Path("export"))
@@ -39,7 +44,7 @@ def write_saved_model(
         features = serve(image=tf.constant(images))["features"]
     """
     head = classifier.layer() if classifier else None
-    functions = serving_functions(backbone, image_size, head, classifier.names if classifier else ())
+    functions = serving_functions(backbone, image_size, head, classifier.names if classifier else (), turns)
     save_functions(functions, [backbone, head] if head else [backbone], folder)
 
 

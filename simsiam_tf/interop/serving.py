@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf.augment import ops, policies
+from simsiam_tf.interop.orientation import orientation_of, upright
 from simsiam_tf.networks import feature_dim
 
 IMAGE = tf.TensorSpec((None, None, None, 3), tf.uint8, name="image")
@@ -14,7 +15,11 @@ _IMAGE_BYTES = tf.TensorSpec((None,), tf.string, name="image_bytes")
 
 
 def serving_functions(
-    backbone: keras.Model, image_size: int, classify: keras.layers.Dense | None = None, names: Sequence[str] = ()
+    backbone: keras.Model,
+    image_size: int,
+    classify: keras.layers.Dense | None = None,
+    names: Sequence[str] = (),
+    turns: bool = True,
 ) -> dict[str, Callable[..., Any]]:
     """Returns the functions of a SavedModel by the names of their signatures.
 
@@ -26,13 +31,14 @@ def serving_functions(
         image_size: the side of the images that it was trained on, pixels.
         classify: the layer from features to class scores; by default there are none.
         names: the names of the classes.
+        turns: whether photographs in files are turned upright, as their camera noted.
     """
 
     def embed(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"features": embed_images(backbone, image, image_size)}
 
     def embed_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        images, ok = _decode_all(image_bytes, image_size)
+        images, ok = _decode_all(image_bytes, image_size, turns)
         features = backbone(ops.normalize(images), training=False)
         missing = tf.fill([1, feature_dim(backbone)], float("nan"))
         return {"features": tf.where(ok[:, tf.newaxis], features, missing), "ok": ok}
@@ -87,11 +93,12 @@ def _ratio(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return tf.cast(a, tf.float32) / tf.cast(b, tf.float32)
 
 
-def _decode_all(image_bytes: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+def _decode_all(image_bytes: tf.Tensor, size: int, turns: bool) -> tuple[tf.Tensor, tf.Tensor]:
     """Makes the evaluation crops `[N, size, size, 3]` of files `[N]`, and says which could be decoded, `[N] bool`."""
 
     def decode_and_crop(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, ok = _decode(data)
+        image = upright(image, orientation_of(data)) if turns else image
         return tf.ensure_shape(_centre(image[tf.newaxis], size)[0], [size, size, 3]), ok
 
     crops = tf.TensorSpec([size, size, 3], tf.float32), tf.TensorSpec([], tf.bool)
