@@ -92,7 +92,8 @@ tpu-check: $(VENV)/.installed
 	$(RUN) -m pytest -q -m tpu_compile
 
 interop-check: $(VENV)/.installed
-	$(RUN) -m pytest -q -m interop
+	@# PyTorch first: loaded after TensorFlow, torchvision crashes.
+	$(RUN) -m pytest -q -p torch -p torchvision -m interop
 
 tpu-build: $(VENV)/.installed
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pytest

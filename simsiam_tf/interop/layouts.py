@@ -13,12 +13,10 @@ Arrays = Mapping[str, np.ndarray]
 
 # What wrappers of a model put before all names: DataParallel, torch.compile, and Lightning's modules.
 _WRAPPERS = ("module.", "_orig_mod.", "model.")
-# The classifier that torchvision's and timm's ResNets end with, and the authors' after the linear evaluation.
-_CLASSIFIER = ("fc.weight", "fc.bias")
-# torchvision's names of the children of its ResNet by their numbers, as in nn.Sequential(*resnet.children()), and those
-# of lightly's ResNet for small images, which has no pooling among them.
+# The classifier that torchvision's and timm's ResNets end with, and that of lightly's ResNet for small images.
+_CLASSIFIER = ("fc.weight", "fc.bias", "linear.weight", "linear.bias")
+# torchvision's names of the children of its ResNet by their numbers, as in nn.Sequential(*resnet.children()).
 _CHILDREN = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
-_CHILDREN_OF_LIGHTLY = {"0": "conv1", "1": "bn1", "2": "layer1", "3": "layer2", "4": "layer3", "5": "layer4"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +103,7 @@ def sort_weights(arrays: Arrays) -> Sorted:
     for layout in LAYOUTS:
         if _fits(layout, named):
             return _sorted(layout, named)
-    first = ", ".join(list(arrays)[:3])
+    first = ", ".join(sorted(arrays)[:3])
     raise WeightsError(
         f"its names are not those of a ResNet of {', '.join(dict.fromkeys(layout.name for layout in LAYOUTS))} "
         f"({len(arrays)} names: {first}{', ...' if len(arrays) > 3 else ''})"
@@ -149,16 +147,22 @@ def _sorted(layout: Layout, named: Arrays) -> Sorted:
             "solo-learn's network for small images pads them by 2 pixels, which the one here cannot compute; train "
             "it here, or take a network for large images"
         )
-    return Sorted(layout.name, layout.method, backbone, {h: _as_mlp(found) for h, found in heads.items()}, (*left_out,))
+    return Sorted(
+        layout.name, layout.method, backbone, {h: _as_mlp(found) for h, found in heads.items()}, (*sorted(left_out),)
+    )
 
 
 def _with_names_of_children(backbone: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Gives the layers of a ResNet their names where the file has numbers, and lightly's shortcuts torchvision's."""
-    children = _CHILDREN_OF_LIGHTLY if any(name.startswith("2.0.") for name in backbone) else _CHILDREN
+    if any(name.startswith("2.0.") for name in backbone):
+        raise WeightsError(
+            "lightly's ResNet for small images has no ReLU after its first batch norm if it was made a sequence of its "
+            "layers, which the one here cannot compute; train it here, or take a network for large images"
+        )
     named = {}
     for name, array in backbone.items():
         child, dot, rest = name.partition(".")
-        named[children.get(child, child) + dot + re.sub(r"\bshortcut\b", "downsample", rest)] = array
+        named[_CHILDREN.get(child, child) + dot + re.sub(r"\bshortcut\b", "downsample", rest)] = array
     return named
 
 

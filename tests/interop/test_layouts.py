@@ -25,3 +25,15 @@ def test_solo_learn_s_network_for_small_images_is_refused(tmp_path):
     (tmp_path / "solo.ckpt").write_bytes(pth_bytes({"state_dict": weights}))
     with pytest.raises(UsageError, match="solo-learn's network for small images pads them by 2 pixels"):
         read_weights(tmp_path / "solo.ckpt")
+
+
+def test_lightly_s_sequence_for_small_images_is_refused(tmp_path):
+    """It has lost the ReLU after its first batch norm, which its `forward` applies; see test_with_torch.py."""
+    places = {"conv1": "0", "bn1": "1", "layer1": "2", "layer2": "3", "layer3": "4", "layer4": "5"}
+    weights = {}
+    for name, array in to_torch(resnet18(width=0.0625, cifar_stem=True)).items():
+        layer, _, rest = name.partition(".")
+        weights[f"backbone.{places[layer]}.{rest.replace('downsample', 'shortcut')}"] = array
+    (tmp_path / "lightly.ckpt").write_bytes(pth_bytes({"state_dict": weights}))
+    with pytest.raises(UsageError, match="has no ReLU after its first batch norm"):
+        read_weights(tmp_path / "lightly.ckpt")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from simsiam_tf.errors import UsageError
 from simsiam_tf.interop.formats import Exported, export
 from simsiam_tf.interop.given import heads_of, read_weights
 from simsiam_tf.interop.pth_reading import read_pth
@@ -213,15 +214,23 @@ def test_lightly_s_simsiam_is_taken(torch, tmp_path, images):
     assert_near(z_and_p(model, images), outputs(network, images), 1e-4)
 
 
-def test_lightly_s_network_for_small_images_is_taken(torch, tmp_path, images):
+def test_lightly_s_network_for_small_images_is_taken_whole_alone(torch, tmp_path, images):
+    """In a sequence of its layers there is no ReLU after the first batch norm, because its `forward` applies it."""
     models = pytest.importorskip("lightly.models")
-    network = models.ResNetGenerator("resnet-18")
-    body = statistics_of(torch.nn.Sequential(*list(network.children())[:-1], torch.nn.AdaptiveAvgPool2d(1)))
-    torch.save({"state_dict": {f"backbone.{n}": t for n, t in body.state_dict().items()}}, tmp_path / "small.ckpt")
+    network = statistics_of(models.ResNetGenerator("resnet-18"))
+    torch.save({f"backbone.{n}": t for n, t in network.state_dict().items()}, tmp_path / "whole.pth")
     backbone = resnet18(cifar_stem=True)
-    assert "lightly" in read_weights(tmp_path / "small.ckpt").assign_to_backbone(backbone)
-    theirs = outputs(body, images).reshape(4, -1)
-    assert_near(backbone(images), theirs)
+    small = images[:, :32, :32].copy()
+    with pytest.raises(UsageError, match="solo-learn's network for small images"):  # it has the same names
+        read_weights(tmp_path / "whole.pth")
+    torch.save(network.state_dict(), tmp_path / "plain.pth")
+    assert "Left out: linear.bias, linear.weight" in read_weights(tmp_path / "plain.pth").assign_to_backbone(backbone)
+    network.linear = torch.nn.Identity()
+    assert_near(backbone(small), outputs(network, small))
+    layers = torch.nn.Sequential(*list(network.children())[:-1], torch.nn.AdaptiveAvgPool2d(1))
+    torch.save({"state_dict": {f"backbone.{n}": t for n, t in layers.state_dict().items()}}, tmp_path / "layers.ckpt")
+    with pytest.raises(UsageError, match="has no ReLU after its first batch norm"):
+        read_weights(tmp_path / "layers.ckpt")
 
 
 def test_files_of_timm_are_taken(torch, tmp_path, images):
@@ -231,7 +240,7 @@ def test_files_of_timm_are_taken(torch, tmp_path, images):
     network = statistics_of(timm.create_model("resnet18", pretrained=False))
     save_file(network.state_dict(), tmp_path / "model.safetensors")
     backbone = resnet18()
-    assert "Left out: fc.weight, fc.bias" in read_weights(tmp_path / "model.safetensors").assign_to_backbone(backbone)
+    assert "Left out: fc.bias, fc.weight" in read_weights(tmp_path / "model.safetensors").assign_to_backbone(backbone)
     network.reset_classifier(0)
     assert_near(backbone(images), outputs(network, images))
     assert to_torch(backbone)["conv1.weight"].shape == (64, 3, 7, 7)
