@@ -14,6 +14,7 @@ import datetime
 import gc
 import io
 import json
+import os
 import pathlib
 import platform
 import subprocess
@@ -195,7 +196,8 @@ def main() -> None:
 def as_markdown(results: dict[str, Any]) -> list[str]:
     """Returns the lines of the page: the formats, the times, and the requests."""
     networks = {tuple(what.split(":")): result for what, result in results.items() if "formats" in result}
-    lines = ["", "## Files", "", "| network | stem | format | checked by | MB | seconds |", "|---|---|---|---|---|---|"]
+    lines = ["", "## Files", "", "The MB of litert are of its three files.", ""]
+    lines += ["| network | stem | format | checked by | MB | seconds |", "|---|---|---|---|---|---|"]
     for (arch, stem), result in networks.items():
         for name, row in result["formats"].items():
             cells = ("cannot hold it", "", "") if "refused" in row else _cells(row)
@@ -243,7 +245,8 @@ def _where() -> list[str]:
         "# Exports",
         "",
         f"`benchmarks/interop.py`, {datetime.date.today()}, commit {commit.stdout.strip()}, {cores} cores of {model},",
-        *textwrap.wrap(f"Python {platform.python_version()}, {', '.join(versions)}.", 118),
+        *textwrap.wrap(f"Python {platform.python_version()}, {', '.join(versions)}.", 118, break_on_hyphens=False),
+        f"The load of the machine was {os.getloadavg()[1]:.1f} in the five minutes before.",
     ]
 
 
