@@ -94,8 +94,10 @@ def measure_network(arch: str, stem: str) -> dict[str, Any]:
     """
     from simsiam_tf.errors import UsageError
     from simsiam_tf.interop.formats import FORMATS, Exported, export
+    from simsiam_tf.networks.heads import make_predictor, make_projector
 
     network, size = make_network(arch, stem), SIZES[stem]
+    exported = Exported(network, size, {"projector": make_projector(network.feature_dim), "predictor": make_predictor()})
     images = np.random.default_rng(1).integers(0, 256, (BATCH, size, size, 3), np.uint8)
     result: dict[str, Any] = {"formats": {}, "times": {}}
     with tempfile.TemporaryDirectory() as temporary:
@@ -103,7 +105,7 @@ def measure_network(arch: str, stem: str) -> dict[str, Any]:
         for name in FORMATS:
             before, start = _bytes_in(folder), time.monotonic()
             try:
-                said = export(Exported(network, size), folder, [name])[name]
+                said = export(exported, folder, [name])[name]
             except UsageError as error:
                 result["formats"][name] = {"refused": str(error)}
                 continue
