@@ -97,7 +97,8 @@ def measure_network(arch: str, stem: str) -> dict[str, Any]:
     from simsiam_tf.networks.heads import make_predictor, make_projector
 
     network, size = make_network(arch, stem), SIZES[stem]
-    exported = Exported(network, size, {"projector": make_projector(network.feature_dim), "predictor": make_predictor()})
+    heads = {"projector": make_projector(network.feature_dim), "predictor": make_predictor()}
+    exported = Exported(network, size, heads)
     images = np.random.default_rng(1).integers(0, 256, (BATCH, size, size, 3), np.uint8)
     result: dict[str, Any] = {"formats": {}, "times": {}}
     with tempfile.TemporaryDirectory() as temporary:
