@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 import keras
+import ml_dtypes
 import numpy as np
 import safetensors
-from safetensors import numpy as safetensors_numpy
 
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import local_copy, opened_regular, plain_path, read_regular
+from simsiam_tf.files import local_copy, opened_regular, plain_path, printable, read_regular
+from simsiam_tf.interop.harmless_pickle import NoWeightsError
 from simsiam_tf.interop.layouts import describe_backbone, sort_weights
-from simsiam_tf.interop.pth_reading import NoWeightsError, read_pth
+from simsiam_tf.interop.pth_reading import read_pth
 from simsiam_tf.interop.torch_names import (
     NamedWeight,
     WeightsError,
@@ -29,6 +30,8 @@ from simsiam_tf.networks.heads import MLP
 from simsiam_tf.networks.resnet import ResNet
 
 _HEADS = ("projector", "predictor")
+# What some methods hold besides, which is not taken.
+_OTHERS = ("prototypes", "queue", "online_probe")
 RULE = "--init_weights must be a run's folder, or a file .keras, .safetensors, .pth or .pth.tar"
 
 
@@ -78,7 +81,8 @@ class Given:
             why_not = f"; the heads begin anew, because {error}"
         assign(pairs)
         model.after_given_weights()
-        return self._sentence(taken, why_not)
+        others = [name for name in _OTHERS if getattr(model, name, None) is not None]
+        return self._sentence(taken, why_not + (f"; {_listed(others, 'the ')} {_begin(others)} anew" if others else ""))
 
     def assign_to_backbone(self, backbone: keras.Model) -> str:
         """Assigns the weights of the backbone alone; otherwise as `assign_to`."""
@@ -86,8 +90,10 @@ class Given:
         return self._sentence(["backbone"])
 
     def _sentence(self, taken: list[str], why_not: str = "") -> str:
-        rest = f" Left out: {', '.join(self.left_out[:5])}{', ...' if len(self.left_out) > 5 else ''}."
-        return f"Took {_listed(taken)} from {self.origin}{why_not}.{rest if self.left_out else ''}"
+        names = [printable(name[:80]) for name in self.left_out[:5]]
+        rest = f" Left out: {', '.join(names)}{', ...' if len(self.left_out) > 5 else ''}." if names else ""
+        what = _listed(taken) if len(taken) > 1 else f"the {taken[0]} alone"
+        return f"Took {what} from {self.origin}{why_not}.{rest}"
 
     def _backbone_for(self, backbone: keras.Model) -> list[tuple[keras.Variable, np.ndarray]]:
         try:
@@ -132,7 +138,7 @@ def _with_our_biases(arrays: Mapping[str, np.ndarray], weights: list[NamedWeight
     ours, fitted = {weight.name: weight.shape for weight in weights}, dict(arrays)
     for mean in [name for name in arrays if name.endswith(".running_mean")]:
         bias = mean.replace("bn", "dense").replace("running_mean", "bias")
-        if bias in fitted and bias not in ours:
+        if bias in fitted and bias not in ours and fitted[bias].shape == fitted[mean].shape:
             fitted[mean] = fitted[mean] - fitted.pop(bias)
         elif bias in ours and bias not in fitted:
             fitted[bias] = np.zeros(ours[bias], np.float32)
@@ -155,22 +161,25 @@ def _in_words(arch: str, width: float, cifar_stem: bool) -> str:
     return f"{arch} of width {width:g} with the {'3x3' if cifar_stem else '7x7'} stem"
 
 
-def _listed(names: list[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else f"the {names[0]} alone"
+def _listed(names: list[str], before: str = "") -> str:
+    return before + (f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]).replace("_", " ")
 
 
-def of_network(network: keras.Model, origin: str, method: str = "") -> Given:
+def _begin(names: list[str]) -> str:
+    return "begin" if len(names) > 1 or names[0].endswith("s") else "begins"
+
+
+def of_network(network: keras.Model, origin: str) -> Given:
     """Takes the weights of a network of Keras.
 
     Args:
         network: a method, or a backbone alone.
         origin: the place where the network was found, in words.
-        method: the name of the method; empty for a backbone alone.
     """
     backbone = network.backbone if isinstance(network, SSLModel) else network
     return Given(
         origin,
-        method or (type(network).__name__.lower() if isinstance(network, SSLModel) else ""),
+        type(network).__name__.lower() if isinstance(network, SSLModel) else "",
         {weight.name: weight.array for weight in named_weights(backbone)},
         {name: {weight.name: weight.array for weight in mlp_weights(head)} for name, head in heads_of(network).items()},
     )
@@ -220,6 +229,11 @@ def _is_safetensors(content: IO[bytes]) -> bool:
 def _read_keras(file: pathlib.Path, content: IO[bytes]) -> keras.Model:
     """Loads a model that Keras saved, if all its parts are of Keras or of this package."""
     with zipfile.ZipFile(content) as archive:
+        entries, size = archive.infolist(), file.stat().st_size
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or (
+            sum(entry.file_size for entry in entries) > size
+        ):
+            raise NoWeightsError("its parts are compressed, or larger than the file, which Keras does not do")
         try:
             described = json.loads(archive.read("config.json"))
         except (ValueError, RecursionError, zipfile.BadZipFile) as error:
@@ -234,7 +248,8 @@ def _read_keras(file: pathlib.Path, content: IO[bytes]) -> keras.Model:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk; HDF5's own errors have no number
             raise
-        raise NoWeightsError(f"Keras cannot load it ({type(error).__name__}: {error})") from error
+        reason = printable(str(error).partition("\n")[0][:200])
+        raise NoWeightsError(f"Keras cannot load it ({type(error).__name__}: {reason})") from error
     if not isinstance(model, keras.Model):
         raise NoWeightsError("it holds no model")
     return model
@@ -254,8 +269,21 @@ def _strangers(part: Any) -> list[str]:
     return found
 
 
+_SAFETENSORS = {
+    **{"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16},
+    **{"I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8, "U8": np.uint8, "BOOL": np.bool_},
+}
+
+
+def _array(part: dict[str, Any]) -> np.ndarray:
+    if part["dtype"] not in _SAFETENSORS:
+        raise NoWeightsError(f"it holds numbers of the type {part['dtype']}, which is not known")
+    return np.frombuffer(part["data"], _SAFETENSORS[part["dtype"]]).reshape(part["shape"])
+
+
 def _read_safetensors(file: pathlib.Path) -> dict[str, np.ndarray]:
     try:
-        return dict(safetensors_numpy.load(read_regular(file)))
+        held = safetensors.deserialize(read_regular(file))
+        return {name: _array(part) for name, part in held}
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
         raise NoWeightsError(f"it is damaged, or not a file of safetensors ({error})") from error

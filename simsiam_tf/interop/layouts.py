@@ -38,13 +38,14 @@ class Layout:
     method: str = ""
 
 
+_SOLO_LEARN = ("projector.", "predictor.", "classifier.weight", "momentum_", "prototypes.")
 # Of several that fit, the first is taken.
 LAYOUTS = (
     Layout(
         "the authors' SimSiam",
         "encoder.",
         {"projector": "encoder.fc.", "predictor": "predictor."},
-        ("encoder.fc.", "predictor."),
+        ("encoder.fc.",),
         "simsiam",
     ),
     Layout("MoCo", "encoder_q.", {"projector": "encoder_q.fc."}, method="mocov2"),
@@ -61,8 +62,10 @@ LAYOUTS = (
         {"projector": "projection_head.", "predictor": "prediction_head."},
         ("projection_head.", "backbone.0."),
     ),
-    Layout("solo-learn", "backbone.", {"projector": "projector.", "predictor": "predictor."}),
-    Layout("solo-learn", "encoder.", {"projector": "projector.", "predictor": "predictor."}),
+    Layout("solo-learn", "backbone.", {"projector": "projector.", "predictor": "predictor."}, _SOLO_LEARN),
+    Layout("solo-learn", "encoder.", {"projector": "projector.", "predictor": "predictor."}, _SOLO_LEARN),
+    Layout("another program", "backbone."),
+    Layout("another program", "encoder."),
     Layout("torchvision or timm", ""),
 )
 
@@ -142,11 +145,13 @@ def _sorted(layout: Layout, named: Arrays) -> Sorted:
         elif not name.endswith(COUNT):
             left_out.append(name)
     backbone = _with_names_of_children(backbone)
-    if layout.name == "solo-learn" and backbone["conv1.weight"].shape[2:] == (3, 3):
+    if layout.name in ("solo-learn", "another program") and backbone["conv1.weight"].shape[2:] == (3, 3):
         raise WeightsError(
-            "solo-learn's network for small images pads them by 2 pixels, which the one here cannot compute; train "
-            "it here, or take a network for large images"
+            "a network for small images under these names may pad them by 2 pixels, as solo-learn's does, which the "
+            "one here cannot compute; if it pads by 1, give the names of its backbone alone, as torchvision's"
         )
+    if any(name.startswith(("classifier.0.", "aux_classifier.")) for name in left_out):
+        raise WeightsError("it is of a network for segmentation, whose convolutions may be dilated")
     return Sorted(
         layout.name, layout.method, backbone, {h: _as_mlp(found) for h, found in heads.items()}, (*sorted(left_out),)
     )
@@ -210,7 +215,10 @@ def describe_backbone(backbone: Arrays) -> tuple[str, float, bool] | None:
     depths = tuple(sum(block.startswith(f"layer{stage}.") for block in blocks) for stage in (1, 2, 3, 4))
     kind = "bottleneck" if "layer1.0.conv3.weight" in backbone else "basic"
     arch = next((arch for arch, of_arch in DEPTHS.items() if of_arch == (kind, depths)), None)
-    stem = backbone.get("conv1.weight")
-    if arch is None or stem is None or stem.ndim != 4:
+    stem, inner = backbone.get("conv1.weight"), backbone.get("layer1.0.conv2.weight")
+    if arch is None or stem is None or stem.ndim != 4 or inner is None:
         return None
-    return arch, stem.shape[0] / 64, stem.shape[2] == 3
+    base = stem.shape[0]
+    if inner.shape != (base, base, 3, 3) or any(".se." in name or "attn" in name for name in backbone):
+        return None  # a wide one, one with groups, and so on
+    return arch, base / 64, stem.shape[2] == 3

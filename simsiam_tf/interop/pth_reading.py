@@ -7,15 +7,15 @@ nothing, but for the few that describe tensors.
 import collections
 import dataclasses
 import functools
-import itertools
 import math
-import pickle
 import zipfile
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 import ml_dtypes
 import numpy as np
+
+from simsiam_tf.interop.harmless_pickle import HarmlessUnpickler, Nothing, NoWeightsError
 
 # The first number of a file that PyTorch before 1.6 wrote.
 _LEGACY = 0x1950A86A20F9469CFC6C
@@ -33,10 +33,6 @@ _DTYPES: dict[str, Any] = {
 }
 # The keys of a checkpoint below which programs keep the weights of the model, the commonest first.
 _KEYS = ("state_dict", "model", "model_state_dict", "network", "backbone")
-
-
-class NoWeightsError(ValueError):
-    """Says why a file holds no weights that can be read."""
 
 
 def read_pth(file: IO[bytes]) -> dict[str, np.ndarray]:
@@ -66,7 +62,8 @@ def read_pth(file: IO[bytes]) -> dict[str, np.ndarray]:
     except (NoWeightsError, OSError):
         raise
     except Exception as error:  # a damaged pickle can raise nearly anything, and ask for any memory
-        raise NoWeightsError(f"it is damaged, or not a file of torch.save ({type(error).__name__}: {error})") from error
+        # Without the text of the error, which may hold an object of the file, of any length.
+        raise NoWeightsError(f"it is damaged, or not a file of torch.save ({type(error).__name__})") from error
 
 
 def _read_zip(file: IO[bytes]) -> dict[str, np.ndarray]:
@@ -87,33 +84,37 @@ def _read_zip(file: IO[bytes]) -> dict[str, np.ndarray]:
 
         def storage(pid: tuple[Any, ...]) -> _Storage:
             _, kind, key, _, count = pid
-            return _Storage(kind.dtype, int(count), lambda: read(key))
+            return _Storage(_dtype_of(kind), int(count), lambda: read(_text(key)))
 
         with archive.open(pickles[0]) as tree:
-            return _weights(_Unpickler(tree, storage).load())
+            return _weights(_unpickler(tree, storage).load())
 
 
 def _read_legacy(file: IO[bytes]) -> dict[str, np.ndarray]:
     """Reads the format before PyTorch 1.6: pickles one after another, the fourth of the model, then the storages."""
-    if file.read(1) != b"\x80" or file.seek(0) or _Unpickler(file, _no_storage).load() != _LEGACY:
+    if file.read(1) != b"\x80" or file.seek(0) or _unpickler(file, _no_storage).load() != _LEGACY:
         raise NoWeightsError("it was not written by torch.save")
-    for _ in ("the version", "the machine"):
-        _Unpickler(file, _no_storage).load()
-    kinds: dict[str, tuple[np.dtype, int]] = {}
+    _unpickler(file, _no_storage).load()  # the version
+    machine = _unpickler(file, _no_storage).load()
+    if isinstance(machine, dict) and machine.get("little_endian") is False:
+        raise NoWeightsError("it was written on a big-endian machine")
+    kinds: dict[str, tuple[np.dtype | None, int]] = {}
     contents: dict[str, bytes] = {}
 
     def storage(pid: tuple[Any, ...]) -> _Storage:
         _, kind, key, _, count, view = pid
         if view is not None:
             raise NoWeightsError("it holds views of storages, as PyTorch before 0.4 wrote them")
-        kinds[key] = kind.dtype, int(count)
-        return _Storage(kind.dtype, int(count), lambda: contents[key])
+        dtype = kinds.setdefault(_text(key), (_dtype_of(kind), int(count)))[0]
+        return _Storage(dtype, int(count), lambda: contents[key])
 
-    tree = _Unpickler(file, storage).load()
-    for key in _Unpickler(file, _no_storage).load():
-        dtype, count = kinds[key]
+    tree = _unpickler(file, storage).load()
+    for key in _unpickler(file, _no_storage).load():
+        dtype, count = kinds[_text(key)]
         if int.from_bytes(file.read(8), "little") != count:
             raise NoWeightsError("a part of it has another length than it says")
+        if dtype is None:
+            raise NoWeightsError("it holds numbers of a type that is not known")
         contents[key] = file.read(count * dtype.itemsize)
     return _weights(tree)
 
@@ -126,11 +127,13 @@ def _no_storage(_: Any) -> Any:
 class _Storage:
     """Holds where the numbers of one tensor or several are, which are read when they are needed."""
 
-    dtype: np.dtype
+    dtype: np.dtype | None
     count: int
     read: Callable[[], bytes]
 
     def numbers(self) -> np.ndarray:
+        if self.dtype is None:
+            raise NoWeightsError("it holds numbers of a type that is not known")
         content = self.read()
         if len(content) < self.count * self.dtype.itemsize:
             raise NoWeightsError("it is cut short")
@@ -170,64 +173,31 @@ class _Kind:
         self.dtype = np.dtype(dtype)
 
 
-class _Nothing:
-    """Stands for an object of any other class. It keeps nothing and does nothing."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> "_Nothing":
-        return super().__new__(cls)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-    def __call__(self, *args: Any, **kwargs: Any) -> "_Nothing":
-        return self
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def append(self, value: Any) -> None:
-        """Does nothing, where a pickle adds to a list."""
-
-    def extend(self, values: Any) -> None:
-        """Does nothing, where a pickle adds to a list."""
-
-    def add(self, value: Any) -> None:
-        """Does nothing, where a pickle adds to a set."""
+def _dtype_of(kind: Any) -> np.dtype | None:
+    return kind.dtype if isinstance(kind, _Kind) else None
 
 
-class _Unpickler(pickle.Unpickler):
-    """Reads a pickle whose every name but those of tensors stands for nothing.
+def _text(key: Any) -> str:
+    if not isinstance(key, str):
+        raise NoWeightsError("a name in it is no text")
+    return key
 
-    The objects behind names are made anew for each file, so that a file cannot change what the next one finds.
-    """
 
-    def __init__(self, file: IO[bytes], storage: Callable[[tuple[Any, ...]], _Storage]) -> None:
-        super().__init__(file, encoding="utf-8")
-        self._storage = storage
-        self._known: dict[tuple[str, str], Any] = {
-            ("collections", "OrderedDict"): collections.OrderedDict,
-            ("torch", "Size"): tuple,
-            ("torch._utils", "_rebuild_tensor"): functools.partial(_tensor),
-            ("torch._utils", "_rebuild_tensor_v2"): functools.partial(_tensor),
-            ("torch._utils", "_rebuild_parameter"): functools.partial(_first),
-            ("torch._utils", "_rebuild_parameter_with_state"): functools.partial(_first),
-        }
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Returns what a name in the pickle stands for. Nothing is imported."""
-        if module in ("torch", "torch.storage") and name in _DTYPES:
-            return _Kind(_DTYPES[name])
-        return self._known.get((module, name)) or type("Nothing", (_Nothing,), {})
-
-    def persistent_load(self, pid: Any) -> Any:
-        """Returns the storage that the pickle refers to."""
-        return self._storage(pid)
+def _unpickler(file: IO[bytes], storage: Callable[[Any], Any]) -> HarmlessUnpickler:
+    known = {
+        ("collections", "OrderedDict"): _empty,
+        ("torch", "Size"): tuple,
+        ("torch._utils", "_rebuild_tensor"): _tensor,
+        ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+        ("torch._utils", "_rebuild_parameter"): _first,
+        ("torch._utils", "_rebuild_parameter_with_state"): _first,
+    }
+    for module in ("torch", "torch.storage"):
+        known |= {(module, name): _Kind(dtype) for name, dtype in _DTYPES.items()}
+    # Made anew for each file, so that a file cannot change what the next one finds.
+    return HarmlessUnpickler(
+        file, {key: functools.partial(v) if callable(v) else v for key, v in known.items()}, storage
+    )
 
 
 def _tensor(storage: _Storage, offset: int, size: Any, strides: Any, *_: Any) -> _Tensor:
@@ -236,19 +206,24 @@ def _tensor(storage: _Storage, offset: int, size: Any, strides: Any, *_: Any) ->
     return _Tensor(storage, int(offset), tuple(map(int, size)), tuple(map(int, strides)))
 
 
+def _empty(*_: Any) -> dict[Any, Any]:
+    return collections.OrderedDict()
+
+
 def _first(value: Any, *_: Any) -> Any:
     return value
 
 
 def _weights(tree: Any) -> dict[str, np.ndarray]:
     """Returns the arrays of a checkpoint: those that it holds by name, or those of one of its entries."""
-    found = _named_tensors(tree)
-    below = (tree.get(key) for key in _KEYS) if isinstance(tree, dict) else iter(())
-    for entry in itertools.chain(below):
+    if isinstance(tree, Nothing):
+        raise NoWeightsError("it holds an object of a program, not weights by name; save its state_dict() instead")
+    found: dict[str, _Tensor] = {}
+    for entry in [*(tree.get(key) for key in _KEYS), tree] if isinstance(tree, dict) else []:
         found = found or _named_tensors(entry)
     if not found:
-        keys = ", ".join(str(key) for key in itertools.islice(tree, 5)) if isinstance(tree, dict) else "none"
-        raise NoWeightsError(f"it holds no weights by name (its entries: {keys or 'none'})")
+        keys = [key[:40] for key in tree if isinstance(key, str)] if isinstance(tree, dict) else []
+        raise NoWeightsError(f"it holds no weights by name (its entries: {', '.join(keys[:5]) or 'none'})")
     return {name: tensor.array() for name, tensor in found.items()}
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import keras
 import numpy as np
 
+from simsiam_tf.files import printable
 from simsiam_tf.networks.heads import MLP
 from simsiam_tf.networks.normalization import BatchNormalization
 from simsiam_tf.networks.resnet import ResNet
@@ -173,7 +174,10 @@ def matched(weights: list[NamedWeight], arrays: Mapping[str, np.ndarray]) -> lis
         raise WeightsError("; ".join(problems))
     pairs = []
     for weight in weights:
-        value = np.asarray(arrays[weight.name]).astype(weight.variable.dtype)
+        given_value = np.asarray(arrays[weight.name])
+        if given_value.dtype.kind in "iub":
+            raise WeightsError(f"{weight.name} holds {given_value.dtype}, as in a quantised network")
+        value = given_value.astype(weight.variable.dtype)
         if not np.isfinite(value).all():
             raise WeightsError(f"{weight.name} holds numbers that are not finite")
         pairs.append((weight.variable, value.transpose(np.argsort(weight.axes))))
@@ -197,4 +201,5 @@ def _times(shape: tuple[int, ...]) -> str:
 
 def _some(names: list[str]) -> str:
     """Returns how many names there are, and the first ones."""
-    return f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+    shown = ", ".join(printable(name[:80]) for name in names[:3])
+    return f"{len(names)} ({shown}{', ...' if len(names) > 3 else ''})"

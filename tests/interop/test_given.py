@@ -157,7 +157,7 @@ def test_moco_s_encoder_is_taken_and_not_the_momentum_encoder(rng, tmp_path):
     model = make(MoCoV2)
     said = read_weights(tmp_path / "moco.pth.tar").assign_to(model)
     assert said.startswith("Took backbone and projector from ")
-    assert "in the layout of MoCo." in said
+    assert "in the layout of MoCo; the queue begins anew." in said
     for own, copy, given in zip(
         model.backbone.variables, model.momentum_encoder.networks[0].variables, source.backbone.variables, strict=True
     ):

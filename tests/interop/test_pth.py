@@ -11,7 +11,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from simsiam_tf.interop.pth_reading import NoWeightsError, read_pth
+from simsiam_tf.interop.harmless_pickle import NoWeightsError
+from simsiam_tf.interop.pth_reading import read_pth
 from simsiam_tf.interop.pth_writing import pth_bytes
 
 
@@ -193,3 +194,27 @@ def test_a_damaged_file_gives_one_kind_of_error(arrays, rng):
                 content[at] = rng.integers(0, 256)
             with contextlib.suppress(NoWeightsError):
                 read(bytes(content))
+
+
+def nested(levels):
+    """Returns the opcodes of a tuple of tuples, whose hash and whose text take 2 ** levels steps."""
+    return pickle.EMPTY_TUPLE + (pickle.DUP + pickle.TUPLE2) * levels
+
+
+@pytest.mark.parametrize(
+    "opcodes",
+    [
+        pickle.EMPTY_DICT + nested(60) + pickle.NONE + pickle.SETITEM,
+        pickle.EMPTY_DICT + pickle.MARK + nested(60) + pickle.NONE + pickle.SETITEMS,
+        pickle.MARK + nested(60) + pickle.NONE + pickle.DICT,
+        pickle.EMPTY_SET + pickle.MARK + nested(60) + pickle.ADDITEMS,
+        pickle.MARK + nested(60) + pickle.FROZENSET,
+        pickle.NONE + pickle.LONG_BINPUT + b"\xff\xff\xff\x7f",  # in C, a memo of 32 GB
+    ],
+)
+def test_a_few_bytes_ask_for_no_hours_and_no_gigabytes(opcodes):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        file.writestr("net/data.pkl", pickle.PROTO + b"\x04" + opcodes + pickle.STOP)
+    with pytest.raises(NoWeightsError):
+        read(content.getvalue())

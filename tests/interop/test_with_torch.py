@@ -221,7 +221,7 @@ def test_lightly_s_network_for_small_images_is_taken_whole_alone(torch, tmp_path
     torch.save({f"backbone.{n}": t for n, t in network.state_dict().items()}, tmp_path / "whole.pth")
     backbone = resnet18(cifar_stem=True)
     small = images[:, :32, :32].copy()
-    with pytest.raises(UsageError, match="solo-learn's network for small images"):  # it has the same names
+    with pytest.raises(UsageError, match="may pad them by 2 pixels"):  # it has the same names
         read_weights(tmp_path / "whole.pth")
     torch.save(network.state_dict(), tmp_path / "plain.pth")
     assert "Left out: linear.bias, linear.weight" in read_weights(tmp_path / "plain.pth").assign_to_backbone(backbone)
