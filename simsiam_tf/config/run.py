@@ -35,7 +35,7 @@ class RunConfig(SettingsGroup):
         "Weights that a new run begins with, in place of random ones: the folder of another run, or a file .keras, "
         ".safetensors, .pth or .pth.tar, with the names of torchvision, timm, the authors' SimSiam, MoCo, solo-learn, "
         "lightly or mmselfsup. The heads are taken too if they fit.",
-        identity=False,  # compared as a path, in workdir.py
+        identity=False,  # compared as a path, in training/kept_settings.py
         absent="",
     )
     epochs: int = option(100, "Passes over the images; multiplied by --epochs_scale.", positive=True)

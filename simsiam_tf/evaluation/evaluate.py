@@ -12,6 +12,7 @@ import tensorflow as tf
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.config.evaluation import EvaluationConfig
 from simsiam_tf.config.messages import RESULT
+from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.data.sources import Source, listing_bad_images
 from simsiam_tf.distribute.strategy import hosts_of_tpu, make_strategy
 from simsiam_tf.errors import UsageError, check
@@ -154,9 +155,14 @@ def _export(run: LoadedRun, options: EvaluationConfig) -> None:
             f"Received: {before or 'an unknown checkpoint'}."
         )
     heads = heads_of(run.model) if run.config.model.method == "simsiam" else {}
-    exported = Exported(
-        run.backbone, run.image_size, heads, best_classifier(run), turns=run.config.data.exif == "upright"
-    )
+    plain = run.config.data.pixels == Pixels(run.config.data.exif, max_pixels=run.config.data.max_pixels)
+    turns = run.config.data.exif == "upright" if plain else None
+    if not plain and "savedmodel" in options.export.format:
+        _log.warning(
+            "The SavedModel takes no files, because the run read them with --alpha, --value_range or --channels; give "
+            "it images that are converted so."
+        )
+    exported = Exported(run.backbone, run.image_size, heads, best_classifier(run), turns)
     check_formats(exported, options.export.format)
     if before != run.checkpoint:  # first, so that what is cut short is known to be of this checkpoint
         details = {"signature": "serving_default", "checkpoint": run.checkpoint}

@@ -2,6 +2,7 @@
 
 import logging
 import pathlib
+import re
 import time
 from typing import Any
 
@@ -35,6 +36,8 @@ _log = logging.getLogger(__name__)
 
 _AUGMENTATION = "linear_train"
 _SAVE_EVERY_MINUTES = 10.0
+# Endings of files of weights, which are left out of the names of results.
+_ENDINGS = re.compile(r"(\.pth\.tar|\.pth|\.pt|\.ckpt|\.bin|\.keras|\.safetensors)$")
 
 
 def run_finetuning(run: LoadedRun, config: FinetuneConfig, init_weights: str = "") -> None:
@@ -56,9 +59,15 @@ def run_finetuning(run: LoadedRun, config: FinetuneConfig, init_weights: str = "
     taken, ending = "", ""
     if init_weights:
         taken = open_given(init_weights).assign_to_backbone(run.backbone)
-        ending = f"_from_{user_path(init_weights).name.partition('.')[0]}"
+        ending = f"_from_{_ENDINGS.sub('', user_path(init_weights).name)}"
         _log.info(taken)
     task = prepare(run, config, ending)
+    before = run.workdir.summary().get(f"finetune_{task.name}_top1{run.suffix}", {}).get("initial_weights", "")
+    if before not in ("", taken):
+        raise UsageError(
+            f"Results of other weights have the name finetune_{task.name}_top1 already ({before}); rename the file. "
+            f"Received: {init_weights}."
+        )
     model, first_step = fit(run, config, task)
     start = time.monotonic()
     top1, top5 = score(run, model, task.test)

@@ -5,7 +5,7 @@ import importlib.util
 import logging
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ from simsiam_tf.augment import ops, policies
 from simsiam_tf.config.evaluation import ExportFormat
 from simsiam_tf.errors import UsageError
 from simsiam_tf.features.metrics import finite
-from simsiam_tf.files import adding_to_folder, is_file, plain_path, read_regular, write_text
+from simsiam_tf.files import adding_to_folder, exists, is_file, plain_path, read_regular, write_text
 from simsiam_tf.interop import litert, onnx_file, torch_files, torch_readmes
 from simsiam_tf.interop.classifier import Classifier
 from simsiam_tf.interop.float32 import float32_layers, in_float32
@@ -38,14 +38,15 @@ class Exported:
         image_size: the side of the images that it was trained on, pixels.
         heads: the method's `projector` and `predictor`, as far as it has them.
         classifier: a linear classifier of the features, if one was trained.
-        turns: whether photographs in files are turned upright, as their camera noted.
+        turns: whether photographs in files are turned upright, as their camera noted; `None` if files need more that
+            an export cannot do.
     """
 
     backbone: keras.Model
     image_size: int
     heads: Mapping[str, MLP] = dataclasses.field(default_factory=dict)
     classifier: Classifier | None = None
-    turns: bool = True
+    turns: bool | None = True
 
     def in_float32(self) -> "Exported":
         """Returns the same with a backbone that computes in float32."""
@@ -148,7 +149,7 @@ def _check_holds(exported: Exported, name: ExportFormat) -> None:
     if holds == "simsiam" and set(exported.heads) != {"projector", "predictor"}:
         raise UsageError(
             f"--format={name} holds a whole SimSiam, with projector and predictor; --format=torch holds the backbone "
-            f"alone. Received: a method with {' and '.join(exported.heads) or 'neither'}."
+            f"alone. Received: {' and '.join(exported.heads) or 'another method, or none of the two'}."
         )
 
 
@@ -164,10 +165,8 @@ def _export_one(exported: Exported, directory: pathlib.Path, chosen: Format) -> 
     expected = exported.features(backbone, images)
     with adding_to_folder(folder, last=chosen.last_file) as draft:
         chosen.write(exported, draft)
-        if chosen.how_to:
-            shown = {"arch": getattr(backbone, "arch", ""), "image_size": side}
-            resized = round(side * policies.EVALUATION_CROP.centre_resize)
-            write_text(draft / "README.md", chosen.how_to.format(**shown, resized=resized))
+        if chosen.how_to and not exists(folder / "README.md"):  # nobody's own is written over
+            write_text(draft / "README.md", chosen.how_to.format(**_shown(exported)))
         found = chosen.features_of(exported, draft, images)
         difference = float(np.abs(found - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny))
         if not difference <= _TOLERANCE:
@@ -178,9 +177,22 @@ def _export_one(exported: Exported, directory: pathlib.Path, chosen: Format) -> 
     return f"checked by {chosen.checked_by}, features to {difference:.1g}" + (f", {more}" if more else "")
 
 
+def _shown(exported: Exported) -> dict[str, Any]:
+    """Returns what the READMEs show of a network."""
+    backbone, side = exported.backbone, exported.image_size
+    from_files = '["serving_bytes"](image_bytes=[tf.io.read_file("photo.jpg")])'
+    return {
+        "arch": getattr(backbone, "arch", ""),
+        "image_size": side,
+        "resized": round(side * policies.EVALUATION_CROP.centre_resize),
+        "fit": torch_readmes.changes(backbone) if isinstance(backbone, ResNet) else "",
+        "call": from_files if exported.turns is not None else '["serving_default"](image=photos)',
+    }
+
+
 def _what_is_there(file: pathlib.Path, with_classes: bool) -> str:
     """Says that a format is there already, and if it is from before the classifier that it could hold now."""
-    if with_classes and b"classify_bytes" not in read_regular(file):
+    if with_classes and b"classify" not in read_regular(file):
         return "is there already, without class scores; move it away, and the same command writes it with them"
     return "is there already"
 

@@ -30,6 +30,10 @@ from simsiam_tf.networks.heads import MLP
 from simsiam_tf.networks.resnet import ResNet
 
 _HEADS = ("projector", "predictor")
+_PIXELS = (
+    " Images are given to it minus ImageNet's mean, divided by its standard deviation; weights that were trained on "
+    "other values need time to adapt."
+)
 # What some methods hold besides, which is not taken.
 _OTHERS = ("prototypes", "queue", "online_probe")
 RULE = "--init_weights must be a run's folder, or a file .keras, .safetensors, .pth or .pth.tar"
@@ -92,6 +96,7 @@ class Given:
     def _sentence(self, taken: list[str], why_not: str = "") -> str:
         names = [printable(name[:80]) for name in self.left_out[:5]]
         rest = f" Left out: {', '.join(names)}{', ...' if len(self.left_out) > 5 else ''}." if names else ""
+        rest += "" if "conv1.weight" in self.backbone else _PIXELS
         what = _listed(taken) if len(taken) > 1 else f"the {taken[0]} alone"
         return f"Took {what} from {self.origin}{why_not}.{rest}"
 

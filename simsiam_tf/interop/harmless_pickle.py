@@ -13,12 +13,14 @@ class Nothing:
     """Stands for an object of any other class. It keeps nothing and does nothing."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Nothing":
+        """Makes an object, whatever the arguments are."""
         return super().__new__(cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
     def __call__(self, *args: Any, **kwargs: Any) -> "Nothing":
+        """Returns the object itself, where a pickle calls it."""
         return self
 
     def __setitem__(self, key: Any, value: Any) -> None:

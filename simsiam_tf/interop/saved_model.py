@@ -17,7 +17,7 @@ def write_saved_model(
     image_size: int,
     folder: pathlib.Path,
     classifier: Classifier | None = None,
-    turns: bool = True,
+    turns: bool | None = True,
 ) -> None:
     """Writes a SavedModel, which serves images of any number and size, and can be trained further.
 
@@ -36,7 +36,8 @@ def write_saved_model(
         image_size: the side of the images that it was trained on, pixels.
         folder: the path of a folder of this machine.
         classifier: the classifier of the features, if there is one.
-        turns: whether photographs in files are turned upright, as their camera noted.
+        turns: whether photographs in files are turned upright, as their camera noted; `None` leaves out the signatures
+            that take files.
 
     Example:
         write_saved_model(backbone, 224, pathlib.Path("export"))
@@ -83,8 +84,8 @@ def write_keras_file(backbone: keras.Model, folder: pathlib.Path) -> None:
 
 SAVED_MODEL_README = """# A SavedModel, and the network alone as backbone.keras
 
-    serve = tf.saved_model.load("FOLDER").signatures["serving_bytes"]
-    features = serve(image_bytes=[tf.io.read_file("photo.jpg")])["features"]
+    signatures = tf.saved_model.load("FOLDER").signatures
+    features = signatures{call}["features"]
 
 serving_default takes photos [N, H, W, 3] uint8 of any size; feature_maps and, after a linear probe, classify too.
 """

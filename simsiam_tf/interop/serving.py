@@ -19,7 +19,7 @@ def serving_functions(
     image_size: int,
     classify: keras.layers.Dense | None = None,
     names: Sequence[str] = (),
-    turns: bool = True,
+    turns: bool | None = True,
 ) -> dict[str, Callable[..., Any]]:
     """Returns the functions of a SavedModel by the names of their signatures.
 
@@ -31,14 +31,15 @@ def serving_functions(
         image_size: the side of the images that it was trained on, pixels.
         classify: the layer from features to class scores; by default there are none.
         names: the names of the classes.
-        turns: whether photographs in files are turned upright, as their camera noted.
+        turns: whether photographs in files are turned upright, as their camera noted; `None` leaves out the functions
+            that take files.
     """
 
     def embed(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"features": embed_images(backbone, image, image_size)}
 
     def embed_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        images, ok = _decode_all(image_bytes, image_size, turns)
+        images, ok = _decode_all(image_bytes, image_size, bool(turns))
         features = backbone(ops.normalize(images), training=False)
         missing = tf.fill([1, feature_dim(backbone)], float("nan"))
         return {"features": tf.where(ok[:, tf.newaxis], features, missing), "ok": ok}
@@ -51,12 +52,15 @@ def serving_functions(
         rows = tf.tile(row, [tf.shape(embedded["features"])[0], 1])  # servers want a row for each image
         return {**embedded, "scores": classify(embedded["features"]), "names": rows} if classify else embedded
 
-    functions = {"serve": (embed, IMAGE), "serving_bytes": (embed_bytes, _IMAGE_BYTES)}
+    functions: dict[str, tuple[Callable[..., Any], tf.TensorSpec]] = {"serve": (embed, IMAGE)}
+    if turns is not None:
+        functions["serving_bytes"] = (embed_bytes, _IMAGE_BYTES)
     if hasattr(backbone, "feature_maps"):
         functions["feature_maps"] = (feature_maps, IMAGE)
     if classify is not None:
         functions["classify"] = (lambda image: with_classes(embed(image)), IMAGE)
-        functions["classify_bytes"] = (lambda image_bytes: with_classes(embed_bytes(image_bytes)), _IMAGE_BYTES)
+        if turns is not None:
+            functions["classify_bytes"] = (lambda image_bytes: with_classes(embed_bytes(image_bytes)), _IMAGE_BYTES)
     return {
         name: tf.function(function, input_signature=[spec], autograph=False)
         for name, (function, spec) in functions.items()

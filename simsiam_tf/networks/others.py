@@ -113,11 +113,17 @@ def _remade(network: keras.Model) -> keras.Model:
         config = layer.get_config()
         if layer.name in counted:
             config["name"] = f"layer_{counted[layer.name]}"
+        if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):  # EfficientNet's own preprocessing
+            return keras.layers.Identity(name=layer.name)
         if isinstance(layer, keras.layers.Dropout):
             config["rate"] = 0.0
         return type(layer).from_config(config)
 
     made = keras.models.clone_model(network, clone_function=remade, recursive=True)
+    for layer in made._flatten_layers():  # also those within a layer that holds others
+        rate: Any = getattr(layer, "rate", None)
+        if rate and re.search("dropout|droppath|stochasticdepth", type(layer).__name__.lower()):
+            layer.rate = 0.0
     for number, variable in enumerate(made.variables):
         # ConvNeXt has variables without names, which Keras counts too. There is no public way to name them afterwards.
         if re.search(r"/variable(_\d+)?$", variable.path):

@@ -128,7 +128,7 @@ def choose(
     choices = [
         Choice(situation.weights, "the network of --init_weights"),
         _network(situation, position),
-        _views(situation, SIZES[position].image_size, given.get("image_size")),
+        _views(situation, _largest(situation, position), given.get("image_size")),
         batch,
         length,
         _rate(images_a_step, given.get("epochs", length.flags["epochs"])),
@@ -148,6 +148,11 @@ def _network(situation: Situation, position: int) -> Choice:
     if situation.accelerators:
         reason += f" and {situation.images} images"
     return Choice(flags, reason + (", and to fit the budget" if position > default_size(situation) else ""))
+
+
+def _largest(situation: Situation, position: int) -> int:
+    """Returns the largest side of the views. The stem for small images makes maps of large ones too large."""
+    return _SMALL_SIDE if situation.weights.get("stem") == "cifar" else SIZES[position].image_size
 
 
 def _views(situation: Situation, largest: int, given: int | None) -> Choice:

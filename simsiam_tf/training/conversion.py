@@ -54,8 +54,11 @@ def convert(source: str, to: str, arch: str = "", data: Mapping[str, Any] | None
         raise UsageError(f"--to exists and is not overwritten; name another folder. Received: {root}.")
     if is_folder(user_path(source)) and exists(user_path(source) / "checkpoints"):
         raise UsageError(f"--from is a run already, which evaluate.py takes as its --workdir. Received: {source}.")
-    given = open_given(source)
-    flags = network_flags(given)
+    try:
+        given = open_given(source)
+        flags = network_flags(given)
+    except UsageError as error:  # which names the flag of train.py
+        raise UsageError(str(error).replace("--init_weights", "--from")) from error
     if arch and arch != flags["arch"]:
         raise UsageError(f"--arch must be {flags['arch']}, of which the weights are. Received: {arch}.")
     usual = {"dataset": "cifar10", "image_size": 32} if flags["stem"] == "cifar" else {"dataset": "imagenet2012"}

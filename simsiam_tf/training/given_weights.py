@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from simsiam_tf.augment import ops
 from simsiam_tf.config.methods import BNPlacement
 from simsiam_tf.config.run import Config
 from simsiam_tf.distribute import workers
@@ -17,6 +18,7 @@ from simsiam_tf.methods import SSLModel
 from simsiam_tf.training import factory
 from simsiam_tf.training.checkpoints import restore_model
 from simsiam_tf.training.data_record import has_checkpoints
+from simsiam_tf.training.run_files import read_json
 from simsiam_tf.training.workdir import Workdir
 
 
@@ -39,7 +41,9 @@ def open_given(path: str) -> Given:
         if not is_folder(place):
             return read_weights(place)
         if is_file(place / "model.safetensors"):
-            return read_weights(place / "model.safetensors")
+            given = read_weights(place / "model.safetensors")
+            _check_timm(place / "config.json", given)
+            return given
         return _of_run(path)
     except OSError as error:
         raise UsageError(f"{RULE}; it cannot be read ({explain(error) or error}). Received: {place}.") from error
@@ -59,11 +63,14 @@ def network_flags(given: Given) -> dict[str, Any]:
     """
     found = describe_backbone(given.backbone)
     if found is None:
-        raise UsageError(f"The weights must be those of a ResNet, whose flags are known. Received: {given.origin}.")
+        raise UsageError(
+            "--init_weights must hold the weights of a ResNet for settings to be chosen; for another network give "
+            f"--arch and a recipe. Received: {given.origin}."
+        )
     arch, width, cifar_stem = found
     flags = {"arch": arch, "width": width, "stem": "cifar" if cifar_stem else "imagenet"}
     projector, predictor = (given.heads.get(head, {}) for head in ("projector", "predictor"))
-    if "dense2.weight" in projector and "dense2.weight" in predictor:
+    if given.method in ("", "simsiam") and "dense2.weight" in projector and "dense2.weight" in predictor:
         z, hidden = predictor["dense2.weight"].shape
         layers = sum(name.startswith("dense") and name.endswith("weight") for name in projector)
         flags |= {"projector_dim": z, "projector_layers": layers, "predictor_dim": hidden}
@@ -134,6 +141,25 @@ def _check_place(path: str) -> pathlib.Path:
     if is_folder(place) and not (is_file(place / "config.json") or is_file(place / "model.safetensors")):
         raise UsageError(f"{RULE}; this folder holds neither config.json nor model.safetensors. Received: {place}.")
     return place
+
+
+def _check_timm(path: pathlib.Path, given: Given) -> None:
+    """Checks that a folder of timm is of the network that its weights tell, and of the images that it gets here.
+
+    Raises:
+        UsageError: if timm's config.json names another network, which may have weights of the same names and shapes, or
+            images of another mean.
+    """
+    try:
+        config = read_json(path)
+    except (OSError, ValueError):
+        return
+    found, named = describe_backbone(given.backbone), config.get("architecture")
+    mean = (config.get("pretrained_cfg") or {}).get("mean", ops.IMAGENET_MEAN)
+    if isinstance(named, str) and found is not None and named != found[0]:
+        raise UsageError(f"{RULE}; its config.json names {named}, which is not {found[0]}. Received: {path.parent}.")
+    if max(abs(a - b) for a, b in zip(mean, ops.IMAGENET_MEAN, strict=True)) > 0.01:
+        raise UsageError(f"{RULE}; it expects images with the mean {mean}, not ImageNet's. Received: {path.parent}.")
 
 
 def _of_run(path: str) -> Given:

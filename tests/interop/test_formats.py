@@ -121,7 +121,7 @@ def test_a_file_of_detectron2_is_read_back(tmp_path):
 
 
 def test_a_whole_simsiam_is_asked_of_a_release_and_a_resnet_of_torch_s_names(backbone, tmp_path):
-    with pytest.raises(UsageError, match=r"release holds a whole SimSiam.*: a method with projector\.$"):
+    with pytest.raises(UsageError, match=r"release holds a whole SimSiam.*Received: projector\.$"):
         export(Exported(backbone, 32, {"projector": make_projector(32, 16, 2)}), tmp_path / "export", ["release"])
     images = keras.Input((None, None, 3))
     features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(images))
@@ -130,3 +130,17 @@ def test_a_whole_simsiam_is_asked_of_a_release_and_a_resnet_of_torch_s_names(bac
         with pytest.raises(UsageError, match=rf"--format={name} holds our ResNets; .*Received: mine\.$"):
             export(Exported(network, 32), tmp_path / "export", [name])
     assert export(Exported(network, 32), tmp_path / "export", ["keras"])["keras"].startswith("checked by Keras")
+
+
+def test_a_readme_of_the_user_s_own_stays(backbone, tmp_path):
+    (tmp_path / "export" / "torch").mkdir(parents=True)
+    (tmp_path / "export" / "torch" / "README.md").write_text("my model card")
+    export(Exported(backbone, 32), tmp_path / "export", ["torch", "safetensors"])
+    assert (tmp_path / "export" / "torch" / "README.md").read_text() == "my model card"
+    shown = (tmp_path / "export" / "safetensors" / "README.md").read_text()
+    assert "resnet18()  # of 0.0625 times the channels" in shown
+    export(Exported(resnet18(cifar_stem=True, width=0.5), 32), tmp_path / "small", ["torch"])
+    assert (
+        "network.conv1 = torch.nn.Conv2d(3, 32, 3, padding=1, bias=False)"
+        in (tmp_path / "small" / "torch" / "README.md").read_text()
+    )

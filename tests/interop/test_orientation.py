@@ -71,3 +71,7 @@ def test_features_of_a_turned_photograph_are_those_of_the_upright_one(rng):
     np.testing.assert_allclose(found["features"][0], found["features"][1], rtol=1e-5, atol=1e-6)
     as_stored = serving_functions(backbone, 32, turns=False)["serving_bytes"](files)
     assert np.abs(as_stored["features"][0] - as_stored["features"][1]).max() > 1e-3
+
+
+def test_files_that_mean_more_than_an_export_can_do_are_not_served():
+    assert list(serving_functions(resnet18(width=0.0625), 32, turns=None)) == ["serve", "feature_maps"]

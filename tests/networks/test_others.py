@@ -31,6 +31,13 @@ def test_a_network_of_keras_has_no_dropout_no_preprocessing_and_the_arithmetic_o
 
 
 @pytest.mark.slow
+def test_a_network_s_own_preprocessing_is_left_out():
+    """EfficientNet divides images by 255, and has no argument to leave that out."""
+    kinds = {type(layer).__name__ for layer in make_other("keras:EfficientNetB0", 32)._flatten_layers()}
+    assert not kinds & {"Rescaling", "Normalization"}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "side"), [("InceptionV3", 75), ("ConvNeXtTiny", 32), ("Xception", 71)])
 def test_weights_have_the_same_paths_however_far_keras_has_counted(name, side):
     """Keras names some layers of these by counting all that the process has made."""

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from absl import flags
 
 import simsiam_tf
 from simsiam_tf.cli import convert as command
@@ -77,6 +78,7 @@ def test_a_conversion_overwrites_nothing_and_names_what_is_wrong(release, tmp_pa
 def test_the_command_takes_its_flags(release, tmp_path, monkeypatch):
     _, file = release
     asked = []
+    monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())  # other tests of this process have defined theirs
     monkeypatch.setattr("simsiam_tf.training.conversion.convert", lambda *arguments: asked.append(arguments))
     monkeypatch.setattr(
         sys, "argv", ["convert", f"--from={file}", f"--to={tmp_path / 'run'}", "--dataset=shapes", "--image_size=48"]

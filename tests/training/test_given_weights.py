@@ -147,6 +147,22 @@ def test_a_folder_of_timm_is_opened(tmp_path):
     assert open_given(str(folder)).origin == f"{folder / 'model.safetensors'}, in the layout of torchvision or timm"
 
 
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        ('{"architecture": "resnetblur18"}', "names resnetblur18, which is not resnet18"),
+        ('{"architecture": "resnet18", "pretrained_cfg": {"mean": [0.5, 0.5, 0.5]}}', "expects images with the mean"),
+    ],
+)
+def test_a_folder_of_timm_of_another_network_or_other_images_is_refused(tmp_path, config, why):
+    from safetensors import numpy as safetensors
+
+    (tmp_path / "config.json").write_text(config)
+    (tmp_path / "model.safetensors").write_bytes(safetensors.save(to_torch(resnet18(width=0.0625))))
+    with pytest.raises(UsageError, match=why):
+        open_given(str(tmp_path))
+
+
 def test_the_network_of_given_weights_is_known(source, tmp_path):
     assert network_flags(open_given(str(source))) == {
         "arch": "resnet18",

@@ -84,7 +84,8 @@ def open_baseline(run: LoadedRun, path: str) -> LoadedRun:
         UsageError: if there are no weights that can be read, or a file holds those of another network.
         FloatingPointError: if the weights are not finite.
     """
-    if is_file(user_path(path) / "config.json"):
+    place = user_path(path)
+    if is_file(place / "config.json") and not is_file(place / "model.safetensors"):  # timm has both
         return _open_run(run, path)
     model = untrained_model(run)
     try:
