@@ -16,7 +16,7 @@ from simsiam_tf.interop.saved_model import save_functions
 
 # Each file by its precision, with the bytes that a weight takes in it and the least cosine similarity of its features
 # to the network's. Over six networks, 1 - cosine was below 1e-6 in float16 and at most 2e-4 in int8
-# (docs/results/interop.md); the bounds allow fifty times as much, since trained weights have wider ranges.
+# (docs/results/interop.md); the bounds allow fifty times as much, since those weights were random ones.
 _FILES = {"float32": (4, 0.999999), "float16": (2, 0.9999), "int8": (1, 0.99)}
 LAST_LITERT_FILE = "model_int8.tflite"
 RUNTIME = "ai_edge_litert" if importlib.util.find_spec("ai_edge_litert") else "tf.lite"
