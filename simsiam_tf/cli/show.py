@@ -14,9 +14,11 @@ _CONTENTS = {
     "checkpoints": "weights and optimiser",
     "report.html": "the curves, numbers and pictures on one page",
     "features": "features, embedded once for every protocol; may be deleted",
-    "probes": "linear classifiers, as --protocol=linear trained them",
+    "probes": "the state of linear probes, as --protocol=linear trained them",
+    "classifiers": "linear classifiers, which exports give class scores by",
     "finetune": "fine-tuned weights, and which images were labelled",
-    "export": "SavedModel (uint8 images to features) and backbone.keras",
+    "did_it_help": "comparisons with the untrained network and with baselines",
+    "export": "SavedModel (uint8 images to features), backbone.keras, and a folder for each other format",
 }
 
 

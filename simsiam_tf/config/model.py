@@ -13,7 +13,7 @@ from simsiam_tf.errors import check
 
 Arch = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 ARCHS: tuple[str, ...] = get_args(Arch)
-# The networks of others are named by what they come from, a colon, and a name.
+# The word before the colon in --arch=keras:VGG16, a network of keras.applications, and in --arch=keras_hub:FOLDER.
 KERAS, KERAS_HUB = "keras", "keras_hub"
 Stem = Literal["auto", "cifar", "imagenet"]
 

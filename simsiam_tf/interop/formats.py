@@ -206,17 +206,22 @@ def _from_keras(exported: Exported, folder: pathlib.Path, images: np.ndarray) ->
     return exported.features(keras.saving.load_model(plain_path(folder) / "backbone.keras"), images)
 
 
-def _reading_back(file: str, whole: bool = False) -> Callable[[Exported, pathlib.Path, np.ndarray], np.ndarray]:
-    """Returns the function that computes features by a new network with the weights in a file."""
+def _for_torch(
+    name: str,
+    file: str,
+    write: Callable[[Exported, pathlib.Path], None],
+    how_to: str,
+    holds: Literal["resnet", "plain", "simsiam"] = "resnet",
+) -> Format:
+    """Describes a format whose file is checked by reading it into a new network."""
 
     def features(exported: Exported, folder: pathlib.Path, images: np.ndarray) -> np.ndarray:
-        again = torch_files.read_back(exported.backbone, folder / file, exported.heads if whole else None)
-        return exported.features(again, images)
+        heads = exported.heads if holds == "simsiam" else None
+        return exported.features(torch_files.read_back(exported.backbone, folder / file, heads), images)
 
-    return features
+    return Format(name, file, write, features, "reading it back", how_to, holds=holds)
 
 
-_READ = "reading it back"
 FORMATS: dict[ExportFormat, Format] = {
     "savedmodel": Format(
         "",
@@ -248,48 +253,36 @@ FORMATS: dict[ExportFormat, Format] = {
         litert.LITERT_README,
         also_check=litert.check_litert,
     ),
-    "safetensors": Format(
+    "safetensors": _for_torch(
         "safetensors",
         torch_files.SAFETENSORS,
         lambda it, folder: torch_files.write_safetensors(it.backbone, folder),
-        _reading_back(torch_files.SAFETENSORS),
-        _READ,
         torch_readmes.SAFETENSORS,
-        holds="resnet",
     ),
-    "torch": Format(
+    "torch": _for_torch(
         "torch",
         torch_files.PTH,
         lambda it, folder: torch_files.write_torch(it.backbone, folder),
-        _reading_back(torch_files.PTH),
-        _READ,
         torch_readmes.TORCH,
-        holds="resnet",
     ),
-    "release": Format(
+    "release": _for_torch(
         "release",
         torch_files.RELEASE,
         lambda it, folder: torch_files.write_release(it.backbone, it.heads, folder),
-        _reading_back(torch_files.RELEASE, whole=True),
-        _READ,
         torch_readmes.RELEASE,
         holds="simsiam",
     ),
-    "timm": Format(
+    "timm": _for_torch(
         "timm",
         torch_files.SAFETENSORS,
         lambda it, folder: torch_files.write_timm(it.backbone, it.image_size, folder),
-        _reading_back(torch_files.SAFETENSORS),
-        _READ,
         torch_readmes.TIMM,
         holds="plain",
     ),
-    "detectron2": Format(
+    "detectron2": _for_torch(
         "detectron2",
         torch_files.DETECTRON2,
         lambda it, folder: torch_files.write_detectron2(it.backbone, folder),
-        _reading_back(torch_files.DETECTRON2),
-        _READ,
         torch_readmes.DETECTRON2,
         holds="plain",
     ),

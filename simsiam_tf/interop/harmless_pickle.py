@@ -43,10 +43,12 @@ class Nothing:
 
 
 class HarmlessUnpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
-    """Reads a pickle in which a name stands for what it is given for, or for nothing.
+    """Reads a pickle, and looks up each class and function that it names in a table.
 
-    It is Python's own, not that in C: there a few bytes can ask for gigabytes. Names of entries must be simple, because
-    the hash of a nest of tuples takes for ever.
+    A name that is not in the table becomes an object that does nothing. Nothing is imported or called.
+
+    This is a subclass of the unpickler in Python. The one in C can be made to take gigabytes by a few bytes. The keys
+    of dictionaries must be simple values, because the hash of deeply nested tuples takes for ever.
 
     Args:
         file: the file, open for reading.

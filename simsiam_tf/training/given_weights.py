@@ -120,7 +120,12 @@ def begin_with_given(model: SSLModel, given: Given | None, strategy: tf.distribu
     Raises:
         UsageError: if the weights are not those of the model's backbone.
     """
-    taken = workers.on_chief(strategy, lambda: given.assign_to(model) if given else "", "")
+
+    def take() -> str:
+        assert given is not None  # opened by `given_for`, as there is no checkpoint
+        return given.assign_to(model)
+
+    taken = workers.on_chief(strategy, take, "")
     workers.copy_from_chief(strategy, [variable.value for variable in model.variables])
     return taken
 
@@ -134,8 +139,12 @@ def _check_place(path: str) -> pathlib.Path:
     Raises:
         UsageError: if there is nothing, or a folder without weights.
     """
+    if path.startswith(("http://", "https://")):
+        raise UsageError(f"{RULE}; download it first, and name the file. Received: {path}.")
     place = user_path(path)
     check_bucket(place)
+    if "checkpoints" in (place.name, place.parent.name):
+        raise UsageError(f"{RULE}; name the folder of the run, whose latest checkpoint is taken. Received: {place}.")
     if not exists(place):
         raise UsageError(f"{RULE}; there is nothing. Received: {place}.")
     if is_folder(place) and not (is_file(place / "config.json") or is_file(place / "model.safetensors")):

@@ -129,15 +129,20 @@ def test_a_whole_simsiam_of_any_layout_begins_with_the_loss_of_its_source(source
 
 
 @pytest.mark.parametrize("ending", [".pth", ".safetensors", ".keras"])
-def test_a_backbone_alone_is_taken_from_any_file(source, tmp_path, ending):
+def test_a_backbone_alone_is_taken_from_any_file(rng, tmp_path, ending):
+    """The heads are random, by the seed, and so the first loss is that of the source with the same heads."""
+    source = make()
+    randomized(source.backbone, rng)
     path = tmp_path / f"network{ending}"
     arrays = to_torch(source.backbone) | {"fc.weight": np.zeros((10, 32), np.float32)}
     if ending == ".keras":
         source.backbone.save(path)
     else:
         path.write_bytes(pth_bytes(arrays) if ending == ".pth" else safetensors.save(arrays))
+    keras.utils.set_random_seed(0)  # as before the source was made
     model = make()
     head = model.projector.dense[0].kernel.numpy()
+    before = loss_of(model)
     said = read_weights(path).assign_to(model)
     assert said.startswith("Took the backbone alone from ")
     assert "; the heads begin anew, because there is no projector." in said
@@ -145,15 +150,21 @@ def test_a_backbone_alone_is_taken_from_any_file(source, tmp_path, ending):
     for own, given in zip(model.backbone.variables, source.backbone.variables, strict=True):
         np.testing.assert_array_equal(own.numpy(), given.numpy())
     np.testing.assert_array_equal(model.projector.dense[0].kernel.numpy(), head)
+    loss = loss_of(source)
+    assert abs(before - loss) > 1e-3
+    assert loss_of(model) == pytest.approx(loss, abs=1e-6)
 
 
 def test_moco_s_encoder_is_taken_and_not_the_momentum_encoder(rng, tmp_path):
-    source = randomized(make(MoCoV2), rng)
+    source = make(MoCoV2)
+    randomized(source.backbone, rng), randomized(source.projector, rng)
+    source.after_given_weights()
     heads = {f"fc.{2 * (int(n[5]) - 1)}{n[6:]}": a for n, a in as_torch(mlp_weights(source.projector)).items()}
     weights = {f"module.encoder_q.{name}": array for name, array in (to_torch(source.backbone) | heads).items()}
     weights |= {name.replace("_q", "_k"): np.asarray(array + 1) for name, array in weights.items()}
     weights["module.queue"] = np.zeros((16, 8), np.float32)
     (tmp_path / "moco.pth.tar").write_bytes(pth_bytes({"state_dict": weights}))
+    keras.utils.set_random_seed(0)  # as before the source was made, so that the queue is the same
     model = make(MoCoV2)
     said = read_weights(tmp_path / "moco.pth.tar").assign_to(model)
     assert said.startswith("Took backbone and projector from ")
@@ -163,6 +174,7 @@ def test_moco_s_encoder_is_taken_and_not_the_momentum_encoder(rng, tmp_path):
     ):
         np.testing.assert_array_equal(own.numpy(), given.numpy())
         np.testing.assert_array_equal(copy.numpy(), given.numpy())
+    assert loss_of(model) == pytest.approx(loss_of(source), abs=1e-6)
     other = make()
     assert "the heads begin anew, because those there are of the method mocov2" in read_weights(
         tmp_path / "moco.pth.tar"

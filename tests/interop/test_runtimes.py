@@ -12,17 +12,12 @@ from simsiam_tf.errors import UsageError
 from simsiam_tf.interop import litert
 from simsiam_tf.interop.formats import Exported, export
 from simsiam_tf.interop.serving import embed_images
+from tests.interop.networks import with_statistics
 
 
 @pytest.fixture
 def backbone(rng):
-    model = resnet18(cifar_stem=True, width=0.125)
-    for variable in model.variables:
-        if variable.path.endswith(("gamma", "moving_variance")):
-            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-        elif variable.path.endswith(("beta", "moving_mean")):
-            variable.assign(rng.normal(0, 0.1, variable.shape))
-    return model
+    return with_statistics(resnet18(cifar_stem=True, width=0.125), rng)
 
 
 def test_a_missing_package_is_named_before_anything_is_written(backbone, tmp_path, monkeypatch):

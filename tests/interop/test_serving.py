@@ -17,20 +17,14 @@ from simsiam_tf.host import return_memory
 from simsiam_tf.interop.classifier import Classifier
 from simsiam_tf.interop.saved_model import write_saved_model
 from simsiam_tf.interop.serving import _centre, _decode, serving_functions
+from tests.interop.networks import with_statistics
 
 NAMES = ("cat", "dög", "bad\udcff")  # the last as the name of a folder that is not UTF-8
 
 
 @pytest.fixture(scope="module")
 def network():
-    rng = np.random.default_rng(0)
-    model = resnet18(cifar_stem=True, width=0.0625)
-    for variable in model.variables:
-        if variable.path.endswith(("gamma", "moving_variance")):
-            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-        elif variable.path.endswith(("beta", "moving_mean")):
-            variable.assign(rng.normal(0, 0.1, variable.shape))
-    return model
+    return with_statistics(resnet18(cifar_stem=True, width=0.0625), np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")

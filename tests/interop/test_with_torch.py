@@ -16,6 +16,7 @@ from simsiam_tf.interop.pth_writing import pth_bytes
 from simsiam_tf.interop.torch_names import to_torch
 from simsiam_tf.methods import SimSiam
 from simsiam_tf.networks import BACKBONES, resnet18
+from tests.interop.networks import with_statistics
 
 pytestmark = pytest.mark.interop
 
@@ -40,15 +41,6 @@ def statistics_of(network, seed=0):
                 module.weight.data.uniform_(0.3, 0.7, generator=generator)
                 module.bias.data.normal_(0, 0.1, generator=generator)
     return network.eval()
-
-
-def randomized(model, rng):
-    for variable in model.variables:
-        if variable.path.endswith(("gamma", "moving_variance")):
-            variable.assign(rng.uniform(0.5, 1.0, variable.shape))
-        elif variable.path.endswith(("beta", "moving_mean")):
-            variable.assign(rng.normal(0, 0.1, variable.shape))
-    return model
 
 
 def outputs(network, images):
@@ -117,7 +109,7 @@ def test_torchvision_takes_the_exports(torch, tmp_path, images, rng, arch, name)
     torchvision = pytest.importorskip("torchvision")
     from safetensors.torch import load_file
 
-    backbone = randomized(BACKBONES[arch](), rng)
+    backbone = with_statistics(BACKBONES[arch](), rng, most=1.0)
     export(Exported(backbone, SIDE), tmp_path, [name])
     file = next((tmp_path / name).glob("*[!d]"))
     state = load_file(file) if name == "safetensors" else torch.load(tmp_path / name / "network.pth", weights_only=True)
@@ -131,7 +123,7 @@ def test_torchvision_takes_the_exports(torch, tmp_path, images, rng, arch, name)
 def test_timm_and_kerashub_open_the_same_folder(torch, tmp_path, images, rng):
     timm = pytest.importorskip("timm")
     keras_hub = pytest.importorskip("keras_hub")
-    backbone = randomized(resnet18(), rng)
+    backbone = with_statistics(resnet18(), rng, most=1.0)
     export(Exported(backbone, SIDE), tmp_path, ["timm"])
     place = f"local-dir:{tmp_path / 'timm'}"
     assert_near(backbone(images), outputs(timm.create_model(place, pretrained=True).eval(), images))

@@ -12,6 +12,7 @@ from simsiam_tf.networks import feature_dim, make_backbone
 from simsiam_tf.networks.others import make_other
 
 
+@pytest.mark.slow
 def test_a_network_of_keras_has_no_dropout_no_preprocessing_and_the_arithmetic_of_keras(tmp_path):
     network = make_backbone(ModelConfig(arch="keras:EfficientNetV2B0"), 32)
     assert feature_dim(network) == 1280

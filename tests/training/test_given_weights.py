@@ -10,10 +10,12 @@ import pytest
 from simsiam_tf.config.methods import BYOLConfig, SimSiamConfig
 from simsiam_tf.errors import UsageError
 from simsiam_tf.interop.pth_writing import pth_bytes
+from simsiam_tf.interop.torch_files import write_release
 from simsiam_tf.interop.torch_names import to_torch
 from simsiam_tf.networks import resnet18
 from simsiam_tf.training import factory, given_weights
 from simsiam_tf.training.checkpoints import restore_model
+from simsiam_tf.training.conversion import convert
 from simsiam_tf.training.given_weights import network_flags, open_given
 from simsiam_tf.training.pretrain import pretrain
 from simsiam_tf.training.workdir import Workdir
@@ -28,13 +30,23 @@ def config_from(workdir, init_weights="", **run):
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory):
+def finished(tmp_path_factory):
     """A finished run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("TF_CONFIG", raising=False)
-        folder = tmp_path_factory.mktemp("source")
+        folder = tmp_path_factory.mktemp("finished")
         pretrain(config_from(folder))
     return folder
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """The folder of a run whose weights come from a file, which takes no training."""
+    folder = tmp_path_factory.mktemp("source")
+    model = factory.make_model(config_from("unused"))
+    write_release(model.backbone, {"projector": model.projector, "predictor": model.predictor}, folder)
+    convert(str(folder / "checkpoint.pth.tar"), str(folder / "run"))
+    return folder / "run"
 
 
 def weights_of(workdir, checkpoint=""):
@@ -43,7 +55,8 @@ def weights_of(workdir, checkpoint=""):
     return {variable.path: variable.numpy() for variable in model.variables}
 
 
-def test_a_run_begins_where_another_ended_and_says_so(source, tmp_path, console, capsys, monkeypatch):
+@pytest.mark.slow
+def test_a_run_begins_where_another_ended_and_says_so(finished, tmp_path, console, capsys, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     begun = {}
 
@@ -53,23 +66,23 @@ def test_a_run_begins_where_another_ended_and_says_so(source, tmp_path, console,
         return said
 
     monkeypatch.setattr("simsiam_tf.training.pretrain.begin_with_given", noting)
-    config = config_from(tmp_path / "further", source)
+    config = config_from(tmp_path / "further", finished)
     pretrain(config)
     lines = capsys.readouterr().out.splitlines()
-    taken = f"Took backbone, projector and predictor from step-2 of the run in {source}."
+    taken = f"Took backbone, projector and predictor from step-2 of the run in {finished}."
     assert lines.index(taken) + 1 == next(i for i, line in enumerate(lines) if line.startswith("Starting: "))
-    before = weights_of(source)
+    before = weights_of(finished)
     assert begun.keys() == before.keys()
     for path, value in before.items():
         np.testing.assert_array_equal(begun[path], value)
     assert any(not np.array_equal(before[path], value) for path, value in weights_of(tmp_path / "further").items())
     written = json.loads((tmp_path / "further" / "config.json").read_text())
     assert written["initial_weights"] == taken
-    assert written["config"]["run"]["init_weights"] == str(source)
+    assert written["config"]["run"]["init_weights"] == str(finished)
 
 
 @pytest.mark.slow
-def test_a_resumed_run_needs_the_same_weights_named_and_not_their_file(source, tmp_path, monkeypatch):
+def test_a_resumed_run_needs_the_same_weights_named_and_not_their_file(tmp_path, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     monkeypatch.chdir(tmp_path)
     file, workdir = tmp_path / "given.pth", tmp_path / "run"
@@ -85,12 +98,13 @@ def test_a_resumed_run_needs_the_same_weights_named_and_not_their_file(source, t
     assert "loss" in Workdir(workdir).summary()
 
 
-def test_another_length_of_a_finished_run_names_the_flag(source):
+@pytest.mark.slow
+def test_another_length_of_a_finished_run_names_the_flag(finished):
     with pytest.raises(
         UsageError,
-        match=rf"\(epochs: 1 in the folder, 5 now\); give another folder, with --init_weights={source} to train its",
+        match=rf"\(epochs: 1 in the folder, 5 now\); give another folder, with --init_weights={finished} to train its",
     ):
-        pretrain(config_from(source, epochs=5))
+        pretrain(config_from(finished, epochs=5))
 
 
 def test_a_run_of_another_method_takes_the_backbone(source):
@@ -100,7 +114,7 @@ def test_a_run_of_another_method_takes_the_backbone(source):
     model = factory.make_model(config)
     said = open_given(str(source)).assign_to(model)
     assert said.startswith(
-        f"Took the backbone alone from step-2 of the run in {source}; the heads begin anew, because "
+        f"Took the backbone alone from step-0 of the run in {source}; the heads begin anew, because "
     )
     assert model.target is not None
     for own, copy in zip(model.backbone.variables, model.target.networks[0].variables, strict=True):
@@ -125,6 +139,19 @@ def test_what_holds_no_weights_is_refused_before_anything_is_made(tmp_path, kind
     with pytest.raises(UsageError, match=r"^--init_weights must be .*Received: .*/(given|g{300})\.$"):
         pretrain(config_from(tmp_path / "run", place))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ("https://example.org/checkpoint_0099.pth.tar", "download it first, and name the file"),
+        ("{}/checkpoints/step-0", "name the folder of the run, whose latest checkpoint is taken"),
+        ("{}/checkpoints", "name the folder of the run"),
+    ],
+)
+def test_what_people_name_instead_is_told_the_way(source, named, words):
+    with pytest.raises(UsageError, match=words):
+        open_given(named.format(source))
 
 
 @pytest.mark.slow
@@ -193,6 +220,6 @@ def test_weights_in_a_bucket_are_taken(source, tmp_path, gcs):
     model = factory.make_model(config_from("unused"))
     assert "torchvision or timm" in open_given(f"{gcs.address}/files/given.pth").assign_to(model)
     said = open_given(f"{gcs.address}/run").assign_to(model)
-    assert said == f"Took backbone, projector and predictor from step-2 of the run in {gcs.address}/run."
+    assert said == f"Took backbone, projector and predictor from step-0 of the run in {gcs.address}/run."
     with pytest.raises(UsageError, match=r"there is nothing\. Received: gs://"):
         open_given(f"{gcs.address}/nothing.pth")

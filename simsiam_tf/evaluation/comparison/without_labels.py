@@ -55,8 +55,9 @@ def compare_without_labels(
     _draw(run, source, sheet, [network.name for network in networks], out)
     _print_table(numbers)
     sentence = (
-        f"Without labels nothing proves that this run helped ({run.data.dataset} has {run.lacks}): the neighbours in "
-        f"{out} can be looked at, and label-free numbers say how features are spread, not what they are good for."
+        f"Without labels nothing proves that this run helped ({run.data.dataset} has {run.lacks}). {out} shows the "
+        "neighbours of some images by each network. The numbers that need no labels describe how the features are "
+        "spread; they do not show that the features are useful."
     )
     _record(run, views, numbers, sentence, time.monotonic() - start)
     _log.log(RESULT, sentence)
