@@ -34,7 +34,7 @@ def load() -> None:
     from simsiam_tf.networks import resnet
     from simsiam_tf.training import pretrain  # noqa: F401
 
-    resnet._DEPTHS["resnet18"] = ("basic", (1,))
+    resnet.DEPTHS["resnet18"] = ("basic", (1,))
 
 
 class Worker:

@@ -15,6 +15,8 @@ from typing import Any
 # Every class that is registered with Keras, by its module.
 REGISTERED: dict[str, tuple[str, ...]] = {
     "simsiam_tf.augment.two_views": ("TwoViews",),
+    "simsiam_tf.detection": ("Detector",),
+    "simsiam_tf.detection.heads": ("BoxHead", "MaskHead", "ProposalHead"),
     "simsiam_tf.losses.as_keras": (
         "BYOLLoss",
         "BarlowTwinsLoss",
@@ -26,8 +28,9 @@ REGISTERED: dict[str, tuple[str, ...]] = {
     "simsiam_tf.methods": ("BYOL", "BarlowTwins", "MoCoV2", "SimCLR", "SimSiam", "SwAV"),
     "simsiam_tf.networks.heads": ("MLP",),
     "simsiam_tf.networks.normalization": ("BatchNormalization",),
-    "simsiam_tf.networks.resnet": ("ResNet", "ResidualBlock"),
-    "simsiam_tf.optim": ("LARS", "SGD", "WarmupCosine"),
+    "simsiam_tf.networks.residual_block": ("ResidualBlock",),
+    "simsiam_tf.networks.resnet": ("ResNet",),
+    "simsiam_tf.optim": ("LARS", "SGD", "WarmupCosine", "WarmupSteps"),
 }
 
 

@@ -5,16 +5,15 @@ at zero.
 """
 
 import math
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, NoReturn
 
 import keras
 import tensorflow as tf
 
 from simsiam_tf.errors import check, check_choice, names_its_options
 from simsiam_tf.networks.normalization import BatchNormalization
+from simsiam_tf.networks.residual_block import BlockKind, ResidualBlock, make_conv, pad_for
 from simsiam_tf.networks.tracked import TracksItsVariables
-
-BlockKind = Literal["basic", "bottleneck"]
 
 # The kind of block and the number of blocks in each stage.
 DEPTHS: dict[str, tuple[BlockKind, tuple[int, ...]]] = {
@@ -24,76 +23,6 @@ DEPTHS: dict[str, tuple[BlockKind, tuple[int, ...]]] = {
     "resnet101": ("bottleneck", (3, 4, 23, 3)),
     "resnet152": ("bottleneck", (3, 8, 36, 3)),
 }
-
-# With fewer input channels, the gradient of a 1x1 convolution with a stride writes beyond its memory in oneDNN
-# (docs/upstream.md). There a shortcut leaves out the pixels itself and convolves with stride 1, the same function.
-_FEWEST_FOR_STRIDES = 16
-
-
-@keras.saving.register_keras_serializable(package="simsiam_tf")
-@names_its_options
-class ResidualBlock(TracksItsVariables, keras.layers.Layer):
-    """Adds the result of two or three convolutions to the input: 3x3, 3x3 (basic), or 1x1, 3x3, 1x1 (bottleneck).
-
-    If the shapes differ, the input first goes through a 1x1 convolution and a batch norm.
-
-    Args:
-        kind: `basic` or `bottleneck`.
-        width: the number of channels of the 3x3 convolutions. A bottleneck outputs four times as many.
-        strides: the stride of the first 3x3 convolution.
-        **kwargs: further arguments of `keras.layers.Layer`.
-
-    Attributes:
-        output_dim: the number of output channels.
-    """
-
-    def __init__(self, kind: BlockKind, width: int, strides: int = 1, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        check_choice("kind", kind, get_args(BlockKind))
-        self.kind, self.width, self.strides = kind, width, strides
-        if kind == "basic":
-            shapes = [(width, 3, strides), (width, 3, 1)]
-        else:
-            shapes = [(width, 1, 1), (width, 3, strides), (4 * width, 1, 1)]
-        self.output_dim = shapes[-1][0]
-        self.convs = [_conv(*shape, name=f"conv{i + 1}") for i, shape in enumerate(shapes)]
-        self.norms = [
-            BatchNormalization(zero_gamma=i + 1 == len(shapes), name=f"bn{i + 1}") for i in range(len(shapes))
-        ]
-        self.pixel_step = 1  # more than 1 if the shortcut leaves out pixels before its convolution
-        self.shortcut_conv: keras.layers.Conv2D | None = None
-        self.shortcut_norm: BatchNormalization | None = None
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes all variables, given the shape of the input, `[B, H, W, C]`."""
-        channels = input_shape[-1]
-        if self.strides != 1 or channels != self.output_dim:
-            if channels is not None and channels < _FEWEST_FOR_STRIDES:
-                self.pixel_step = self.strides
-            self.shortcut_conv = _conv(self.output_dim, 1, self.strides // self.pixel_step, name="shortcut_conv")
-            self.shortcut_norm = BatchNormalization(name="shortcut_bn")
-            self.shortcut_conv.build((None, None, None, channels))
-            self.shortcut_norm.build((None, None, None, self.output_dim))
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            conv.build((None, None, None, channels))
-            channels = conv.filters
-            norm.build((None, None, None, channels))
-
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Maps `[B, H, W, C]` to `[B, H / strides, W / strides, output_dim]`."""
-        shortcut = x
-        if self.shortcut_conv is not None and self.shortcut_norm is not None:
-            pixels = x[:, :: self.pixel_step, :: self.pixel_step, :] if self.pixel_step > 1 else x
-            shortcut = self.shortcut_norm(self.shortcut_conv(pixels), training=training)
-        for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            x = norm(conv(_pad(x, conv)), training=training)
-            if i + 1 < len(self.convs):
-                x = tf.nn.relu(x)
-        return tf.nn.relu(x + shortcut)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of the constructor, for serialisation."""
-        return {**super().get_config(), "kind": self.kind, "width": self.width, "strides": self.strides}
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
@@ -133,7 +62,7 @@ class ResNet(TracksItsVariables, keras.Model):
         kind, depths = DEPTHS[arch]
         base = max(1, round(64 * width))
         kernel_size, strides = (3, 1) if cifar_stem else (7, 2)
-        self.stem_conv = _conv(base, kernel_size, strides, name="stem_conv")
+        self.stem_conv = make_conv(base, kernel_size, strides, name="stem_conv")
         self.stem_norm = BatchNormalization(name="stem_bn")
         self.blocks: list[ResidualBlock] = []
         for stage, depth in enumerate(depths):
@@ -183,17 +112,50 @@ class ResNet(TracksItsVariables, keras.Model):
             >>> {name: tuple(x.shape[1:]) for name, x in maps.items()}
             {'C2': (16, 24, 8), 'C3': (8, 12, 16), 'C4': (4, 6, 32), 'C5': (2, 3, 64)}
         """
-        x = self.stem_conv(_pad(images, self.stem_conv))
-        x = tf.nn.relu(self.stem_norm(x, training=training))
-        if not self.cifar_stem:
-            # After a ReLU, padding with 0 gives the same maximum as PyTorch's padding with minus infinity.
-            x = tf.nn.max_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID")
-        maps = {}
-        for number, blocks in enumerate(self.stages, start=2):
-            for block in blocks:
-                x = block(x, training=training)
-            maps[f"C{number}"] = x
+        x, maps = self.stem(images, training), {}
+        for number in range(4):
+            x = maps[f"C{number + 2}"] = self.stage(number, x, training)
         return maps
+
+    def stem(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Computes what the first stage gets: convolution, batch norm, ReLU and, for large images, max-pool.
+
+        Args:
+            images: normalised images, `[B, H, W, 3]`.
+            training: whether batch norm uses the statistics of the batch.
+
+        Returns:
+            `[B, H / 4, W / 4, C]`, and with the CIFAR stem `[B, H, W, C]`.
+
+        Example:
+            >>> resnet18(width=0.125).stem(tf.zeros([1, 64, 96, 3])).shape
+            TensorShape([1, 16, 24, 8])
+        """
+        x = self.stem_conv(pad_for(images, self.stem_conv))
+        x = tf.nn.relu(self.stem_norm(x, training=training))
+        if self.cifar_stem:
+            return x
+        # After a ReLU, padding with 0 gives the same maximum as PyTorch's padding with minus infinity.
+        return tf.nn.max_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID")
+
+    def stage(self, number: int, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Applies the residual blocks of one stage.
+
+        Args:
+            number: the number of the stage, from 0 to 3; the last one is called res5 in detection.
+            x: the output of the stage before, or of `stem`, `[B, H, W, C]`.
+            training: whether batch norm uses the statistics of the batch.
+
+        Returns:
+            `[B, H, W, C']` for stage 0, and `[B, H / 2, W / 2, C']` for the others.
+
+        Example:
+            >>> resnet18(width=0.125).stage(3, tf.zeros([5, 14, 14, 32])).shape
+            TensorShape([5, 7, 7, 64])
+        """
+        for block in self.stages[number]:
+            x = block(x, training=training)
+        return x
 
     @property
     def inputs(self) -> NoReturn:
@@ -260,23 +222,3 @@ def resnet152(**kwargs: Any) -> ResNet:
         256
     """
     return ResNet("resnet152", **kwargs)
-
-
-def _conv(filters: int, kernel_size: int, strides: int, name: str) -> keras.layers.Conv2D:
-    """Makes a convolution without bias, with torchvision's initial weights: normal, std sqrt(2 / (k k out))."""
-    return keras.layers.Conv2D(
-        filters,
-        kernel_size,
-        strides=strides,
-        # With stride 2, 'same' pads more on one side. PyTorch pads k // 2 on both sides, and `_pad` does the same.
-        padding="same" if strides == 1 else "valid",
-        use_bias=False,
-        kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
-        name=name,
-    )
-
-
-def _pad(x: tf.Tensor, conv: keras.layers.Conv2D) -> tf.Tensor:
-    """Pads k // 2 zeros on both sides, unless the convolution itself pads."""
-    p = conv.kernel_size[0] // 2 if conv.padding == "valid" else 0
-    return keras.ops.pad(x, [[0, 0], [p, p], [p, p], [0, 0]]) if p else x

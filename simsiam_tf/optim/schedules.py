@@ -1,6 +1,7 @@
 """Computes learning rates from the number of the step."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -88,3 +89,47 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor, for serialisation."""
         return dict(vars(self))
+
+
+@keras.saving.register_keras_serializable(package="simsiam_tf")
+@names_its_options
+class WarmupSteps(keras.optimizers.schedules.LearningRateSchedule):
+    """Divides the learning rate by 10 at given steps, after a linear warm-up, as detectors are trained (Table 5).
+
+    At step s < w of a warm-up of w steps, the rate is peak * (f + (1 - f) * s / w) with f = 0.001. From then on it is
+    peak / 10^n, where n is the number of milestones up to s. Rates are computed in Keras' floatx.
+
+    Args:
+        peak: the learning rate after the warm-up.
+        milestones: the steps at which the rate is divided by 10.
+        warmup_steps: w, the number of steps of the warm-up.
+
+    Raises:
+        ValueError: if a number is out of its range.
+
+    Example:
+        >>> rate = WarmupSteps(peak=0.02, milestones=(18000, 22000), warmup_steps=100)
+        >>> [round(float(rate(step)), 5) for step in (0, 50, 100, 18000)]
+        [2e-05, 0.01001, 0.02, 0.002]
+    """
+
+    _FIRST = 0.001
+
+    def __init__(self, peak: float, milestones: Sequence[int] = (), warmup_steps: int = 0) -> None:
+        check(bool(np.isfinite(peak) and peak >= 0), "peak must be a finite number that is not negative.", repr(peak))
+        check(warmup_steps >= 0, "warmup_steps must be at least 0.", repr(warmup_steps))
+        check(all(step >= 0 for step in milestones), "milestones must be at least 0.", repr(milestones))
+        self.peak, self.milestones, self.warmup_steps = peak, tuple(milestones), warmup_steps
+
+    def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
+        """Computes the learning rate of update number `step`, counted from 0; a scalar in floatx."""
+        dtype = keras.config.floatx()
+        step = tf.convert_to_tensor(step)
+        passed = tf.add_n([tf.cast(step >= milestone, dtype) for milestone in self.milestones] or [tf.zeros([], dtype)])
+        progress = tf.minimum(tf.cast(step, dtype) / max(1, self.warmup_steps), 1.0) if self.warmup_steps else 1.0
+        factor = self._FIRST + (1.0 - self._FIRST) * progress
+        return tf.constant(self.peak, dtype) * factor * tf.constant(0.1, dtype) ** passed
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor, for serialisation."""
+        return {"peak": self.peak, "milestones": list(self.milestones), "warmup_steps": self.warmup_steps}

@@ -34,6 +34,8 @@ class SGD(keras.optimizers.Optimizer):
             vanishing. If a gradient overflows on any replica, the factor halves and the step is skipped. After 2000
             good steps in a row the factor doubles. A skipped step counts as a step of the schedule. (Keras' wrapper
             looks at one replica only.)
+        undecayed: variables (or their paths) that the decay leaves out, such as the scales and offsets of batch norm in
+            the fine-tuning of a detector (Table 5).
         name: the name of the optimizer, a part of its variables' paths.
 
     Raises:
@@ -56,6 +58,7 @@ class SGD(keras.optimizers.Optimizer):
         weight_decay: float = 1e-4,
         overrides: Sequence[tuple[Variables, Rate]] = (),
         scale_loss: bool = False,
+        undecayed: Variables = (),
         name: str = "sgd",
         **kwargs: Any,
     ) -> None:
@@ -72,6 +75,7 @@ class SGD(keras.optimizers.Optimizer):
         self.l2 = weight_decay
         self.scales_loss = scale_loss
         self._overrides = [(ChosenVariables(variables), rate) for variables, rate in overrides]
+        self._undecayed = ChosenVariables(undecayed)
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Makes the velocities, and the state of the loss scaling if there is any."""
@@ -83,6 +87,8 @@ class SGD(keras.optimizers.Optimizer):
         for chosen, rate in self._overrides:
             for i in chosen.positions(variables):
                 self._own_rate[i] = rate
+        undecayed = set(self._undecayed.positions(variables))
+        self._decays = [i not in undecayed for i in range(len(variables))]
         if self.scales_loss:
             own: dict[str, Any] = {"shape": (), "dtype": "float32", "aggregation": "only_first_replica"}
             first = keras.initializers.Constant(self._FIRST_SCALE)
@@ -137,14 +143,15 @@ class SGD(keras.optimizers.Optimizer):
         """Sets v = sgd_momentum * v + (gradient + weight_decay * w)."""
         # Two assignments, not one sum: TensorFlow merges a sum with those inside the gradient (one term for each
         # view) into an AddN, and the order of an AddN of three or more terms depends on the timing of threads.
-        self.assign(velocity, self.sgd_momentum * velocity + self.l2 * variable)
+        decay = self.l2 * variable if self._decays[self._get_variable_index(variable)] else 0.0
+        self.assign(velocity, self.sgd_momentum * velocity + decay)
         self.assign_add(velocity, gradient)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor, for serialisation; variables are named by their paths."""
         overrides = [[chosen.paths, keras.saving.serialize_keras_object(rate)] for chosen, rate in self._overrides]
         own = {"sgd_momentum": self.sgd_momentum, "weight_decay": self.l2, "scale_loss": self.scales_loss}
-        return {**super().get_config(), **own, "overrides": overrides}
+        return {**super().get_config(), **own, "overrides": overrides, "undecayed": self._undecayed.paths}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:

@@ -15,7 +15,7 @@ from simsiam_tf.errors import UsageError
 from simsiam_tf.methods import METHODS
 from simsiam_tf.networks import heads
 from simsiam_tf.networks.normalization import BatchNormalization
-from simsiam_tf.networks.resnet import ResidualBlock
+from simsiam_tf.networks.residual_block import ResidualBlock
 from tests.methods.test_methods import make, make_views, tiny_backbone
 
 

@@ -57,7 +57,7 @@ def test_a_keras_file_gives_the_same_features(tmp_path, rng):
 GRADIENTS_OF_SHORTCUTS = """
 import numpy as np
 import tensorflow as tf
-from simsiam_tf.networks.resnet import ResidualBlock
+from simsiam_tf.networks.residual_block import ResidualBlock
 
 rng = np.random.default_rng(0)
 for channels in (3, 4, 7, 8, 12, 15, 16):

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import zlib
 
 import numpy as np
@@ -23,7 +24,7 @@ def rng(name: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
 
 
-def initial_value(name: str, shape: list[int]) -> np.ndarray:
+def initial_value(name: str, shape: list[int], factor: float = 1.0) -> np.ndarray:
     """The value that the reference's tensor starts from, in PyTorch's layout."""
     if name.endswith("running_mean"):
         value = np.zeros(shape)
@@ -37,7 +38,7 @@ def initial_value(name: str, shape: list[int]) -> np.ndarray:
         value = 1 + 0.1 * rng(name).standard_normal(shape)
     else:
         value = 0.1 * rng(name).standard_normal(shape)
-    return value.astype(np.float32)
+    return (factor * value).astype(np.float32)
 
 
 def views(batch: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,36 +55,78 @@ def to_keras_layout(value: np.ndarray) -> np.ndarray:
 
 def variables_by_name(model) -> dict:
     """The reference's state-dict names, in its order, to the variables of a SimSiam model."""
-    named = {}
-
-    def norm(prefix, layer):
-        if layer.affine:
-            named[f"{prefix}.weight"], named[f"{prefix}.bias"] = layer.gamma, layer.beta
-        named[f"{prefix}.running_mean"] = layer.moving_mean
-        named[f"{prefix}.running_var"] = layer.moving_variance
+    named = resnet_variables(model.backbone, "encoder.")
 
     def mlp(prefix, head):
-        position = 0  # in the reference's nn.Sequential: dense, batch norm, ReLU
+        named, position = {}, 0  # in the reference's nn.Sequential: dense, batch norm, ReLU
         for dense, bn in zip(head.dense, head.norm, strict=True):
             named[f"{prefix}.{position}.weight"] = dense.kernel
             if dense.use_bias:
                 named[f"{prefix}.{position}.bias"] = dense.bias
             if bn is not None:
-                norm(f"{prefix}.{position + 1}", bn)
+                named |= norm_variables(f"{prefix}.{position + 1}", bn)
             position += 3
+        return named
 
-    backbone = model.backbone
-    named["encoder.conv1.weight"] = backbone.stem_conv.kernel
-    norm("encoder.bn1", backbone.stem_norm)
+    named |= mlp("encoder.fc", model.projector)
+    return named | mlp("predictor", model.predictor)
+
+
+def norm_variables(prefix: str, layer) -> dict:
+    trained = {f"{prefix}.weight": layer.gamma, f"{prefix}.bias": layer.beta} if layer.affine else {}
+    return trained | {f"{prefix}.running_mean": layer.moving_mean, f"{prefix}.running_var": layer.moving_variance}
+
+
+def resnet_variables(backbone, before: str = "") -> dict:
+    """torchvision's names, in its order, to the variables of a ResNet."""
+    named = {f"{before}conv1.weight": backbone.stem_conv.kernel, **norm_variables(f"{before}bn1", backbone.stem_norm)}
     for s, stage in enumerate(backbone.stages, start=1):
         for b, block in enumerate(stage):
-            prefix = f"encoder.layer{s}.{b}"
+            prefix = f"{before}layer{s}.{b}"
             for i, (conv, bn) in enumerate(zip(block.convs, block.norms, strict=True), start=1):
                 named[f"{prefix}.conv{i}.weight"] = conv.kernel
-                norm(f"{prefix}.bn{i}", bn)
+                named |= norm_variables(f"{prefix}.bn{i}", bn)
             if block.shortcut_conv is not None:
                 named[f"{prefix}.downsample.0.weight"] = block.shortcut_conv.kernel
-                norm(f"{prefix}.downsample.1", block.shortcut_norm)
-    mlp("encoder.fc", model.projector)
-    mlp("predictor", model.predictor)
+                named |= norm_variables(f"{prefix}.downsample.1", block.shortcut_norm)
     return named
+
+
+def detector_variables_by_name(model) -> dict:
+    """The reference's names, which are Detectron2's beside those of the ResNet, to the variables of a detector."""
+    rpn, box, mask = "proposal_generator.rpn_head", "roi_heads.box_predictor", "roi_heads.mask_head"
+    layers = {
+        f"{rpn}.conv": model.proposal_head.conv,
+        f"{rpn}.objectness_logits": model.proposal_head.scores,
+        f"{rpn}.anchor_deltas": model.proposal_head.deltas,
+        f"{box}.cls_score": model.box_head.scores,
+        f"{box}.bbox_pred": model.box_head.deltas,
+    }
+    if model.mask_head is not None:
+        layers |= {f"{mask}.deconv": model.mask_head.upsample, f"{mask}.predictor": model.mask_head.logits}
+    named = resnet_variables(model.backbone) | norm_variables("roi_heads.res5.norm", model.region_norm)
+    for name, layer in layers.items():
+        named |= {f"{name}.weight": layer.kernel, f"{name}.bias": layer.bias}
+    return named
+
+
+def draw(name: str, shape) -> np.ndarray:
+    return rng(name).standard_normal(tuple(shape))
+
+
+def mask_of_runs(runs: list[int], height: int, width: int) -> np.ndarray:
+    """A mask `[height, width]` from the lengths of the alternating runs of its rows, zeros first."""
+    return np.repeat(np.arange(len(runs)) % 2, runs).reshape(height, width).astype(bool)
+
+
+def drawn_by_rule(rule: str, **sizes: int) -> np.ndarray:
+    """Values by a rule such as `2 * draw('det.l.mz.14', (n, K, M, M))`."""
+    factor, name, shape = re.fullmatch(r"([\d.]+) \* draw\('([^']+)', \(([^)]*)\)\)", rule).groups()
+    return float(factor) * draw(name, [sizes.get(part.strip()) or int(part) for part in shape.split(",")])
+
+
+def pasted_probabilities(rule: str, count: int, size: int) -> np.ndarray:
+    """Smooth probabilities `[count, size, size]` by the rule of the masks that are pasted."""
+    name = re.search(r"draw\('([^']+)'", rule)[1]
+    q = 1 / (1 + np.exp(-3 * draw(name, (count, size, size))))
+    return (q + np.roll(q, 1, 1) + np.roll(q, 1, 2) + np.roll(np.roll(q, 1, 1), 1, 2)) / 4
