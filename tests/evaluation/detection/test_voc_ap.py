@@ -51,8 +51,10 @@ def test_of_equal_scores_the_earlier_detection_is_first():
     wrong_last, wrong_first = found(A, C, scores=[0.5, 0.5]), found(C, A, scores=[0.5, 0.5])
     assert ap50(true(A), wrong_last) == 1.0
     assert ap50(true(A), wrong_first) == 0.5
-    many = found(A, *[C] * 40, scores=[0.5] * 41)  # long enough for an unstable sort to show
-    assert ap50(true(A), many) == 1.0
+    boxes = [C] * 100
+    boxes[50] = A  # behind 25 others of its score; so many that an unstable sort shows
+    (curve,) = voc_curves([true(A)], [found(*boxes, scores=[0.5, 0.25] * 50)], 1)[50]
+    assert curve.recall.argmax() == 25
 
 
 def test_equal_scores_in_two_images_keep_the_order_of_images():
