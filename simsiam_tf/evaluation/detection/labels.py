@@ -21,8 +21,8 @@ class Labels:
         >>> labels = Labels(Image.new("RGB", (100, 100)), size=12)
         >>> labels.write((10, 40), "cat 0.93", (200, 0, 0))
         >>> labels.write((10, 40), "dog 0.61", (0, 0, 200))
-        >>> [rectangle[:2] for rectangle in labels.rectangles]
-        [(10, 40), (10, 54)]
+        >>> [top for left, top, right, low in labels.rectangles] == [40, 40 + labels.height]
+        True
     """
 
     def __init__(self, picture: Image.Image, size: int):
