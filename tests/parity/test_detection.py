@@ -19,6 +19,7 @@ from simsiam_tf.detection.matching import match
 from simsiam_tf.detection.nms import best_first, nms
 from simsiam_tf.detection.roi_align import axis_weights, roi_align
 from tests.parity import reference
+from tests.parity.detection_ap import check_ap
 from tests.parity.detection_step import check_step, check_step_in_float32
 
 FIXTURES = reference.fixtures("detection_*")
@@ -202,6 +203,7 @@ def check_pasting(case):
 
 CHECKS = {
     "anchors": check_anchors,
+    "ap": check_ap,
     "boxes": check_boxes,
     "inference": check_inference,
     "losses": check_losses,
