@@ -35,7 +35,7 @@ def mask_targets(masks: tf.Tensor, which: tf.Tensor, sizes: tf.Tensor, boxes: tf
 
     def cut(of_one: tuple[tf.Tensor, ...]) -> tf.Tensor:
         position, of_rows, of_columns = of_one
-        mask = tf.cast(_unpacked(masks[position]), boxes.dtype)  # [H, W]
+        mask = tf.cast(_unpacked(tf.gather(masks, position)), boxes.dtype)  # [H, W]
         return tf.matmul(tf.matmul(of_rows, mask), of_columns, transpose_b=True)
 
     # One region at a time: the masks of all at once, at full size, would take gigabytes.

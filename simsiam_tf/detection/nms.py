@@ -66,19 +66,20 @@ def nms(
             return overlaps & (other_groups[:, :, tf.newaxis] == my_groups[:, tf.newaxis])
 
         start = tile * _TILE
-        mine, my_groups = boxes[:, start : start + _TILE], groups[:, start : start + _TILE]
+        mine = tf.slice(boxes, [0, start, 0], [batch, _TILE, 4])  # XLA needs slices of a constant length
+        my_groups, my_life = (tf.slice(x, [0, start], [batch, _TILE]) for x in (groups, live))
         kept = tf.gather(boxes, index, batch_dims=1), tf.gather(groups, index, batch_dims=1)
-        alive = live[:, start : start + _TILE] & ~tf.reduce_any(meets(*kept) & found[..., tf.newaxis], axis=1)
+        alive = my_life & ~tf.reduce_any(meets(*kept) & found[..., tf.newaxis], axis=1)
         new = _greedy(alive, meets(mine, my_groups))
         here = tf.broadcast_to(start + tf.range(_TILE)[tf.newaxis], tf.shape(new))
         index, found = tf.concat([index, here], axis=1), tf.concat([found, new], axis=1)
         first = tf.argsort(tf.where(found, 0, 1), axis=1, stable=True)[:, :limit]
-        return tile + 1, tf.gather(index, first, batch_dims=1), tf.gather(found, first, batch_dims=1)
+        index, found = (tf.gather(x, first, batch_dims=1) for x in (index, found))
+        return tile + 1, tf.ensure_shape(index, shape), tf.ensure_shape(found, shape)
 
-    start = tf.constant(0), tf.zeros([batch, limit], tf.int32), tf.zeros([batch, limit], tf.bool)
-    shapes = start[0].shape, tf.TensorShape([boxes.shape[0], limit]), tf.TensorShape([boxes.shape[0], limit])
-    start = tuple(tf.ensure_shape(x, shape) for x, shape in zip(start, shapes, strict=True))
-    _, index, found = tf.while_loop(is_unfinished, next_tile, start, shape_invariants=shapes)
+    shape = [boxes.shape[0], limit]
+    nothing = (tf.ensure_shape(tf.zeros([batch, limit], kind), shape) for kind in (tf.int32, tf.bool))
+    _, index, found = tf.while_loop(is_unfinished, next_tile, (tf.constant(0), *nothing))
     return tf.where(found, index, 0), found
 
 

@@ -112,7 +112,8 @@ def _pool(features: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tuple[tf.
     chunks = (count + missing) // _CHUNK
 
     def chunk(x: tf.Tensor, i: tf.Tensor) -> tf.Tensor:
-        part = x[i * _CHUNK : (i + 1) * _CHUNK]
+        size = tf.concat([[_CHUNK], tf.shape(x)[1:]], axis=0)  # XLA needs slices of a constant length
+        part = tf.slice(x, [i * _CHUNK, *[0] * (len(x.shape) - 1)], size)
         return tf.ensure_shape(part, [_CHUNK, *x.shape[1:]])
 
     def forward(i: tf.Tensor) -> tf.Tensor:
