@@ -15,7 +15,7 @@ class DataConfig(SettingsGroup):
     dataset: str = option(
         "cifar10",
         "Name in TensorFlow Datasets (TFDS), 'folder' (the images below --data_dir), 'shards' (made of either by "
-        "python -m simsiam_tf.cli.prepare), or 'shapes' (built in).",
+        "python -m simsiam_tf.cli.prepare), 'shapes' (built in), or 'made' (built in: images with objects, no labels).",
     )
     data_dir: str = option(
         "",

@@ -13,6 +13,8 @@ from simsiam_tf.files import as_path, check_bucket, expand_several
 if TYPE_CHECKING:
     from simsiam_tf.data.tfds import TFDSImages
 
+# The data sets that are drawn, and not read.
+_BUILT_IN = ("shapes", "made")
 # The names of splits that --eval_split=auto looks for in TFDS, in this order.
 _EVAL_NAMES = ("validation", "val", "valid", "test")
 
@@ -77,7 +79,8 @@ class DataSet:
         """Returns the full name of the training images in a data set that is no folder, with version and number."""
         if self.config.dataset == "shards":
             return f"shards/{self.config.train_split}:{self.training.num_examples}:{self.training.fingerprint}"
-        version = self._tfds().builder.info.full_name if self.config.dataset != "shapes" else "shapes"
+        drawn = self.config.dataset in _BUILT_IN
+        version = self.config.dataset if drawn else self._tfds().builder.info.full_name
         return f"{version}/{self.config.train_split}:{self.training.num_examples}"
 
     @property
@@ -105,7 +108,7 @@ class DataSet:
         return sorted(self.folder.evaluation.files.keys)
 
     def _automatic_split(self) -> str:
-        if self.config.dataset == "shapes":
+        if self.config.dataset in _BUILT_IN:
             return "test"
         if self.config.dataset == "shards":
             return "test" if "test" in split_names(self.config) else ""

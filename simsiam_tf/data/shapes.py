@@ -52,7 +52,7 @@ def _colour(hue: np.ndarray, value: float = 0.75, saturation: float = 0.6) -> np
     return value * (1 - saturation * np.clip(np.minimum(k, 4 - k), 0, 1))
 
 
-def _smooth(values: np.ndarray, size: int) -> np.ndarray:
+def smooth(values: np.ndarray, size: int) -> np.ndarray:
     """Interpolates a grid of colours `[N, G, G, 3]` bilinearly to `[N, size, size, 3]`."""
     grid = values.shape[1]
     where = np.linspace(0, grid - 1, size)
@@ -80,7 +80,7 @@ def _draw(rng: np.random.RandomState, labels: np.ndarray) -> np.ndarray:
     # Shape and background have opposite hues of the same brightness, so a random shift of the hue hides both colours,
     # and which of them is the shape's. With brighter and darker colours SimSiam learned those instead (kNN 27 %).
     front, back = _colour(hue), _colour(hue + 0.5)
-    images = back + (front - back) * alpha + _smooth(draw(-_CLOUDS, _CLOUDS, 5, 5, 3), size)
+    images = back + (front - back) * alpha + smooth(draw(-_CLOUDS, _CLOUDS, 5, 5, 3), size)
     return images + rng.normal(0.0, _NOISE, images.shape)
 
 

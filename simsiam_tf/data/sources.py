@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Union
 import numpy as np
 
 from simsiam_tf.config.data import DataConfig
-from simsiam_tf.data import shapes
+from simsiam_tf.data import scenes, shapes
 from simsiam_tf.data.encoded import EncodedImages, SubsetImages
 from simsiam_tf.data.folder import ImageFolder
 from simsiam_tf.data.folder_split import FolderSplit
 from simsiam_tf.data.image_files import FolderImages
 from simsiam_tf.data.shards import ShardImages, open_shards
 from simsiam_tf.data.unreadable import SkippedList, UnreadableImages
-from simsiam_tf.errors import UsageError
+from simsiam_tf.errors import UsageError, check
 from simsiam_tf.files import printable, size_of_file
 
 if TYPE_CHECKING:
@@ -226,6 +226,10 @@ def open_source(config: DataConfig, split: str) -> Source:
             )
         source = memory_source(f"shapes/{split}", *shapes.make_shapes(split), len(shapes.CLASS_NAMES))
         return dataclasses.replace(source, classes=shapes.CLASS_NAMES)
+    if config.dataset == "made":
+        known = ", ".join(scenes.SPLIT_SIZES)
+        check(split in scenes.SPLIT_SIZES, f"The data set made has the splits {known}.", repr(split))
+        return memory_source(f"made/{split}", scenes.make_scenes(split).images, None)
     if config.dataset == "folder":
         return folder_source(ImageFolder(config).split(split), config)
     if config.dataset == "shards":

@@ -238,7 +238,8 @@ def open_builder(config: DataConfig) -> Builder:
         builder = tfds.builder(config.dataset, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError, ImportError) as error:
         raise UsageError(
-            f"--dataset must be a name in TensorFlow Datasets, 'folder' or 'shapes'. Received: {config.dataset!r}."
+            "--dataset must be a name in TensorFlow Datasets, 'folder', 'shapes' or 'made'. "
+            f"Received: {config.dataset!r}."
         ) from error
     if not builder.data_path.exists():
         if not config.download:
