@@ -34,6 +34,7 @@ from simsiam_tf.config.preview import PreviewConfig
 from simsiam_tf.config.run import CONFIG_GROUPS, Config
 from simsiam_tf.config.scale import SizeConfig
 from simsiam_tf.config.start import StartConfig
+from simsiam_tf.config.transfer import TRANSFER_GROUPS, TransferConfig
 from simsiam_tf.errors import UsageError
 from simsiam_tf.reproduce.config import ReproduceConfig
 
@@ -157,6 +158,18 @@ def training_config_of(arguments: Sequence[str]) -> Config:
 def recipe_name(arguments: Sequence[str]) -> str:
     """Returns the names of the flagfiles on a command line, without folder and ending, joined by '+'; or `custom`."""
     return "+".join(pathlib.Path(file).stem for file in flagfiles(arguments)) or "custom"
+
+
+def define_transfer_flags() -> None:
+    """Defines the flags of transfer.py."""
+    for group in TRANSFER_GROUPS.values():
+        _define(group)
+
+
+def transfer_config() -> TransferConfig:
+    """Returns the configuration of the transfer that the parsed flags ask for."""
+    groups: dict[str, Any] = {name: _parsed(group) for name, group in TRANSFER_GROUPS.items()}
+    return TransferConfig(**groups, recipe=recipe_name(sys.argv))
 
 
 def define_workdir_flag() -> None:

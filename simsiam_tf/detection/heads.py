@@ -25,9 +25,9 @@ class ProposalHead(TracksItsVariables, keras.layers.Layer):
         super().__init__(**kwargs)
         self.channels, self.anchors = channels, anchors
         options = {"kernel_initializer": _NORMAL(stddev=0.01)}
-        self.conv = keras.layers.Conv2D(channels, 3, padding="same", name="conv", **options)
-        self.scores = keras.layers.Conv2D(anchors, 1, name="scores", **options)
-        self.deltas = keras.layers.Conv2D(4 * anchors, 1, name="deltas", **options)
+        self.conv = keras.layers.Conv2D(channels, 3, padding="same", name="proposal_conv", **options)
+        self.scores = keras.layers.Conv2D(anchors, 1, name="proposal_scores", **options)
+        self.deltas = keras.layers.Conv2D(4 * anchors, 1, name="proposal_deltas", **options)
         for layer in (self.conv, self.scores, self.deltas):
             layer.build((None, None, None, channels))
         self.built = True
@@ -56,8 +56,8 @@ class BoxHead(TracksItsVariables, keras.layers.Layer):
     def __init__(self, features: int, classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.features, self.classes = features, classes
-        self.scores = keras.layers.Dense(classes + 1, kernel_initializer=_NORMAL(stddev=0.01), name="scores")
-        self.deltas = keras.layers.Dense(4 * classes, kernel_initializer=_NORMAL(stddev=0.001), name="deltas")
+        self.scores = keras.layers.Dense(classes + 1, kernel_initializer=_NORMAL(stddev=0.01), name="box_scores")
+        self.deltas = keras.layers.Dense(4 * classes, kernel_initializer=_NORMAL(stddev=0.001), name="box_deltas")
         for layer in (self.scores, self.deltas):
             layer.build((None, features))
         self.built = True
@@ -87,8 +87,8 @@ class MaskHead(TracksItsVariables, keras.layers.Layer):
         super().__init__(**kwargs)
         self.features, self.channels, self.classes = features, channels, classes
         he = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-        self.upsample = keras.layers.Conv2DTranspose(channels, 2, strides=2, kernel_initializer=he, name="upsample")
-        self.logits = keras.layers.Conv2D(classes, 1, kernel_initializer=_NORMAL(stddev=0.001), name="logits")
+        self.upsample = keras.layers.Conv2DTranspose(channels, 2, strides=2, kernel_initializer=he, name="mask_upsample")
+        self.logits = keras.layers.Conv2D(classes, 1, kernel_initializer=_NORMAL(stddev=0.001), name="mask_logits")
         self.upsample.build((None, None, None, features))
         self.logits.build((None, None, None, channels))
         self.built = True

@@ -9,6 +9,8 @@ from typing import Any
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import is_file, is_folder, is_in_bucket, parse_json, read_regular
 
+# What config.json says of the command in a run of transfer.py; other runs say nothing.
+OF_TRANSFER = "transfer.py"
 # The files and the folders that training reads or writes in the folder of a run.
 OF_TRAINING = (
     *("config.json", "metrics.jsonl", "summary.json", "skipped.txt", "holdout.json", ".lock"),

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import pathlib
-from typing import Any
+from typing import Any, Self
 
 from simsiam_tf.config.run import FORMAT, Config
 from simsiam_tf.errors import UsageError
@@ -25,6 +25,7 @@ from simsiam_tf.training.environment import environment
 from simsiam_tf.training.kept_settings import identity_of, in_words, portable
 from simsiam_tf.training.run_files import (
     OF_TRAINING,
+    OF_TRANSFER,
     TO_RESUME,
     check_kinds,
     read_json,
@@ -55,7 +56,7 @@ class Workdir:
     root: pathlib.Path
 
     @classmethod
-    def open_for_training(cls, config: Config) -> "Workdir":
+    def open_for_training(cls, config: Any) -> Self:
         """Opens and locks the folder of a run to start or resume it. A new run gets its config.json.
 
         Args:
@@ -86,11 +87,11 @@ class Workdir:
                 raise UsageError(
                     f"--workdir has metrics.jsonl but no config.json; give another folder. Received: {workdir.root}."
                 )
-            write_json(workdir.config_path, {"format": FORMAT, "config": portable(config), **environment()})
+            write_json(workdir.config_path, {**cls._kept(config), **environment()})
         return workdir
 
     @classmethod
-    def open_existing(cls, path: str) -> "Workdir":
+    def open_existing(cls, path: str) -> Self:
         """Opens the folder of a run that was started before.
 
         Args:
@@ -169,16 +170,26 @@ class Workdir:
         """Returns whether the folder holds a checkpoint or a summary."""
         return self.summary_path.exists() or any(self.checkpoints.glob("*.index"))
 
-    def _check_same_run(self, config: Config) -> None:
+    @staticmethod
+    def _kept(config: Any) -> dict[str, Any]:
+        """Returns what config.json says of the settings."""
+        return {"format": FORMAT, "config": portable(config)}
+
+    @staticmethod
+    def _identity(config: Any) -> dict[str, Any]:
+        """Returns the settings by which a resumed run is compared."""
+        return identity_of(config)
+
+    def _check_same_run(self, config: Any) -> None:
         """Raises a UsageError if the folder holds a run of other settings, or if `--noresume` forbids to resume it."""
-        ours, theirs = identity_of(config), identity_of(self.config())
+        ours, theirs = self._identity(config), self._identity(self.config())
         differing = [
             f"{name}: {in_words(theirs[name])} in the folder, {in_words(ours[name])} now"
             for name in ours
             if ours[name] != theirs[name]
         ]
         if differing:
-            is_longer = ours["epochs"] != theirs["epochs"] and self.is_finished()
+            is_longer = ours.get("epochs") != theirs.get("epochs") and self.is_finished()
             further = f", with --init_weights={self.root} to train its weights by a new schedule" if is_longer else ""
             raise UsageError(
                 f"--workdir holds a run with other settings ({'; '.join(differing)}); give another folder{further}. "
@@ -198,6 +209,11 @@ class Workdir:
         """
         try:
             content = read_json(self.config_path)
+            if content.get("command_of_run") == OF_TRANSFER:
+                raise UsageError(
+                    "--workdir is a run of transfer.py, which evaluate.py judges by --protocol=detection. "
+                    f"Received: {self.root}."
+                )
             written = content.get("format", 1)  # files of format 1 do not state it
             if written > FORMAT:
                 raise UsageError(

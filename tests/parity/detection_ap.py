@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from simsiam_tf.evaluation.detection.coco_ap import coco_ap
-from simsiam_tf.evaluation.detection.records import Detections, TrueObjects
-from simsiam_tf.evaluation.detection.voc_ap import voc_ap, voc_curves
+from simsiam_tf.detection.scores.coco_ap import coco_ap
+from simsiam_tf.detection.scores.records import Detections, TrueObjects
+from simsiam_tf.detection.scores.voc_ap import voc_ap, voc_curves
 
 
 def columns(entries: list[dict], image: int, *names: str) -> dict[str, np.ndarray]:

@@ -1,1 +1,1 @@
-"""Measures how well objects are detected: average precision as COCO and as Pascal VOC define it, and pictures."""
+"""Shows detections in pictures."""

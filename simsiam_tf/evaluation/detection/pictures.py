@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from simsiam_tf.detection.scores.masks import rle_to_masks
+from simsiam_tf.detection.scores.records import Detections, TrueObjects
 from simsiam_tf.errors import check
 from simsiam_tf.evaluation.detection.labels import Colour, Labels
-from simsiam_tf.evaluation.detection.masks import rle_to_masks
-from simsiam_tf.evaluation.detection.records import Detections, TrueObjects
 
 VISIBLE = 512  # pixels; smaller images are enlarged, by a whole factor, to at most this side
 _GAP = 8  # white pixels between the pictures of a sheet

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from simsiam_tf.detection.scores.masks import masks_to_rle
 from simsiam_tf.errors import UsageError
-from simsiam_tf.evaluation.detection.masks import masks_to_rle
 from simsiam_tf.evaluation.detection.pictures import class_colour, contact_sheet, data_uri, draw_detections
-from tests.evaluation.detection.made import found, true
+from tests.detection.scores.made import found, true
 
 BOX = [16.0, 32.0, 48.0, 56.0]  # x1, y1, x2, y2 on an image of 64 pixels
 NAMES = ["cat", "dog"]

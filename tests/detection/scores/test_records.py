@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from simsiam_tf.detection.scores.masks import masks_to_rle
+from simsiam_tf.detection.scores.records import Detections
 from simsiam_tf.errors import UsageError
-from simsiam_tf.evaluation.detection.masks import masks_to_rle
-from simsiam_tf.evaluation.detection.records import Detections
-from tests.evaluation.detection.made import A, B, found, true
+from tests.detection.scores.made import A, B, found, true
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from simsiam_tf.detection.scores.coco_ap import coco_ap
+from simsiam_tf.detection.scores.masks import masks_to_rle
 from simsiam_tf.errors import UsageError
-from simsiam_tf.evaluation.detection.coco_ap import coco_ap
-from simsiam_tf.evaluation.detection.masks import masks_to_rle
-from tests.evaluation.detection.made import A, B, C, found, true
+from tests.detection.scores.made import A, B, C, found, true
 
 
 def rle(*boxes, height=120, width=110):

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
+from simsiam_tf.detection.scores.masks import masks_to_rle, rle_to_masks
 from simsiam_tf.errors import UsageError
-from simsiam_tf.evaluation.detection.masks import masks_to_rle, rle_to_masks
 
 
 @pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray])

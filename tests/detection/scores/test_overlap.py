@@ -1,6 +1,6 @@
 import numpy as np
 
-from simsiam_tf.evaluation.detection.overlap import box_areas, intersection_over_union
+from simsiam_tf.detection.scores.overlap import box_areas, intersection_over_union
 
 
 def test_overlaps_by_hand():

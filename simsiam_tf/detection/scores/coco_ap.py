@@ -9,15 +9,15 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from pycocotools.cocoeval import COCOeval
 
-from simsiam_tf.errors import check, check_choice
-from simsiam_tf.evaluation.detection.overlap import box_areas
-from simsiam_tf.evaluation.detection.records import (
+from simsiam_tf.detection.scores.overlap import box_areas
+from simsiam_tf.detection.scores.records import (
     Detections,
     Rle,
     TrueObjects,
     check_records,
     report_absent_classes,
 )
+from simsiam_tf.errors import check, check_choice
 
 # COCO's twelve numbers, in the order of pycocotools.
 _SUMMARY = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")

@@ -5,9 +5,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from simsiam_tf.detection.scores.overlap import intersection_over_union
+from simsiam_tf.detection.scores.records import Detections, TrueObjects, check_records, report_absent_classes
 from simsiam_tf.errors import check_choice
-from simsiam_tf.evaluation.detection.overlap import intersection_over_union
-from simsiam_tf.evaluation.detection.records import Detections, TrueObjects, check_records, report_absent_classes
 
 # Percent of overlap that a detection must exceed.
 THRESHOLDS = tuple(range(50, 100, 5))

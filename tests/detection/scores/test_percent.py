@@ -1,4 +1,4 @@
-from simsiam_tf.evaluation.detection.percent import in_percent
+from simsiam_tf.detection.scores.percent import in_percent
 
 
 def test_fractions_become_percent_and_what_is_unknown_stays_so():

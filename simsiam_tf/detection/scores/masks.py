@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from simsiam_tf.detection.scores.records import Rle
 from simsiam_tf.errors import check
-from simsiam_tf.evaluation.detection.records import Rle
 
 
 def masks_to_rle(masks: np.ndarray) -> list[Rle]:

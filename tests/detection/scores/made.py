@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simsiam_tf.evaluation.detection.records import Detections, TrueObjects
+from simsiam_tf.detection.scores.records import Detections, TrueObjects
 
 A, B, C = [10.0, 10.0, 50.0, 50.0], [60.0, 10.0, 100.0, 50.0], [10.0, 60.0, 50.0, 100.0]
 

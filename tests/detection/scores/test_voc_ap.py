@@ -4,11 +4,11 @@ import logging
 import numpy as np
 import pytest
 
+from simsiam_tf.detection.scores.voc_ap import voc_ap, voc_curves
 from simsiam_tf.errors import UsageError
-from simsiam_tf.evaluation.detection.voc_ap import voc_ap, voc_curves
 from tests.conftest import ROOT
-from tests.evaluation.detection.made import A, B, C, found, true
-from tests.parity.test_detection_ap import records
+from tests.detection.scores.made import A, B, C, found, true
+from tests.parity.detection_ap import records
 
 
 def ap50(truth, detections, metric="area", num_classes=1):

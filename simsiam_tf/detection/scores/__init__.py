@@ -1,0 +1,1 @@
+"""Measures how well objects are detected: average precision as COCO and as Pascal VOC define it."""

@@ -1,0 +1,87 @@
+"""Makes the records of a run of transfer.py for summary.json."""
+
+from typing import Any
+
+from simsiam_tf.config.transfer import TransferConfig
+from simsiam_tf.data.objects.annotations import AnnotatedImages
+from simsiam_tf.detection.measuring import Metric
+from simsiam_tf.training.transfer_workdir import TransferWorkdir
+from simsiam_tf.training.workdir import record
+
+# The records of the average precision. Those of masks are there if the data set has masks.
+SCORES = tuple(f"{kind}_{name}" for kind in ("box", "mask") for name in ("ap", "ap50", "ap75"))
+_PROTOCOLS: dict[Metric, str] = {
+    "coco": "COCO's average precision, pycocotools",
+    "voc07": "average precision of Pascal VOC, 11 points of the recall, difficult objects left out",
+    "voc12": "average precision of Pascal VOC, area under the curve, difficult objects left out",
+}
+_OVER = {"ap": "IoU 0.50 to 0.95", "ap50": "IoU 0.50", "ap75": "IoU 0.75"}
+
+
+def data_of(training: AnnotatedImages) -> dict[str, Any]:
+    """Returns what config.json says of the images to train on, and of their objects."""
+    return {
+        "fingerprint": training.fingerprint,
+        "images": len(training),
+        "objects": sum(objects.num_to_train for objects in training.objects),
+        "left_out": list(training.broken),
+        "classes": list(training.classes),
+    }
+
+
+def score_records(
+    scores: dict[str, Any], config: TransferConfig, test: AnnotatedImages, metric: Metric, **more: Any
+) -> dict[str, Any]:
+    """Makes the records of the average precision.
+
+    Args:
+        scores: percentages by name; what is not in it has no record.
+        config: the settings of the run.
+        test: the images that were evaluated on.
+        metric: `coco`, `voc07` or `voc12`.
+        **more: further parts of each record, such as the checkpoint.
+    """
+    data, run = config.data, config.run
+    details = {
+        "test": f"{test.source.name}",
+        "test_size": len(test),
+        "short_side": data.evaluation_side,
+        "precise_bn_batches": run.precise_bn_batches,
+    }
+    return {
+        name: record(
+            scores[name],
+            unit="percent",
+            protocol=_PROTOCOLS[metric],
+            over=_OVER[name.rpartition("_")[2]],
+            **details,
+            **more,
+        )
+        for name in SCORES
+        if name in scores
+    }
+
+
+def records_of_transfer(
+    config: TransferConfig, workdir: TransferWorkdir, test: AnnotatedImages, metric: Metric
+) -> dict[str, Any]:
+    """Returns the records of a finished run, made from the last line of metrics.jsonl.
+
+    Args:
+        config: the settings of the run.
+        workdir: the folder of the run.
+        test: the images that were evaluated on.
+        metric: `coco`, `voc07` or `voc12`.
+    """
+    last, every = workdir.metrics()[-1], config.run.log_every_steps
+    checkpoint = f"step-{last['step']}"
+    over = f"mean over the last {every} steps, in training mode"
+    return {
+        **score_records(last, config, test, metric, checkpoint=checkpoint, seconds=last.get("eval_seconds")),
+        "loss": record(last["loss"], over=over, checkpoint=checkpoint),
+        "images_per_second": record(last.get("images_per_second"), unit="images", step=last["step"]),
+        "wall_seconds": record(last["wall_seconds"], over="steps and evaluations"),
+        "skipped_images": record(len(workdir.skipped()), reason="unreadable", listed_in=workdir.skipped_path.name),
+        "steps": record(config.run.steps),
+        "recipe": record(config.recipe),
+    }
