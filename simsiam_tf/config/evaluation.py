@@ -7,7 +7,18 @@ from typing import Literal
 from simsiam_tf.config.fields import Integers, Names, Numbers, SettingsGroup, option
 from simsiam_tf.errors import check
 
-Protocol = Literal["knn", "linear", "finetune", "did_it_help", "diagnostics", "report", "embed", "neighbours", "export"]
+Protocol = Literal[
+    "knn",
+    "linear",
+    "finetune",
+    "did_it_help",
+    "detection",
+    "diagnostics",
+    "report",
+    "embed",
+    "neighbours",
+    "export",
+]
 Probe = Literal["paper", "release", "sgd", "cached"]
 ExportFormat = Literal["savedmodel", "keras", "onnx", "litert", "safetensors", "torch", "release", "timm", "detectron2"]
 PROBES: tuple[Probe, ...] = typing.get_args(Probe)
@@ -23,8 +34,9 @@ class TaskConfig(SettingsGroup):
         "What to do, or several things in one process, such as knn,linear,export: 'knn', kNN classification; "
         "'linear', a linear probe on frozen features; 'finetune', training of the whole network, last if there are "
         "several; 'did_it_help', a comparison with the untrained network and with those of --baseline; 'diagnostics', "
-        "measures that need no labels; 'report', a page about one run or several; 'embed', files with the features of "
-        "images; 'neighbours', the images nearest to a given one; 'export', a SavedModel.",
+        "measures that need no labels; 'detection', the average precision of a run of transfer.py; 'report', a page "
+        "about one run or several; 'embed', files with the features of images; 'neighbours', the images nearest to a "
+        "given one; 'export', a SavedModel.",
     )
     checkpoint: str = option("", "Name of the checkpoint to evaluate; by default the latest of the run.")
     init_weights: str = option(

@@ -87,7 +87,9 @@ class MaskHead(TracksItsVariables, keras.layers.Layer):
         super().__init__(**kwargs)
         self.features, self.channels, self.classes = features, channels, classes
         he = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-        self.upsample = keras.layers.Conv2DTranspose(channels, 2, strides=2, kernel_initializer=he, name="mask_upsample")
+        self.upsample = keras.layers.Conv2DTranspose(
+            channels, 2, strides=2, kernel_initializer=he, name="mask_upsample"
+        )
         self.logits = keras.layers.Conv2D(classes, 1, kernel_initializer=_NORMAL(stddev=0.001), name="mask_logits")
         self.upsample.build((None, None, None, features))
         self.logits.build((None, None, None, channels))

@@ -17,6 +17,7 @@ from simsiam_tf.data.sources import Source, listing_bad_images
 from simsiam_tf.distribute.strategy import hosts_of_tpu, make_strategy
 from simsiam_tf.errors import UsageError, check
 from simsiam_tf.evaluation.comparison.did_it_help import run_did_it_help
+from simsiam_tf.evaluation.detection.protocols import evaluate_detector
 from simsiam_tf.evaluation.diagnostics import run_diagnostics
 from simsiam_tf.evaluation.embeddings import run_embed
 from simsiam_tf.evaluation.finetune import run_finetuning
@@ -31,6 +32,7 @@ from simsiam_tf.features.knn import KNNProtocol, knn_scores
 from simsiam_tf.files import exists, user_path
 from simsiam_tf.interop.formats import Exported, check_formats, export
 from simsiam_tf.interop.given import heads_of
+from simsiam_tf.training.transfer_workdir import is_transfer
 from simsiam_tf.training.workdir import record
 
 _log = logging.getLogger(__name__)
@@ -59,6 +61,15 @@ def evaluate(
     tf.config.experimental.enable_tensor_float_32_execution(False)
     strategy = make_strategy(devices)
     _check_hosts(devices, hosts_of_tpu(strategy))
+    if any(is_transfer(path) for path in paths):
+        check(len(paths) == 1, "A run of transfer.py is judged alone.", f"{len(paths)} folders")
+        evaluate_detector(paths[0], options, strategy)
+        return
+    check(
+        "detection" not in protocols,
+        "--protocol=detection needs the folder of a run of transfer.py.",
+        f"--workdir={paths[0]}",
+    )
     runs = [
         LoadedRun.load(
             path, task.checkpoint if path == paths[0] else "", data_overrides, strategy, task.eval_batch_size

@@ -26,6 +26,7 @@ def data_of(training: AnnotatedImages) -> dict[str, Any]:
         "objects": sum(objects.num_to_train for objects in training.objects),
         "left_out": list(training.broken),
         "classes": list(training.classes),
+        "has_masks": training.has_masks,
     }
 
 

@@ -1,0 +1,94 @@
+"""Runs the protocols of evaluate.py on runs of transfer.py."""
+
+import json
+import logging
+import time
+
+import tensorflow as tf
+
+from simsiam_tf.config.evaluation import EvaluationConfig
+from simsiam_tf.config.messages import RESULT
+from simsiam_tf.data.sources import listing_bad_images
+from simsiam_tf.detection.measuring import Measured, measure
+from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation.detection.loaded_detector import LoadedDetector
+from simsiam_tf.files import write_text
+from simsiam_tf.training.transfer_summary import score_records
+
+_log = logging.getLogger(__name__)
+
+# The protocols for runs of transfer.py, in the order in which they run.
+OF_DETECTORS = ("detection", "report", "export")
+
+
+def evaluate_detector(path: str, options: EvaluationConfig, strategy: tf.distribute.Strategy) -> None:
+    """Runs protocols on a run of transfer.py.
+
+    Args:
+        path: the folder of the run.
+        options: the protocols and their settings.
+        strategy: the distribution strategy to compute under.
+
+    Raises:
+        UsageError: if a protocol is not one for detectors, or the run cannot be evaluated.
+    """
+    wrong = [name for name in options.task.protocol if name not in OF_DETECTORS]
+    if wrong:
+        raise UsageError(
+            f"A run of transfer.py takes --protocol={','.join(OF_DETECTORS)}, or some of them. "
+            f"Received: {','.join(wrong)}."
+        )
+    run = LoadedDetector.load(path, options.task.checkpoint, strategy)
+    with (
+        listing_bad_images([run.training.source, run.test.source], run.workdir.skipped_path),
+        run.estimated_statistics(),
+    ):
+        if "detection" in options.task.protocol:
+            _detection(run)
+
+
+def _detection(run: LoadedDetector) -> None:
+    """Measures the average precision, and writes it and the detections of all test images."""
+    start, settings = time.monotonic(), run.config.run
+    measured = measure(run.detector, run.test, run.recipe, run.metric, settings.eval_batch_size, verbose=True)
+    seconds = time.monotonic() - start
+    file = run.workdir.root / "detections.json"
+    write_text(file, json.dumps(coco_results(run, measured)))
+    by_class = dict(zip(run.test.classes, measured.per_class, strict=True))
+    records = score_records(
+        measured.scores, run.config, run.test, run.metric, checkpoint=run.checkpoint, seconds=seconds
+    )
+    records["box_ap"]["per_class"] = by_class
+    run.workdir.add_to_summary(records)
+    shown = ", ".join(
+        f"{name.replace('_', ' ').replace('ap', 'AP')} {'-' if value is None else f'{value:.2f} %'}"
+        for name, value in measured.scores.items()
+    )
+    _log.log(RESULT, f"Detection by {run.checkpoint} on {len(run.test)} images: {shown} ({seconds:.0f} s; {file}).")
+
+
+def coco_results(run: LoadedDetector, measured: Measured) -> list[dict]:
+    """Returns detections in COCO's format for results, with the numbers of images and categories of its file.
+
+    Args:
+        run: the run.
+        measured: the detections.
+    """
+    results = []
+    for position in sorted(measured.found):
+        found, image = measured.found[position], run.test.objects[position].image_id
+        for i in range(len(found)):
+            x1, y1, x2, y2 = found.boxes[i].tolist()
+            result = {
+                "image_id": image,
+                "category_id": run.test.category_ids[int(found.classes[i])],
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "score": float(found.scores[i]),
+            }
+            if found.masks is not None:
+                mask = found.masks[i]
+                counts = mask["counts"]
+                text = counts.decode("ascii") if isinstance(counts, bytes) else counts
+                result["segmentation"] = {"size": list(mask["size"]), "counts": text}
+            results.append(result)
+    return results
