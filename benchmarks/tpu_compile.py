@@ -94,6 +94,25 @@ def compile_file(path: str, topology: str, replicas: int) -> dict:
     }
 
 
+def compile_apart(text: str, topology: str, replicas: int) -> dict:
+    """Compiles a program in a process that loads JAX and no TensorFlow; ends this one if it does not compile.
+
+    Args:
+        text: the program, in StableHLO.
+        topology: the kind and shape of the TPU.
+        replicas: the number of cores that take part.
+    """
+    print(f"Compiling {len(text) / 1e6:.1f} MB of StableHLO for {topology}: minutes", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "step.stablehlo"
+        path.write_text(text)
+        command = [sys.executable, __file__, f"--program={path}", f"--topology={topology}"]
+        done = subprocess.run([*command, f"--replicas={replicas}"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"error: the program does not compile for {topology}.\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def main() -> None:
     """Runs the benchmark."""
     parser = harness.make_parser(__doc__)
@@ -107,20 +126,7 @@ def main() -> None:
     print(f"Lowering the step of one of {options.replicas} cores", flush=True)
     config, batch, program = lower(rest, options.replicas)
     all_reduces = program.text.count("stablehlo.all_reduce")
-    print(f"Compiling {len(program.text) / 1e6:.1f} MB of StableHLO for {options.topology}: minutes", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "step.stablehlo"
-        path.write_text(program.text)
-        command = [
-            sys.executable,
-            __file__,
-            f"--program={path}",
-            f"--topology={options.topology}",
-        ]
-        done = subprocess.run([*command, f"--replicas={options.replicas}"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"error: the program does not compile for {options.topology}.\n{done.stderr[-3000:]}")
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = compile_apart(program.text, options.topology, options.replicas)
     result = {
         "topology": options.topology,
         "replicas": options.replicas,

@@ -65,7 +65,9 @@ class Detector(SSLModel):
         check(isinstance(backbone, ResNet), "A detector needs a ResNet as its backbone.", type(backbone).__name__)
         check(num_classes >= 1, "num_classes must be at least 1.", num_classes)
         if not isinstance(settings, DetectorConfig):
-            settings = DetectorConfig.from_values(settings or {})
+            # A file of Keras holds lists in the place of tuples.
+            values = {k: tuple(v) if isinstance(v, list) else v for k, v in (settings or {}).items()}
+            settings = DetectorConfig.from_values(values)
         self.log_names = (*_LOSSES, _OF_MASKS) if settings.masks else _LOSSES
         super().__init__(backbone, **{"name": "detector", **kwargs})
         self.settings, self.num_classes = settings, num_classes

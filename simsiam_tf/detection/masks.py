@@ -81,4 +81,4 @@ def _reading_weights(start: tf.Tensor, end: tf.Tensor, length: tf.Tensor | int, 
     size = (end - start)[:, tf.newaxis]
     at = tf.math.divide_no_nan(centres - start[:, tf.newaxis], size) * side - 0.5  # [D, length]
     at = tf.where(size > 0, at, -2.0)  # an empty box reads nothing
-    return tf.maximum(0.0, 1.0 - tf.abs(at[..., tf.newaxis] - tf.range(side, dtype=dtype)))
+    return tf.maximum(1.0 - tf.abs(at[..., tf.newaxis] - tf.range(side, dtype=dtype)), 0.0)

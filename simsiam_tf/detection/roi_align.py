@@ -81,7 +81,7 @@ def axis_weights(
         at = edges + offset[:, tf.newaxis]  # [R, o]
         counted = (at >= -1.0) & (at <= last) & (i < counts)[:, tf.newaxis]
         at = tf.clip_by_value(at, 0.0, last - 1.0)
-        weights = tf.maximum(0.0, 1.0 - tf.abs(at[..., tf.newaxis] - pixels))  # [R, o, length]
+        weights = tf.maximum(1.0 - tf.abs(at[..., tf.newaxis] - pixels), 0.0)  # [R, o, length]
         return i + 1.0, total + tf.where(counted[..., tf.newaxis], weights, 0.0)
 
     # As many rounds as the largest bin has samples, so that regions of any size are exact at a bounded memory.
