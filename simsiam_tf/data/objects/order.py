@@ -5,10 +5,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.augment.threefry import threefry
 from simsiam_tf.data.order import ShuffledOrder
 
-# Numbers of the permutations of an epoch: those of the two groups, and that of their batches.
+# The number of the permutation of an epoch's batches. Those of the two groups have the numbers 0 and 1.
 _BATCHES = 2
 
 
@@ -78,8 +77,8 @@ class AspectOrder(ShuffledOrder):
 
     def _seed(self, epoch: tf.Tensor, number: int) -> tf.Tensor:
         """Returns the seed of a permutation, `[2] uint32`."""
-        words = (tf.constant(self.seed, tf.uint32), tf.cast(epoch, tf.uint32), number, 1)
-        return tf.stack(threefry(*(tf.cast(word, tf.uint32) for word in words)))
+        # No epoch of a run is as late as 2**30, so no two permutations have a seed in common.
+        return tf.cast(tf.stack([tf.constant(self.seed, tf.int64), epoch + (number + 1) * 2**30]), tf.uint32)
 
 
 def _shuffled(index: tf.Tensor, seed: tf.Tensor, count: int) -> tf.Tensor:

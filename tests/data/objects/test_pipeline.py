@@ -86,8 +86,10 @@ def test_images_boxes_and_masks_are_resized_and_flipped_alike(annotated):
             around = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             assert np.abs(np.clip(batch["boxes"][i, 0], 0, None) - around).max() <= 1.5
             drawn = draw_masks(objects.to_train().masks, objects.size, (new_height, new_width))[0]
+            found = masks[0, :new_height, :new_width]
             if not flipped:
-                np.testing.assert_array_equal(masks[0, :new_height, :new_width], drawn)
+                np.testing.assert_array_equal(found, drawn)
+            assert np.mean(found != (drawn[:, ::-1] if flipped else drawn)) < 0.03
     assert len(seen) == 6
 
 
