@@ -1,6 +1,7 @@
 """Declares the settings of images with objects: the data set, the sizes of the images, and the batch size."""
 
 import dataclasses
+import re
 from typing import Literal
 
 from simsiam_tf.config.data import DataConfig
@@ -89,9 +90,7 @@ class DetectionDataConfig(SettingsGroup):
         identity=False,
         absent="",
     )
-    download: bool = option(
-        False, "Let TFDS download and prepare a data set that is missing.", identity=False, absent=False
-    )
+    download: bool = option(False, "Let TFDS download and prepare a missing data set.", identity=False, absent=False)
     max_examples: int = option(0, "Number of images to train on, the first ones of the split; 0: all.", absent=0)
     max_bad_fraction: float = option(
         0.01,
@@ -146,8 +145,7 @@ class DetectionDataConfig(SettingsGroup):
             check(not given or self.dataset == "coco", f"--{name} needs --dataset=coco.", f"--{name}={given}")
         names = ",".join(self.class_names)
         check(not names or self.dataset == "voc", "--class_names needs --dataset=voc.", f"--class_names={names}")
-        distinct = len(set(self.class_names)) == len(self.class_names)
-        check(distinct, "--class_names must name each class once.", names)
+        check(len(set(self.class_names)) == len(self.class_names), "--class_names must name each class once.", names)
         needs_folder = self.dataset in ("coco", "voc")
         check(not needs_folder or bool(self.data_dir), f"--dataset={self.dataset} needs --data_dir.", "no --data_dir")
         check(self.max_bad_fraction < 1, "--max_bad_fraction must be below 1.", self.max_bad_fraction)
@@ -180,9 +178,8 @@ class DetectionDataConfig(SettingsGroup):
     @property
     def images(self) -> DataConfig:
         """Returns the settings of the images alone, for what reads images without their objects."""
-        name = self.dataset.removeprefix(TFDS)
         return DataConfig(
-            dataset=name,
+            dataset=self.dataset.removeprefix(TFDS),
             data_dir=self.data_dir,
             index=self.index,
             index_dir=self.index_dir,
@@ -200,7 +197,7 @@ class DetectionDataConfig(SettingsGroup):
     @property
     def _defaults(self) -> _Defaults:
         if self.is_tfds:
-            is_voc = self.dataset.removeprefix(TFDS).partition("/")[0].partition(":")[0] == "voc"
-            sides = (_OF_VOC if is_voc else _OF_COCO).short_sides
-            return _Defaults("train", "test" if is_voc else "validation", sides, 800)
+            if re.fullmatch(r"voc([/:].*)?", self.dataset.removeprefix(TFDS)):
+                return dataclasses.replace(_OF_VOC, train_split="train", eval_split="test")
+            return dataclasses.replace(_OF_COCO, train_split="train", eval_split="validation")
         return {"voc": _OF_VOC, "coco": _OF_COCO, "made": _OF_MADE}[self.dataset]
