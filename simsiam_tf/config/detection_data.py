@@ -121,9 +121,7 @@ class DetectionDataConfig(SettingsGroup):
     long_side: int = option(
         1333, "Length in pixels that the longer side has at most; the image is then shrunk.", positive=True, absent=1333
     )
-    eval_short_side: int = option(
-        0, "Length in pixels of the shorter side in evaluations; 0: 800, or 128 for 'made'.", absent=0
-    )
+    eval_short_side: int = option(0, "Shorter side in pixels in evaluations; 0: 800, or 128 for 'made'.", absent=0)
     canvases: Literal["auto", "one"] = option(
         "auto",
         "Sizes of batches. 'auto': the smallest of a few that holds the images of the batch, so that a program is "
@@ -171,9 +169,8 @@ class DetectionDataConfig(SettingsGroup):
 
     def split(self, part: Literal["train", "eval"]) -> str:
         """Returns the name of the split to train on, or of that to evaluate on."""
-        if part == "train":
-            return self.train_split or self._defaults.train_split
-        return self.eval_split or self._defaults.eval_split
+        given = self.train_split if part == "train" else self.eval_split
+        return given or getattr(self._defaults, f"{part}_split")
 
     @property
     def images(self) -> DataConfig:

@@ -20,6 +20,7 @@ def test_sizes_are_those_of_the_papers_code():
         [1, 1333],
     ]
     assert resized(sizes[:1], np.array([640]), 1333).tolist() == [[640, 959]]
+    assert resized(np.array([[320, 413]]), np.array([800]), 1333).tolist() == [[800, 1033]]  # of 1032.5
 
 
 def test_every_length_is_drawn_as_often():
