@@ -1,6 +1,7 @@
 """Declares the settings of images with objects: the data set, the sizes of the images, and the batch size."""
 
 import dataclasses
+import re
 from typing import Literal
 
 from simsiam_tf.config.data import DataConfig
@@ -89,9 +90,7 @@ class DetectionDataConfig(SettingsGroup):
         identity=False,
         absent="",
     )
-    download: bool = option(
-        False, "Let TFDS download and prepare a data set that is missing.", identity=False, absent=False
-    )
+    download: bool = option(False, "Let TFDS download and prepare a missing data set.", identity=False, absent=False)
     max_examples: int = option(0, "Number of images to train on, the first ones of the split; 0: all.", absent=0)
     max_bad_fraction: float = option(
         0.01,
@@ -122,9 +121,7 @@ class DetectionDataConfig(SettingsGroup):
     long_side: int = option(
         1333, "Length in pixels that the longer side has at most; the image is then shrunk.", positive=True, absent=1333
     )
-    eval_short_side: int = option(
-        0, "Length in pixels of the shorter side in evaluations; 0: 800, or 128 for 'made'.", absent=0
-    )
+    eval_short_side: int = option(0, "Shorter side in pixels in evaluations; 0: 800, or 128 for 'made'.", absent=0)
     canvases: Literal["auto", "one"] = option(
         "auto",
         "Sizes of batches. 'auto': the smallest of a few that holds the images of the batch, so that a program is "
@@ -146,8 +143,7 @@ class DetectionDataConfig(SettingsGroup):
             check(not given or self.dataset == "coco", f"--{name} needs --dataset=coco.", f"--{name}={given}")
         names = ",".join(self.class_names)
         check(not names or self.dataset == "voc", "--class_names needs --dataset=voc.", f"--class_names={names}")
-        distinct = len(set(self.class_names)) == len(self.class_names)
-        check(distinct, "--class_names must name each class once.", names)
+        check(len(set(self.class_names)) == len(self.class_names), "--class_names must name each class once.", names)
         needs_folder = self.dataset in ("coco", "voc")
         check(not needs_folder or bool(self.data_dir), f"--dataset={self.dataset} needs --data_dir.", "no --data_dir")
         check(self.max_bad_fraction < 1, "--max_bad_fraction must be below 1.", self.max_bad_fraction)
@@ -173,16 +169,14 @@ class DetectionDataConfig(SettingsGroup):
 
     def split(self, part: Literal["train", "eval"]) -> str:
         """Returns the name of the split to train on, or of that to evaluate on."""
-        if part == "train":
-            return self.train_split or self._defaults.train_split
-        return self.eval_split or self._defaults.eval_split
+        given = self.train_split if part == "train" else self.eval_split
+        return given or getattr(self._defaults, f"{part}_split")
 
     @property
     def images(self) -> DataConfig:
         """Returns the settings of the images alone, for what reads images without their objects."""
-        name = self.dataset.removeprefix(TFDS)
         return DataConfig(
-            dataset=name,
+            dataset=self.dataset.removeprefix(TFDS),
             data_dir=self.data_dir,
             index=self.index,
             index_dir=self.index_dir,
@@ -200,7 +194,7 @@ class DetectionDataConfig(SettingsGroup):
     @property
     def _defaults(self) -> _Defaults:
         if self.is_tfds:
-            is_voc = self.dataset.removeprefix(TFDS).partition("/")[0].partition(":")[0] == "voc"
-            sides = (_OF_VOC if is_voc else _OF_COCO).short_sides
-            return _Defaults("train", "test" if is_voc else "validation", sides, 800)
+            if re.fullmatch(r"voc([/:].*)?", self.dataset.removeprefix(TFDS)):
+                return dataclasses.replace(_OF_VOC, train_split="train", eval_split="test")
+            return dataclasses.replace(_OF_COCO, train_split="train", eval_split="validation")
         return {"voc": _OF_VOC, "coco": _OF_COCO, "made": _OF_MADE}[self.dataset]

@@ -51,13 +51,14 @@ def find_records(builder: Any, split: str, config: DataConfig, label: str, featu
         wanted.append("file_name")
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", f"{split}-{label}")
     name = f"{name[:80]}-{zlib.crc32(f'{split}:{wanted}'.encode()):08x}"
-    arrays = kept(name, folder, config, _stamp(builder, folder, split), lambda: _find(builder, split, wanted, feature))
+    stamp = stamp_of(builder, folder, split)
+    arrays = kept(name, folder, config, stamp, lambda: _find(builder, split, wanted, feature))
     files = [str(part.filename) for part in builder.info.splits[split].file_instructions]
     records = TFRecords(files, arrays["where"]) if "where" in arrays else open_array_records(builder, split)
     return Found(records, arrays.get("labels"), unpacked(arrays["names"]) if "names" in arrays else None)
 
 
-def _stamp(builder: Any, folder: pathlib.Path, split: str) -> dict[str, Any]:
+def stamp_of(builder: Any, folder: pathlib.Path, split: str) -> dict[str, Any]:
     """Returns what tells the files of a split from others, and from changed ones."""
     parts = builder.info.splits[split].file_instructions
     files = [[pathlib.Path(str(p.filename)).name, p.skip, p.take, size_of_file(str(p.filename))] for p in parts]

@@ -6,6 +6,8 @@ from simsiam_tf.config.detection_data import DetectionDataConfig
 from simsiam_tf.data.objects.annotations import AnnotatedImages
 from simsiam_tf.data.objects.coco import open_coco
 from simsiam_tf.data.objects.made import open_made
+from simsiam_tf.data.objects.tfds_sets import open_tfds
+from simsiam_tf.data.objects.voc import open_voc
 from simsiam_tf.errors import check
 
 
@@ -26,8 +28,12 @@ def open_annotated(config: DetectionDataConfig, split: Literal["train", "eval"])
         annotated = open_annotated(DetectionDataConfig(dataset="made"), "train")
         annotated.objects[0].boxes
     """
-    openers = {"made": lambda: open_made(config.split(split)), "coco": lambda: _open_coco(config, split)}
-    found = openers[config.dataset]()
+    if config.is_tfds:
+        found = open_tfds(config, config.split(split))
+    elif config.dataset == "coco":
+        found = _open_coco(config, split)
+    else:
+        found = open_voc(config, config.split(split)) if config.dataset == "voc" else open_made(config.split(split))
     return found.first(config.max_examples) if split == "train" else found
 
 

@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.augment.threefry import threefry
+from simsiam_tf.config.detection_data import DetectionDataConfig
+from simsiam_tf.data.objects.annotations import AnnotatedImages
 from simsiam_tf.data.order import ShuffledOrder
 
-# Numbers of the permutations of an epoch: those of the two groups, and that of their batches.
+# The number of the permutation of an epoch's batches. Those of the two groups have the numbers 0 and 1.
 _BATCHES = 2
 
 
@@ -33,10 +34,12 @@ class AspectOrder(ShuffledOrder):
         is_tall = self.sizes[:, 0] > self.sizes[:, 1]
         groups = [np.flatnonzero(~is_tall), np.flatnonzero(is_tall)]
         is_grouped = all(len(group) >= self.global_batch_size for group in groups)
-        object.__setattr__(self, "_groups", groups if is_grouped else [])
+        with tf.device("/cpu:0"):  # tf.data captures tensors; it would copy arrays into its graph
+            held = [tf.constant(group, tf.int64) for group in groups] if is_grouped else []
+        object.__setattr__(self, "_groups", held)
 
     @property
-    def groups(self) -> list[np.ndarray]:
+    def groups(self) -> list[tf.Tensor]:
         """Returns the positions of the wide and of the tall images; nothing if they are not kept apart."""
         return vars(self)["_groups"]
 
@@ -70,18 +73,33 @@ class AspectOrder(ShuffledOrder):
         def of_group(number: int, batch: tf.Tensor) -> tf.Tensor:
             group = self.groups[number]
             place = _shuffled(batch * size + within, self._seed(epoch, number), len(group))
-            with tf.device("/cpu:0"):
-                return tf.gather(tf.constant(group, tf.int64), place)
+            return tf.gather(group, place)
 
         wide, tall = (lambda: of_group(0, batch)), (lambda: of_group(1, batch - of_first))
         return epoch, tf.cond(batch < of_first, wide, tall)
 
     def _seed(self, epoch: tf.Tensor, number: int) -> tf.Tensor:
         """Returns the seed of a permutation, `[2] uint32`."""
-        words = (tf.constant(self.seed, tf.uint32), tf.cast(epoch, tf.uint32), number, 1)
-        return tf.stack(threefry(*(tf.cast(word, tf.uint32) for word in words)))
+        # No epoch of a run is as late as 2**30, so no two permutations have a seed in common.
+        return tf.cast(tf.stack([tf.constant(self.seed, tf.int64), epoch + (number + 1) * 2**30]), tf.uint32)
 
 
 def _shuffled(index: tf.Tensor, seed: tf.Tensor, count: int) -> tf.Tensor:
     """Returns the places of `index` in a permutation of `count` numbers."""
     return tf.random.experimental.index_shuffle(index, seed, count - 1) if count > 1 else index
+
+
+def training_order(annotated: AnnotatedImages, config: DetectionDataConfig, seed: int) -> ShuffledOrder:
+    """Returns the order of a run's images, with wide and tall ones in separate batches if the settings say so.
+
+    Args:
+        annotated: the training images, as `AnnotatedImages.to_train` gives them.
+        config: the settings of the data set.
+        seed: the seed of the run.
+
+    Raises:
+        UsageError: if the images do not fill one batch.
+    """
+    if config.group_by_shape:
+        return AspectOrder(len(annotated), config.global_batch_size, seed, sizes=annotated.sizes)
+    return ShuffledOrder(len(annotated), config.global_batch_size, seed)

@@ -123,15 +123,13 @@ class _Batches:
         size = self.order.global_batch_size
         every = positions[0] // size * size + tf.range(size, dtype=tf.int64)
         epoch, of_step = self.order.examples(every)
-        _, all_draws = keys_and_draws(self.order.seed, epoch, of_step)
+        keys, draws = keys_and_draws(self.order.seed, epoch, of_step)
         own = positions % size
-        index = tf.gather(of_step, own)
-        keys, _ = keys_and_draws(self.order.seed, epoch, index)
         shapes = self._shapes(positions.shape[0])
         kinds = [kind for _, kind in shapes.values()]
-        found = tf.numpy_function(self._load, [of_step, all_draws, own], kinds, stateful=False)
-        keys = tf.ensure_shape(keys, [positions.shape[0], 2])
-        return {**_shaped(found, shapes), "keys": keys, "index": tf.ensure_shape(index, [positions.shape[0]])}
+        found = tf.numpy_function(self._load, [of_step, draws, own], kinds, stateful=False)
+        own.set_shape([positions.shape[0]])
+        return {**_shaped(found, shapes), "keys": tf.gather(keys, own), "index": tf.gather(of_step, own)}
 
     def _shapes(self, length: int | None) -> dict[str, tuple[list[int | None], tf.DType]]:
         height, width = self.canvases.largest if len(self.canvases.sizes) == 1 else (None, None)

@@ -101,7 +101,10 @@ class ObjectReader:
     def _change(self, position: int, wanted: Wanted, i: int) -> Change:
         size = self._annotated.objects[position].size
         if size is None:
-            raise OSError("the beginning of the file does not say how large the image is")
+            files = self._annotated.source.files
+            assert files is not None
+            decoding.open_image(files.load(position), files.pixels)  # says why the size is not known
+            raise OSError("its size could not be read when the set was opened")
         ((height, width),) = resized(np.array([size]), wanted.short_sides[i : i + 1], self._long_side)
         return Change(size, fitted((int(height), int(width)), wanted.canvas), bool(wanted.flipped[i]))
 

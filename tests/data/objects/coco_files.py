@@ -6,6 +6,9 @@ import json
 import numpy as np
 from PIL import Image
 
+from simsiam_tf.config.detection_data import DetectionDataConfig
+from simsiam_tf.data.objects.opening import open_annotated
+
 SIZES = {3: (40, 60), 5: (60, 40), 9: (50, 50), 11: (40, 64)}  # height, width
 CONTENT = {
     "images": [
@@ -20,7 +23,7 @@ CONTENT = {
             "bbox": [10, 5, 20, 10.5],
             "area": 105,
             "iscrowd": 0,
-            "segmentation": [[10, 5, 30, 5, 30, 15.5]],
+            "segmentation": [[10, 5, 30, 5, 30, 8, 15, 8, 15, 15.5, 10, 15.5]],
         },
         {
             "id": 101,
@@ -65,3 +68,10 @@ def write_coco(folder, annotations, images="images", name="objects.json"):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(annotations))
     return path
+
+
+def open_coco_files(folder, annotations, **settings):
+    """Writes the set and opens it."""
+    path = write_coco(folder, annotations)
+    files = {"data_dir": str(folder / "images"), "train_annotations": str(path)}
+    return open_annotated(DetectionDataConfig(dataset="coco", **files, **settings), "train")

@@ -3,26 +3,16 @@ import re
 
 import numpy as np
 import pytest
-from pycocotools import mask as coco_mask
 
 from simsiam_tf.config.detection_data import DetectionDataConfig
-from simsiam_tf.data.objects.masks import Runs, draw_masks, read_mask, runs_of
 from simsiam_tf.data.objects.opening import open_annotated
 from simsiam_tf.data.objects.resize import full_masks
 from simsiam_tf.errors import UsageError
-from tests.data.objects.coco_files import content, write_coco
-
-
-def opened(folder, annotations, part="train", **settings):
-    path = write_coco(folder, annotations)
-    config = DetectionDataConfig(
-        dataset="coco", data_dir=str(folder / "images"), train_annotations=str(path), **settings
-    )
-    return open_annotated(config, part)
+from tests.data.objects.coco_files import content, open_coco_files, write_coco
 
 
 def test_boxes_classes_and_masks_are_read_by_image_number(tmp_path, caplog):
-    annotated = opened(tmp_path, content())
+    annotated = open_coco_files(tmp_path, content())
     assert [annotated.source.name_of(i) for i in range(4)] == ["3.png", "5.png", "9.png", "11.png"]
     assert annotated.classes == ("cat", "dog")
     assert annotated.category_ids == (2, 7)
@@ -48,7 +38,7 @@ def test_boxes_classes_and_masks_are_read_by_image_number(tmp_path, caplog):
 
 def test_images_without_an_object_are_not_trained_on(tmp_path, caplog):
     with caplog.at_level("INFO", "simsiam_tf"):
-        annotated = opened(tmp_path, content()).to_train()
+        annotated = open_coco_files(tmp_path, content()).to_train()
     assert [annotated.source.name_of(i) for i in range(len(annotated))] == ["3.png", "5.png", "11.png"]
     assert [found.image_id for found in annotated.objects] == [3, 5, 11]
     assert annotated.max_objects == 1  # a crowd does not count
@@ -73,55 +63,15 @@ def test_a_broken_annotation_is_named_and_left_out(kind, tmp_path, caplog):
     change, reason = BREAKS[kind]
     broken = content()
     broken["annotations"][0] |= change
-    annotated = opened(tmp_path, broken)
+    annotated = open_coco_files(tmp_path, broken)
     assert annotated.objects[0].ids.tolist() == [101]
     assert len(annotated.broken) == 1
     assert re.search(reason, annotated.broken[0])
     assert f"left out 1 of 4 annotations of coco/train ({kind}: 1)" in caplog.text
     broken["annotations"][1] |= {"bbox": None}
     with pytest.raises(UsageError, match=r"At most 1\.00% of the 4 annotations .* Received: 2 .* the first of them"):
-        opened(tmp_path, broken)
-    assert len(opened(tmp_path, broken, max_bad_fraction=0.5).broken) == 2
-
-
-@pytest.mark.parametrize(
-    ("segmentation", "reason"),
-    [
-        ([[1, 2, 3]], "no list of pairs"),
-        ([[1, 2, 3, float("inf"), 4, 5]], "no list of pairs of finite numbers"),
-        ([["a", "b"]], "no list of outlines"),
-        ([[1, 1, 9, 9]], "its mask is empty"),
-        ([[1, 1, 9, 9, 1, 1]], "its mask is empty"),
-        ([[1, 1, 9e6, 9, 1, 9]], "far beyond the image"),
-        ({"counts": [2400]}, "no size"),
-        ({"size": [60, 40], "counts": [0, 2400]}, "of 40 x 60 pixels, and the image of 60 x 40"),
-        ({"size": [40, 60], "counts": [2400]}, "its mask is empty"),
-        ({"size": [40, 60], "counts": [0, 2401]}, "do not fill the image"),
-        ({"size": [40, 60], "counts": [3000, -600]}, "do not fill the image"),
-        ({"size": [40, 60], "counts": ""}, "do not fill the image"),
-        ({"size": [40, 60], "counts": "0" * 50}, "do not fill the image"),
-        ({"size": [40, 60], "counts": "oo"}, "cannot be read"),
-        ({"size": [40, 60], "counts": "\x01é"}, "cannot be read"),
-        ({"size": [40, 60], "counts": None}, "cannot be read"),
-    ],
-)
-def test_broken_masks_are_never_drawn(segmentation, reason, tmp_path):
-    broken = content()
-    broken["annotations"][0]["segmentation"] = segmentation
-    annotated = opened(tmp_path, broken)
-    assert annotated.objects[0].ids.tolist() == [101]
-    assert reason in annotated.broken[0]
-
-
-def test_the_text_of_runs_is_that_of_pycocotools(rng):
-    for density in (0.01, 0.5, 0.9):
-        pixels = rng.random((37, 53)) < density
-        encoded = coco_mask.encode(np.asfortranarray(pixels.astype(np.uint8)))
-        for counts in (encoded["counts"], encoded["counts"].decode()):
-            mask = read_mask({"size": [37, 53], "counts": counts}, (37, 53))
-            assert isinstance(mask, Runs)
-            np.testing.assert_array_equal(mask.lengths, runs_of(pixels).lengths)
-            np.testing.assert_array_equal(draw_masks([mask], (37, 53), (37, 53))[0], pixels)
+        open_coco_files(tmp_path, broken)
+    assert len(open_coco_files(tmp_path, broken, max_bad_fraction=0.5).broken) == 2
 
 
 @pytest.mark.parametrize(
@@ -141,7 +91,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_a_sentence(change, message, tm
     broken = content()
     change(broken)
     with pytest.raises(UsageError, match=message):
-        opened(tmp_path, broken)
+        open_coco_files(tmp_path, broken)
 
 
 def test_a_file_that_is_no_json_is_refused(tmp_path):
@@ -178,7 +128,7 @@ def test_sizes_are_read_from_images_if_the_file_lacks_them(tmp_path):
     bare = content()
     for image in bare["images"]:
         del image["height"], image["width"]
-    annotated, known = opened(tmp_path, bare), opened(tmp_path, content())
+    annotated, known = open_coco_files(tmp_path, bare), open_coco_files(tmp_path, content())
     assert [found.size for found in annotated.objects] == [found.size for found in known.objects]
     (tmp_path / "images/9.png").write_bytes(b"no image")
     (tmp_path / "objects.json").write_text(json.dumps(bare))
@@ -192,7 +142,7 @@ def test_boxes_alone_are_a_set_without_masks(tmp_path):
     bare = content()
     for annotation in bare["annotations"]:
         del annotation["segmentation"]
-    annotated = opened(tmp_path, bare)
+    annotated = open_coco_files(tmp_path, bare)
     assert not annotated.has_masks
     assert annotated.objects[0].masks is None
     with pytest.raises(ValueError, match="Only objects with masks"):
@@ -200,7 +150,7 @@ def test_boxes_alone_are_a_set_without_masks(tmp_path):
 
 
 def test_the_fingerprint_tells_other_annotations(tmp_path):
-    prints = {opened(tmp_path, content()).fingerprint}
+    prints = {open_coco_files(tmp_path, content()).fingerprint}
     for number, change in (
         (0, {"bbox": [10, 5, 20, 10]}),
         (0, {"category_id": 2}),
@@ -209,12 +159,12 @@ def test_the_fingerprint_tells_other_annotations(tmp_path):
     ):
         other = content()
         other["annotations"][number] |= change
-        prints.add(opened(tmp_path, other).fingerprint)
+        prints.add(open_coco_files(tmp_path, other).fingerprint)
     assert len(prints) == 5
 
 
 def test_classes_are_numbered_as_in_training(tmp_path):
-    annotated = opened(tmp_path, content())
+    annotated = open_coco_files(tmp_path, content())
     other = annotated.numbered_by(("ant", "dog", "cat"))
     assert other.objects[0].classes.tolist() == [1, 2]
     assert other.category_ids == (-1, 7, 2)

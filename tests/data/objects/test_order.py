@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from simsiam_tf.data.objects.order import AspectOrder
+from simsiam_tf.config.detection_data import DetectionDataConfig
+from simsiam_tf.data.objects.opening import open_annotated
+from simsiam_tf.data.objects.order import AspectOrder, training_order
 from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.distribute.input import Share
 
@@ -64,3 +66,12 @@ def test_an_epoch_may_be_a_number_of_steps():
 def test_each_image_needs_a_size():
     with pytest.raises(ValueError, match=r"There must be 41 sizes\. Received: 3"):
         AspectOrder(41, 4, seed=7, sizes=sizes(2, 1))
+
+
+def test_the_settings_choose_the_order():
+    annotated = open_annotated(DetectionDataConfig(), "eval")
+    grouped = training_order(annotated, DetectionDataConfig(), 3)
+    assert isinstance(grouped, AspectOrder)
+    assert (grouped.num_examples, grouped.global_batch_size, grouped.seed) == (500, 16, 3)
+    plain = training_order(annotated, DetectionDataConfig(group_by_shape=False, global_batch_size=7), 3)
+    assert plain == ShuffledOrder(500, 7, 3)
