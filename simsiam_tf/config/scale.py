@@ -25,6 +25,8 @@ class SizeConfig(SettingsGroup):
         1.0, "Multiplier of --num_prototypes. Codes need more images than prototypes.", positive=True
     )
     queue_scale: float = option(1.0, "Multiplier of --queue_size.", positive=True)
+    learning_rate_scale: float = option(1.0, "Multiplier of --base_learning_rate.", positive=True)
+    weight_decay_scale: float = option(1.0, "Multiplier of --weight_decay.", positive=True)
 
     def apply(self, config: Config) -> Config:
         """Returns the configuration of a run at this size, with its numbers multiplied."""
@@ -32,7 +34,12 @@ class SizeConfig(SettingsGroup):
         return dataclasses.replace(
             config,
             model=dataclasses.replace(config.model, of_method=self._of_method(config.model.of_method)),
-            optimizer=dataclasses.replace(optimizer, warmup_epochs=optimizer.warmup_epochs * self.epochs_scale),
+            optimizer=dataclasses.replace(
+                optimizer,
+                warmup_epochs=optimizer.warmup_epochs * self.epochs_scale,
+                base_learning_rate=optimizer.base_learning_rate * self.learning_rate_scale,
+                weight_decay=optimizer.weight_decay * self.weight_decay_scale,
+            ),
             data=dataclasses.replace(data, global_batch_size=_times(data.global_batch_size, self.batch_scale, least=2)),
             run=dataclasses.replace(run, epochs=_times(run.epochs, self.epochs_scale)),
         )
