@@ -1,6 +1,7 @@
 """Every recipe parses, is valid, and says what it is."""
 
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -8,21 +9,34 @@ import tensorflow as tf
 
 from flags import definitions
 from simsiam_tf.data.order import ShuffledOrder
+from simsiam_tf.reproduce import table5_rows
 from simsiam_tf.reproduce.experiments import EXPERIMENTS
+from simsiam_tf.reproduce.table5_rows import TRANSFER_SIZES
 from simsiam_tf.reproduce.verdicts import CLAIMS
 from simsiam_tf.training import factory as build
+from simsiam_tf.training.detector_factory import metric_of
 from tests.conftest import ROOT
 
 RECIPES = sorted((ROOT / "flags" / "recipes").rglob("*.flags"))
-PAPER, SIZES, ORIGINALS = (ROOT / "flags" / "recipes" / name for name in ("paper", "size", "authors"))
+PAPER, SIZES, ORIGINALS, TRANSFERS = (
+    ROOT / "flags" / "recipes" / name for name in ("paper", "size", "authors", "transfer")
+)
+OPTIMAL = PAPER / "table5_optimal.flags"
 # Of Table 4, rows that differ from one that is tried in their number of epochs, and BYOL's in the average's momentum.
 LONGER = {
     path for path in PAPER.glob("table4_*_epochs_*.flags") if path.stem.count("_") > 2 and "_100" not in path.stem
 }
+# Of Table 5, whose rows differ from a row of Table 4 in numbers alone.
+LONGER |= set(PAPER.glob("table5_*.flags"))
 
 
 def config_of(path: pathlib.Path, *overrides: str):
     return definitions.training_config_of([f"--flagfile={path}", *overrides, "--workdir=w"])
+
+
+def transfer_of(path: pathlib.Path, *overrides: str):
+    needed = [] if path.stem == "made" else ["--data_dir=d"]
+    return definitions.transfer_config_of([f"--flagfile={path}", "--backbone=none", *needed, *overrides, "--workdir=w"])
 
 
 def parse(path: pathlib.Path, *overrides: str) -> dict:
@@ -36,7 +50,10 @@ def root_folder(monkeypatch):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.stem}-{path.stem}")
 def test_parses_and_its_header_says_command_hardware_time_and_number(path):
-    parse(path)
+    if path.parent == TRANSFERS:
+        transfer_of(path)
+    else:
+        parse(path)
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]
     text = "\n".join(header).lower()
     for word in ("command:", "hardware:", "time:", "expected:"):
@@ -79,19 +96,28 @@ def test_every_recipe_of_the_paper_is_a_run_of_its_own_or_a_known_equal():
     equal = sorted(sorted(stems) for stems in runs.values() if len(stems) > 1)
     constant = ["appb_dim_2048", "table1c_predictor_constant_lr", "table2_batch_512", "table3c_bn_release"]
     plain = ["sec52_eta_plain", "table1a_predictor_identity"]
-    assert equal == [constant, plain, ["table2_batch_256", "table4_epochs_100"]]
+    batch_256 = [["table2_batch_256", "table4_epochs_100"], ["table4_epochs_200", "table5_base"]]
+    assert equal == [constant, plain, *batch_256]
 
 
 def test_a_size_leaves_what_the_recipes_set():
     """Else a row would silently become another one."""
 
-    def names(folder):
-        lines = [line for path in folder.glob("*.flags") for line in path.read_text().splitlines()]
+    def names(*paths):
+        lines = [line for path in paths for line in path.read_text().splitlines()]
         return {line.lstrip("-").partition("=")[0].removeprefix("no") for line in lines if line.startswith("--")}
 
-    assert names(PAPER) & names(SIZES) == {"dataset"}
-    assert names(PAPER) & names(ORIGINALS) == {"global_batch_size", "warmup_epochs"}  # SimSiam's rows set these
-    for row in (row for experiment in EXPERIMENTS.values() for row in experiment.rows if row.original):
+    paper, sizes, originals = (set(folder.glob("*.flags")) for folder in (PAPER, SIZES, ORIGINALS))
+    assert names(*paper - {OPTIMAL}) & names(*sizes) == {"dataset"}
+    # It sets rates that the other sizes set. The experiment of Table 5 has no other size.
+    of_table5 = {SIZES / f"{size.pretraining}.flags" for size in TRANSFER_SIZES.values()}
+    assert of_table5 == {SIZES / "imagenet.flags", SIZES / "made.flags"}
+    assert names(OPTIMAL) & names(*of_table5) == {"dataset"}
+    shared = {"global_batch_size", "warmup_epochs"}  # SimSiam's rows set these
+    assert names(*paper - {OPTIMAL}) & names(*originals) == shared
+    rows = [row for experiment in EXPERIMENTS.values() for row in experiment.rows]
+    rows += [row.pretraining for row in table5_rows.ROWS if row.pretraining]
+    for row in (row for row in rows if row.original):
         text = (PAPER / f"{row.recipe}.flags").read_text()
         assert "--global_batch_size" not in text
         assert "--warmup_epochs" not in text
@@ -112,6 +138,60 @@ def test_a_size_multiplies():
     assert (model.queue_size, model.num_prototypes, model.freeze_prototypes_epochs) == (0, 94, 0.05)
 
 
+def test_the_size_of_the_built_in_images_multiplies_the_rates_too():
+    """So that the two rows of Table 5 differ at this size as they do on ImageNet."""
+    size = f"--flagfile={SIZES / 'made.flags'}"
+    base, optimal = config_of(PAPER / "table5_base.flags", size), config_of(OPTIMAL, size)
+    rates = [(c.optimizer.base_learning_rate, c.optimizer.weight_decay) for c in (base, optimal)]
+    assert rates == [(0.2, 5e-4), (2.0, 5e-5)]
+    assert (base.data.global_batch_size, base.run.epochs, base.run.knn_every_epochs) == (64, 60, 0)
+    heads = base.model.of_method
+    assert (heads.projector_layers, heads.projector_dim, heads.predictor_dim) == (2, 512, 128)
+    assert (base.data.dataset, base.data.image_size, base.optimizer.predictor_lr) == ("made", 96, "constant")
+    on_imagenet = config_of(OPTIMAL, f"--flagfile={SIZES / 'imagenet.flags'}").optimizer
+    assert (on_imagenet.base_learning_rate, on_imagenet.weight_decay) == (0.5, 1e-5)
+
+
+VOC_SIDES, COCO_SIDES = (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800), (640, 672, 704, 736, 768, 800)
+BOTH_YEARS = "2007_trainval+2012_trainval"
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule", "sides", "splits", "metric"),
+    [
+        ("voc07", (24000, (18000, 22000), 100), VOC_SIDES, ("2007_trainval", "2007_test"), "voc07"),
+        ("voc0712", (24000, (18000, 22000), 100), VOC_SIDES, (BOTH_YEARS, "2007_test"), "voc07"),
+        ("coco", (90000, (60000, 80000), 1000), COCO_SIDES, ("train2017", "val2017"), "coco"),
+    ],
+)
+def test_the_transfers_settings_are_those_of_table_5(name, schedule, sides, splits, metric):
+    """As the recipes' headers cite them."""
+    config = transfer_of(TRANSFERS / f"{name}.flags")
+    optimizer, data = config.optimizer, config.data
+    assert (config.run.steps, optimizer.milestones, optimizer.warmup_steps) == schedule
+    rates = (optimizer.learning_rate, optimizer.weight_decay, optimizer.sgd_momentum)
+    assert (*rates, data.global_batch_size) == (0.02, 1e-4, 0.9, 16)
+    assert (data.sides, data.evaluation_side, data.long_side) == (sides, 800, 1333)
+    assert (data.split("train"), data.split("eval"), metric_of(config)) == (*splits, metric)
+    assert (config.backbone.arch, config.backbone.width, config.backbone.stem) == ("resnet50", 1.0, "imagenet")
+    detector = config.detector
+    anchors = (detector.anchor_sizes, detector.anchor_ratios, detector.anchors_per_image)
+    assert anchors == ((32, 64, 128, 256, 512), (0.5, 1, 2), 256)
+    proposals = (detector.proposals_before_nms, detector.proposals_after_nms, detector.rois_per_image)
+    assert proposals == ((12000, 6000), (2000, 1000), 512)
+    assert config.run.precise_bn_batches == 200
+    assert config.recipe == name
+
+
+def test_every_transfer_is_a_size_of_table_5_and_names_the_other_layout_of_its_data():
+    assert {path.stem for path in TRANSFERS.glob("*.flags")} == set(TRANSFER_SIZES)
+    for name in ("voc07", "coco"):
+        text = " ".join((TRANSFERS / f"{name}.flags").read_text().replace("#", "").split())
+        flags = re.search(r"With TFDS: ((?:--\S+ )+)after", text)[1].split()
+        data = transfer_of(TRANSFERS / f"{name}.flags", *flags).data
+        assert data.is_tfds
+
+
 def test_simclr_of_app_d_has_simsiam_s_encoder():
     """And rates, batch and views, which the size says."""
     size = f"--flagfile={SIZES / 'cifar10.flags'}"
@@ -122,7 +202,7 @@ def test_simclr_of_app_d_has_simsiam_s_encoder():
     assert (ours.optimizer, ours.data, ours.augment) == (theirs.optimizer, theirs.data, theirs.augment)
 
 
-@pytest.mark.parametrize("size", ["imagenet", "cifar10", "cifar10_small", "shapes"])
+@pytest.mark.parametrize("size", ["imagenet", "cifar10", "cifar10_small", "shapes", "made"])
 def test_swav_has_about_as_many_prototypes_to_an_image_as_its_authors(size):
     files = [f"--flagfile={SIZES / f'{size}.flags'}"]
     files += [f"--flagfile={ORIGINALS / 'swav.flags'}"] if size == "imagenet" else []
@@ -138,6 +218,7 @@ def test_every_row_of_an_experiment_has_its_recipe_and_a_reference():
         assert all(row.against in ("", *recipes) for row in experiment.rows)
         assert all(row.claim == "reference" or row.claim in CLAIMS for row in experiment.rows)
     covered = {row.recipe for experiment in EXPERIMENTS.values() for row in experiment.rows}
+    covered |= {row.recipe for row in table5_rows.ROWS if row.recipe}
     assert {path.stem for path in PAPER.glob("*.flags")} == covered
     originals = {row.original for experiment in EXPERIMENTS.values() for row in experiment.rows if row.original}
     assert {path.stem for path in ORIGINALS.glob("*.flags")} == originals

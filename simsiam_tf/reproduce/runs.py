@@ -9,8 +9,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
 
+from simsiam_tf.config.fields import SettingsGroup
 from simsiam_tf.config.run import Config
 from simsiam_tf.errors import Stopped, UsageError
 from simsiam_tf.files import write_json
@@ -23,22 +25,22 @@ _log = logging.getLogger(__name__)
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPES = _ROOT / "flags" / "recipes"
-_DIVERGED = 3  # train.py's exit code after a divergence
+_DIVERGED = 3  # the exit code of train.py and transfer.py after a divergence
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """Holds the flags, the settings and the folder of one run of train.py.
+class Job:
+    """Holds the flags and the folder of one run of a command that trains.
 
     Attributes:
-        arguments: the flags of train.py, without --workdir.
-        config: the settings that these flags give.
+        arguments: the flags of the command, without --workdir.
         workdir: the folder of the run.
+        script: the file of the command, in the project's folder.
     """
 
     arguments: tuple[str, ...]
-    config: Config
     workdir: Workdir
+    script: ClassVar[str]
 
     @property
     def diverged_path(self) -> pathlib.Path:
@@ -53,7 +55,19 @@ class Run:
     @property
     def command(self) -> list[str]:
         """Returns the command that starts or resumes the run."""
-        return [sys.executable, str(_ROOT / "train.py"), *self.arguments, f"--workdir={self.workdir.root}"]
+        return [sys.executable, str(_ROOT / self.script), *self.arguments, f"--workdir={self.workdir.root}"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run(Job):
+    """Holds the flags, the settings and the folder of one run of train.py.
+
+    Attributes:
+        config: the settings that the flags give.
+    """
+
+    config: Config
+    script = "train.py"
 
 
 class Folders:
@@ -84,12 +98,20 @@ class Folders:
 
 
 def _identity(config: Config) -> str:
+    return identity_text(config.identity(), config.groups.values())
+
+
+def identity_text(identity: dict[str, Any], groups: Iterable[SettingsGroup]) -> str:
     """Returns the settings that tell runs apart, as text.
 
     Settings that are newer than the kept runs are left out where they have the value of those runs.
+
+    Args:
+        identity: the settings that tell runs apart, by name.
+        groups: the groups of all settings.
     """
-    identity = config.identity()
-    for group in config.groups.values():
+    identity = dict(identity)
+    for group in groups:
         values = group.values()
         for setting in group.settings():
             if setting.says_absent and values[setting.name] == setting.absent:
@@ -106,12 +128,14 @@ class Planner:
         extra: the extra flags of train.py that every run gets.
         folders: the folders of the runs.
         config_of: the function that turns train.py's flags into settings.
+        by_knn: whether rows are compared by kNN, which every run then has to measure.
     """
 
     size: str
     extra: Sequence[str]
     folders: Folders
     config_of: Callable[[Sequence[str]], Config]
+    by_knn: bool = True
 
     def plan(self, rows: Sequence[Row], seeds: Callable[[Row], Sequence[int]]) -> dict[str, list[Run]]:
         """Plans the runs of each row. Rows with the same settings share their runs.
@@ -156,10 +180,10 @@ class Planner:
         arguments = (*(f"--flagfile={file}" for file in files), *self.extra, f"--seed={seed}")
         # A workdir is required, but the run's own one depends on the settings: any name will do here.
         config = self.config_of([*arguments, "--workdir=w"])
-        if config.run.knn_every_epochs == 0:
+        if self.by_knn and config.run.knn_every_epochs == 0:
             raise UsageError("Rows are compared by kNN; leave --knn_every_epochs above 0. Received: 0.")
         folder = self.folders.folder(f"{row.recipe}-seed{seed}", config)
-        return Run(arguments, config, Workdir(folder))
+        return Run(arguments, Workdir(folder), config)
 
 
 def _names(flags: Sequence[str]) -> set[str]:
@@ -167,7 +191,7 @@ def _names(flags: Sequence[str]) -> set[str]:
     return {flag.lstrip("-").partition("=")[0].removeprefix("no") for flag in flags if flag.startswith("--")}
 
 
-def carry_out(runs: Sequence[Run], probe: str) -> None:
+def carry_out(runs: Sequence[Job], probe: str) -> None:
     """Trains the runs that are not done, and trains the linear probes that are missing.
 
     Args:
