@@ -101,11 +101,16 @@ class Table5:
         backbone = self._backbone(row, pretraining)
         arguments = (f"--flagfile={recipe}", *self.flags, f"--backbone={backbone}", f"--seed={seed}")
         # A workdir is required, but the run's own one depends on the settings: any name will do here.
-        config = self.config_of([*arguments, "--workdir=w"])
+        try:
+            config = self.config_of([*arguments, "--workdir=w"])
+        except UsageError as error:  # else nobody could tell whether a flag of train.py is meant
+            raise UsageError(f"transfer.py refuses its flags, to which --transfer_flags adds: {error}") from error
         settings = identity_text(config.identity(), [getattr(config, name) for name in TRANSFER_GROUPS])
         # The name of the pre-training's folder, and not its place, so that a moved reproduction is still done.
         weights = backbone if pretraining is None else pretraining.workdir.root.name
-        digest = hashlib.sha256(f"{weights} {settings}".encode()).hexdigest()[:10]
+        # Runs that are measured otherwise do not belong on one page, although their weights are the same.
+        measure = f"{config.run.metric} {config.run.eval_examples}"
+        digest = hashlib.sha256(f"{weights} {measure} {settings}".encode()).hexdigest()[:10]
         folder = self.root / "transfer" / f"{self.size}-{row.name}-seed{seed}-{digest}"
         return TransferRun(arguments, TransferWorkdir(folder), config, pretraining)
 

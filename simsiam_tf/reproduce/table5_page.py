@@ -99,12 +99,22 @@ def _mean(name: str, finished: Sequence[TransferRun]) -> dict[str, Any]:
 
 
 def _protocol(runs: Sequence[TransferRun]) -> dict[str, Any]:
-    """Returns what the score is: that of the first run that finished. All runs of a page are measured alike."""
-    for run in runs:
-        if run.workdir.is_finished():
-            record = run.workdir.summary().get("box_ap", {})
-            return {key: record[key] for key in ("protocol", "test", "test_size") if key in record}
-    return {}
+    """Returns what the scores are, which is the same for all runs that finished; nothing if none did.
+
+    Raises:
+        UsageError: if two runs were measured on other images or by another measure.
+    """
+    found: dict[str, Any] = {}
+    for run in (run for run in runs if run.workdir.is_finished()):
+        record = run.workdir.summary().get("box_ap", {})
+        protocol = {key: record.get(key) for key in ("protocol", "test", "test_size")}
+        if found and protocol != found:
+            raise UsageError(
+                "Runs beside each other must be measured on the same images by the same measure; move this one away, and "
+                f"the same command makes it anew. Received: {run.workdir.root}, {protocol}, where others have {found}."
+            )
+        found = protocol
+    return found
 
 
 def _markdown(about: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> str:

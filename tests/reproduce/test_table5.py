@@ -84,7 +84,8 @@ def test_other_settings_or_weights_are_another_run_and_another_place_of_the_data
         return made[name][0].workdir.root
 
     assert folder("--data_dir=b") == folder()
-    assert folder("--steps=23000") != folder()
+    for other in ("--steps=23000", "--eval_examples=8", "--metric=coco"):
+        assert folder(other) != folder()
     assert folder(extra=("--sgd_momentum=0.8",)) != folder()
     for name in ("a.pth", "b.pth"):
         (tmp_path / name).touch()

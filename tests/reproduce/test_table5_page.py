@@ -77,6 +77,16 @@ def test_a_run_without_a_score_is_refused_in_one_sentence(plan_transfers, tmp_pa
         write(made, tmp_path, names=["scratch"])
 
 
+def test_runs_that_were_measured_otherwise_are_not_put_beside_each_other(plan_transfers, tmp_path):
+    made = plan_transfers(names=["scratch"], seeds=(0, 1))
+    for run in made["scratch"]:
+        pretend_transfer(run)
+    records = made["scratch"][1].workdir.summary()
+    made["scratch"][1].workdir.add_to_summary({"box_ap": {**records["box_ap"], "test_size": 8}})
+    with pytest.raises(UsageError, match=r"must be measured on the same images .* Received: .*'test_size': 8.*500"):
+        write(made, tmp_path, names=["scratch"])
+
+
 def test_the_page_s_command_names_no_place_of_this_machine():
     given = "--data_dir=/home/me/coco --steps=300 --index_dir=x"
     config = ReproduceConfig(

@@ -63,7 +63,7 @@ def test_flags_of_transfer_are_split_as_a_shell_does():
 @pytest.mark.parametrize(
     ("size", "options", "message"),
     [
-        ("voc07", {}, "--dataset=voc needs --data_dir"),
+        ("voc07", {}, "transfer.py refuses its flags, to which --transfer_flags adds: --dataset=voc needs --data_dir"),
         ("made", {"flags": ("--epochs=3",)}, "Unknown command line flag 'epochs'"),
         ("made", {"flags": ("--steps=301",)}, "--steps must be a multiple of --log_every_steps"),
         ("made", {"extra": ("--base_learning_rate=1",)}, "--base_learning_rate is set by the recipe table5_optimal"),
