@@ -110,8 +110,8 @@ def _protocol(runs: Sequence[TransferRun]) -> dict[str, Any]:
         protocol = {key: record.get(key) for key in ("protocol", "test", "test_size")}
         if found and protocol != found:
             raise UsageError(
-                "Runs beside each other must be measured on the same images by the same measure; move this one away, and "
-                f"the same command makes it anew. Received: {run.workdir.root}, {protocol}, where others have {found}."
+                "Runs beside each other must be measured on the same images by the same measure; move this one away, "
+                f"and the same command makes it anew. Received: {run.workdir.root}, {protocol}, where others have {found}."
             )
         found = protocol
     return found
