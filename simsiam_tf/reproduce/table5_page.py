@@ -111,7 +111,7 @@ def _protocol(runs: Sequence[TransferRun]) -> dict[str, Any]:
         if found and protocol != found:
             raise UsageError(
                 "Runs beside each other must be measured on the same images by the same measure; move this one away, "
-                f"and the same command makes it anew. Received: {run.workdir.root}, {protocol}, where others have {found}."
+                f"and the same command makes it anew. Received: {run.workdir.root}: {protocol}; others: {found}."
             )
         found = protocol
     return found
