@@ -147,7 +147,9 @@ class Detector(SSLModel):
     def _mask_loss(self, batch: dict[str, Any], chosen: Sampled, features: tf.Tensor, regions: tf.Tensor) -> tf.Tensor:
         """Computes the loss of the masks of the regions that are objects."""
         assert self.mask_head is not None
-        of_masks, classes, boxes = (tf.gather(x, chosen.masked) for x in (features, chosen.classes, regions))
+        masked = chosen.masked[:, tf.newaxis]
+        # By gather_nd, whose gradient is a whole tensor, to be added to that of the boxes.
+        of_masks, classes, boxes = (tf.gather_nd(x, masked) for x in (features, chosen.classes, regions))
         is_object, masks = classes < self.num_classes, batch["masks"]
         every = tf.reshape(masks, [-1, *tf.unstack(tf.shape(masks)[2:])])
         targets = mask_targets(

@@ -8,7 +8,7 @@ import tensorflow as tf
 from simsiam_tf.config.transfer import NO_WEIGHTS, TransferConfig
 from simsiam_tf.data.objects.annotations import AnnotatedImages
 from simsiam_tf.data.objects.opening import open_annotated
-from simsiam_tf.data.objects.order import AspectOrder
+from simsiam_tf.data.objects.order import training_order
 from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.detection import Detector
 from simsiam_tf.detection.measuring import Metric
@@ -128,10 +128,8 @@ def order_of(config: TransferConfig, training: AnnotatedImages) -> ShuffledOrder
     Raises:
         UsageError: if there are fewer images than a step takes.
     """
-    numbers = len(training), config.data.global_batch_size, config.run.seed, config.run.log_every_steps
-    if config.data.group_by_shape:
-        return AspectOrder(*numbers, sizes=training.sizes)
-    return ShuffledOrder(*numbers)
+    order = training_order(training, config.data, config.run.seed)
+    return dataclasses.replace(order, epoch_steps=config.run.log_every_steps)
 
 
 def metric_of(config: TransferConfig) -> Metric:
