@@ -114,7 +114,7 @@ def open_images(config: TransferConfig) -> tuple[AnnotatedImages, AnnotatedImage
         UsageError: if there is no such data set, or it cannot be used.
     """
     everything = open_annotated(config.data, "train")
-    test = open_annotated(config.data, "eval").numbered_by(everything.classes).first(config.run.eval_examples)
+    test = open_annotated(config.data, "eval", config.run.eval_examples).numbered_by(everything.classes)
     return everything.to_train(), test
 
 

@@ -11,7 +11,7 @@ from simsiam_tf.data.objects.voc import open_voc
 from simsiam_tf.errors import check
 
 
-def open_annotated(config: DetectionDataConfig, split: Literal["train", "eval"]) -> AnnotatedImages:
+def open_annotated(config: DetectionDataConfig, split: Literal["train", "eval"], count: int = 0) -> AnnotatedImages:
     """Opens the images to train on, or those to evaluate on.
 
     Images without objects are among them; `AnnotatedImages.to_train` leaves them out. Evaluations number their classes
@@ -20,6 +20,7 @@ def open_annotated(config: DetectionDataConfig, split: Literal["train", "eval"])
     Args:
         config: the settings of the data set.
         split: which of the two.
+        count: the number of images, the first ones; 0: as many as the settings say.
 
     Raises:
         UsageError: if there is no such data set or split, it cannot be used, or too many annotations are broken.
@@ -28,13 +29,16 @@ def open_annotated(config: DetectionDataConfig, split: Literal["train", "eval"])
         annotated = open_annotated(DetectionDataConfig(dataset="made"), "train")
         annotated.objects[0].boxes
     """
+    count = count or (config.max_examples if split == "train" else 0)
     if config.is_tfds:
         found = open_tfds(config, config.split(split))
     elif config.dataset == "coco":
         found = _open_coco(config, split)
     else:
-        found = open_voc(config, config.split(split)) if config.dataset == "voc" else open_made(config.split(split))
-    return found.first(config.max_examples) if split == "train" else found
+        found = (
+            open_voc(config, config.split(split)) if config.dataset == "voc" else open_made(config.split(split), count)
+        )
+    return found.first(count)
 
 
 def _open_coco(config: DetectionDataConfig, split: Literal["train", "eval"]) -> AnnotatedImages:
