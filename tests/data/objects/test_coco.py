@@ -161,6 +161,7 @@ def test_the_fingerprint_tells_other_annotations(tmp_path):
         other["annotations"][number] |= change
         prints.add(open_coco_files(tmp_path, other).fingerprint)
     assert len(prints) == 5
+    assert open_coco_files(tmp_path, content()).fingerprint in prints
 
 
 def test_classes_are_numbered_as_in_training(tmp_path):
