@@ -164,5 +164,11 @@ def true_objects(objects: Objects, masks: bool) -> TrueObjects:
     if masks and objects.masks is not None and objects.size is not None:
         drawn = masks_to_rle(draw_masks(objects.masks, objects.size, objects.size).astype(bool))
     return TrueObjects(
-        objects.boxes, objects.classes, objects.crowd, objects.difficult, objects.areas, drawn, objects.size
+        boxes=objects.boxes,
+        classes=objects.classes,
+        crowd=objects.crowd,
+        difficult=objects.difficult,
+        areas=objects.areas,
+        masks=drawn,
+        size=objects.size,
     )
