@@ -86,8 +86,8 @@ class Transfer:
         count = self.config.run.precise_bn_batches
         if count == 0:
             return ()
-        local, size = workers.local_strategy(self.strategy), self.order.global_batch_size
-        return dataset_of(local, lambda share: self.batches(share, 0, count), size)
+        local, parts = workers.local_strategy(self.strategy), self.config.devices.accumulate_steps
+        return dataset_of(local, lambda share: self.batches(share, 0, count), self.order.global_batch_size, parts)
 
 
 def transfer(config: TransferConfig) -> None:

@@ -40,12 +40,11 @@ def score_records(
         config: the settings of the run.
         test: the images that were evaluated on.
         metric: `coco`, `voc07` or `voc12`.
-        **more: further parts of each record, such as the checkpoint.
+        **more: further parts of each record: `test_size`, the number of images that could be read, and the checkpoint.
     """
     data, run = config.data, config.run
     details = {
         "test": f"{test.source.name}",
-        "test_size": len(test),
         "short_side": data.evaluation_side,
         "precise_bn_batches": run.precise_bn_batches,
     }
@@ -76,9 +75,10 @@ def records_of_transfer(
     """
     last, every = workdir.metrics()[-1], config.run.log_every_steps
     checkpoint = f"step-{last['step']}"
+    evaluated = {"test_size": int(last["eval_images"]), "checkpoint": checkpoint, "seconds": last["eval_seconds"]}
     over = f"mean over the last {every} steps, in training mode"
     return {
-        **score_records(last, config, test, metric, checkpoint=checkpoint, seconds=last.get("eval_seconds")),
+        **score_records(last, config, test, metric, **evaluated),
         "loss": record(last["loss"], over=over, checkpoint=checkpoint),
         "images_per_second": record(last.get("images_per_second"), unit="images", step=last["step"]),
         "wall_seconds": record(last["wall_seconds"], over="steps and evaluations"),

@@ -116,6 +116,7 @@ class LoadedDetector:
             self.strategy,
             lambda share: detection_batches(self.training, order, self.recipe, share, 0, count),
             order.global_batch_size,
+            self.config.devices.accumulate_steps,
         )
         with estimated_statistics(self.detector, batches if count else (), self.strategy):
             yield

@@ -55,16 +55,17 @@ def _detection(run: LoadedDetector) -> None:
     file = run.workdir.root / "detections.json"
     write_text(file, json.dumps(coco_results(run, measured)))
     by_class = dict(zip(run.test.classes, measured.per_class, strict=True))
-    records = score_records(
-        measured.scores, run.config, run.test, run.metric, checkpoint=run.checkpoint, seconds=seconds
-    )
+    evaluated = {"test_size": len(measured.found), "checkpoint": run.checkpoint, "seconds": seconds}
+    records = score_records(measured.scores, run.config, run.test, run.metric, **evaluated)
     records["box_ap"]["per_class"] = by_class
     run.workdir.add_to_summary(records)
     shown = ", ".join(
         f"{name.replace('_', ' ').replace('ap', 'AP')} {'-' if value is None else f'{value:.2f} %'}"
         for name, value in measured.scores.items()
     )
-    _log.log(RESULT, f"Detection by {run.checkpoint} on {len(run.test)} images: {shown} ({seconds:.0f} s; {file}).")
+    _log.log(
+        RESULT, f"Detection by {run.checkpoint} on {len(measured.found)} images: {shown} ({seconds:.0f} s; {file})."
+    )
 
 
 def coco_results(run: LoadedDetector, measured: Measured) -> list[dict]:
