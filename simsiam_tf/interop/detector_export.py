@@ -102,13 +102,13 @@ def check_detector_formats(exported: ExportedDetector, formats: Sequence[ExportF
 
 def _check_names(exported: ExportedDetector, file: pathlib.Path) -> None:
     """Checks that the names of the classes in a file, if there is one, are those of the detector."""
-    there: Any = list(exported.classes)
-    if is_file(file):
-        with contextlib.suppress(ValueError):
-            there = parse_json(read_regular(file))
-    check(
-        there == list(exported.classes), "The export's classes.json must hold the detector's names; move it away.", file
-    )
+    if not is_file(file):
+        return
+    there: Any = None
+    with contextlib.suppress(ValueError):  # what is no JSON holds no names
+        there = parse_json(read_regular(file))
+    rule = "The export's classes.json must hold the detector's names; move it away."
+    check(there == list(exported.classes), rule, file)
 
 
 def _export_one(exported: ExportedDetector, directory: pathlib.Path, chosen: DetectorFormat) -> str:

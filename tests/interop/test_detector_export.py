@@ -20,7 +20,7 @@ from simsiam_tf.detection.masks import paste_masks
 from simsiam_tf.errors import UsageError
 from simsiam_tf.interop import detector_export
 from simsiam_tf.interop.detector_export import ExportedDetector, export_detector, found_again
-from simsiam_tf.interop.detector_serving import _seen_size, resize
+from simsiam_tf.interop.detector_serving import _seen_size, detector_functions, resize
 from tests.detection.tiny import make_detector
 from tests.interop.networks import with_statistics
 
@@ -46,16 +46,16 @@ def detector():
 
 
 @pytest.fixture(scope="module")
+def functions(detector):
+    return detector_functions(detector, 64, 96)
+
+
+@pytest.fixture(scope="module")
 def folder(detector, tmp_path_factory):
     folder = tmp_path_factory.mktemp("detector") / "export"
     said = export_detector(ExportedDetector(detector, NAMES, 64, 96), folder)
     assert said == {"savedmodel": "checked by TensorFlow, which finds 10 of 10 objects"}
     return folder
-
-
-@pytest.fixture(scope="module")
-def served(folder):
-    return tf.saved_model.load(str(folder)).signatures
 
 
 def by_python(detector, images):
@@ -76,62 +76,55 @@ def assert_same(out, expected):
     np.testing.assert_array_equal(out["masks"], expected["masks"])
 
 
-def test_it_finds_what_the_detector_finds_without_this_package(folder, detector, tmp_path, rng):
-    photos = [rng.integers(0, 256, (*shape, 3), np.uint8) for shape in ((1, 64, 80), (2, 90, 64))]
-    for number, images in enumerate(photos):
-        np.save(tmp_path / f"{number}.npy", images)
-    arguments = [str(folder), str(len(photos))]
-    subprocess.run([sys.executable, "-c", LOAD, *arguments], check=True, cwd=tmp_path, env={"PATH": "/usr/bin"})
-    for number, images in enumerate(photos):
-        assert_same(np.load(tmp_path / f"{number}.npz"), by_python(detector, images))
+@pytest.mark.parametrize("shape", [(1, 64, 80), (2, 90, 64)])
+def test_it_finds_what_an_evaluation_finds(functions, detector, rng, shape):
+    images = rng.integers(0, 256, (*shape, 3), np.uint8)
+    assert_same(functions["serve"](tf.constant(images)), by_python(detector, images))
 
 
-def test_names_and_an_example_are_beside_it(folder):
-    assert json.loads((folder / "classes.json").read_text()) == NAMES
-    assert {path.name for path in folder.iterdir()} == {
-        *("saved_model.pb", "fingerprint.pb", "variables", "assets", "classes.json", "README.md")
-    }
-    assert "count, masks" in (folder / "README.md").read_text()
-
-
-def test_boxes_and_masks_are_in_pixels_of_the_image_as_given(served, detector, rng):
+def test_boxes_and_masks_are_in_pixels_of_the_image_as_given(functions, rng):
     """Each pixel four times: the detector sees the same, but for the edges of the pixels."""
     image = rng.integers(0, 256, (1, 64, 80, 3), np.uint8).repeat(2, axis=1).repeat(2, axis=2)
-    out = served["serving_default"](image=tf.constant(image))
+    out = functions["serve"](tf.constant(image))
     assert out["masks"].shape == (1, 10, 128, 160)
     assert out["masks"].dtype == tf.bool
     shown = np.asarray(Image.fromarray(image[0]).resize((80, 64), Image.Resampling.BILINEAR))
-    expected = by_python(detector, shown[np.newaxis])
-    np.testing.assert_allclose(out["boxes"], 2 * expected["boxes"], atol=0.1)
+    expected = functions["serve"](tf.constant(shown[np.newaxis]))
+    np.testing.assert_allclose(out["boxes"], 2 * expected["boxes"], atol=1e-3)
     assert out["boxes"].numpy().max() > 80
+    differs = out["masks"].numpy() != expected["masks"].numpy().repeat(2, axis=2).repeat(2, axis=3)
+    assert differs.mean() < 0.02  # the edges of the masks are finer
 
 
-def test_no_images_and_tiny_ones(served):
-    none = served["serving_default"](image=tf.zeros([0, 9, 7, 3], tf.uint8))
+def test_no_images_and_tiny_ones(functions):
+    none = functions["serve"](tf.zeros([0, 9, 7, 3], tf.uint8))
     assert {name: tuple(value.shape) for name, value in none.items()} == {
         **{"boxes": (0, 10, 4), "scores": (0, 10), "classes": (0, 10), "count": (0,), "masks": (0, 10, 9, 7)}
     }
-    one = served["serving_default"](image=tf.zeros([1, 1, 300, 3], tf.uint8))
+    one = functions["serve"](tf.zeros([1, 1, 300, 3], tf.uint8))
     assert one["masks"].shape == (1, 10, 1, 300)
     count = int(one["count"][0])
     assert (one["classes"][0].numpy() >= 0).tolist() == [True] * count + [False] * (10 - count)
 
 
-def test_a_file_is_turned_upright(served, rng):
+def test_a_file_is_turned_upright(functions, rng):
     photo = rng.integers(0, 256, (64, 80, 3), np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(np.rot90(photo)).save(file := io.BytesIO(), "PNG", exif=exif)
-    out = served["serving_bytes"](image_bytes=tf.constant([file.getvalue()]))
-    expected = served["serving_default"](image=tf.constant(photo[np.newaxis]))
+    out = functions["serving_bytes"](tf.constant([file.getvalue()]))
+    expected = functions["serve"](tf.constant(photo[np.newaxis]))
     for name in expected:
         np.testing.assert_array_equal(out[name], expected[name])
     with pytest.raises(tf.errors.InvalidArgumentError):
-        served["serving_bytes"](image_bytes=tf.constant([b"no image"]))
+        functions["serving_bytes"](tf.constant([b"no image"]))
 
 
-@pytest.mark.parametrize("old", [(64, 64), (480, 640), (100, 37), (33, 400)])
-def test_resizing_is_that_of_pillow(old, rng):
+@pytest.mark.parametrize(
+    ("old", "differing"), [((64, 64), 0), ((480, 640), 0.01), ((90, 50), 0.04), ((33, 400), 0.01), ((100, 37), 0.35)]
+)
+def test_resizing_is_that_of_pillow(old, differing, rng):
+    """Pillow resizes the columns first if an image is more than twice as tall as it is wide, and rounds them."""
     image = rng.integers(0, 256, (*old, 3), np.uint8)
     new = resized(np.array([old]), np.array([64]), 96)[0]
     size = _seen_size(tf.constant(old), 64, 96)
@@ -139,7 +132,7 @@ def test_resizing_is_that_of_pillow(old, rng):
     expected = np.asarray(Image.fromarray(image).resize((new[1], new[0]), Image.Resampling.BILINEAR))
     difference = np.abs(resize(tf.constant(image), size).numpy().astype(int) - expected)
     assert difference.max() <= 1
-    assert (difference > 0).mean() < 0.01
+    assert (difference > 0).mean() <= differing
 
 
 def test_sizes_are_those_of_an_evaluation():
@@ -148,12 +141,16 @@ def test_sizes_are_those_of_an_evaluation():
     np.testing.assert_array_equal(ours, resized(sizes, np.full(200, 800), 1333))
 
 
-def test_nothing_is_written_over(folder, detector):
-    before = (folder / "saved_model.pb").read_bytes()
-    assert export_detector(ExportedDetector(detector, NAMES), folder) == {"savedmodel": "is there already"}
-    with pytest.raises(UsageError, match=r"classes.json must hold the detector's names; move it away. Received: /"):
-        export_detector(ExportedDetector(detector, NAMES[::-1]), folder)
-    assert (folder / "saved_model.pb").read_bytes() == before
+def test_nothing_is_written_over(detector, tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"theirs")
+    (tmp_path / "classes.json").write_text(json.dumps(NAMES))
+    assert export_detector(ExportedDetector(detector, NAMES), tmp_path) == {"savedmodel": "is there already"}
+    for other in (json.dumps(NAMES[::-1]), "no JSON"):
+        (tmp_path / "classes.json").write_text(other)
+        with pytest.raises(UsageError, match=r"classes.json must hold the detector's names; move it away. Received: /"):
+            export_detector(ExportedDetector(detector, NAMES), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"saved_model.pb", "classes.json"}
+    assert (tmp_path / "saved_model.pb").read_bytes() == b"theirs"
 
 
 @pytest.mark.parametrize(
@@ -193,6 +190,8 @@ def test_a_file_that_finds_other_objects_is_not_kept(detector, tmp_path, monkeyp
     wrong = detector_export.DETECTOR_FORMATS["savedmodel"]
     wrong = type(wrong)(**{**vars(wrong), "write": lambda *_: None, "find": lambda *_: found})
     monkeypatch.setitem(detector_export.DETECTOR_FORMATS, "savedmodel", wrong)
+    expected = {**{name: value.repeat(10, axis=1) for name, value in found.items()}, "boxes": np.ones([1, 10, 4])}
+    monkeypatch.setattr(ExportedDetector, "find", lambda *_: expected)
     with pytest.raises(
         FloatingPointError, match=r"^The export finds 0 of the detector's 10 objects; nothing was kept.$"
     ):
@@ -217,6 +216,26 @@ def test_objects_that_are_found_again_are_counted():
 
 
 @pytest.mark.slow
+def test_it_finds_what_the_detector_finds_without_this_package(folder, detector, tmp_path, rng):
+    photos = [rng.integers(0, 256, (*shape, 3), np.uint8) for shape in ((1, 64, 80), (2, 90, 64))]
+    for number, images in enumerate(photos):
+        np.save(tmp_path / f"{number}.npy", images)
+    arguments = [str(folder), str(len(photos))]
+    subprocess.run([sys.executable, "-c", LOAD, *arguments], check=True, cwd=tmp_path, env={"PATH": "/usr/bin"})
+    for number, images in enumerate(photos):
+        assert_same(np.load(tmp_path / f"{number}.npz"), by_python(detector, images))
+
+
+@pytest.mark.slow
+def test_names_and_an_example_are_beside_it(folder):
+    assert json.loads((folder / "classes.json").read_text()) == NAMES
+    assert {path.name for path in folder.iterdir()} == {
+        *("saved_model.pb", "fingerprint.pb", "variables", "assets", "classes.json", "README.md")
+    }
+    assert "count, masks" in (folder / "README.md").read_text()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16"])
 def test_detectors_in_other_precisions_are_exported_in_float32(dtype, tmp_path):
     import keras
@@ -238,11 +257,10 @@ def test_detectors_in_other_precisions_are_exported_in_float32(dtype, tmp_path):
 
 
 @pytest.mark.interop
-@pytest.mark.parametrize("masks", [False, True])
-def test_onnx_finds_the_same(masks, tmp_path, rng):
+def test_onnx_finds_the_same(tmp_path, rng):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
-    exported = ExportedDetector(made(masks), NAMES, 64, 96)
+    exported = ExportedDetector(made(), NAMES, 64, 96)
     said = export_detector(exported, tmp_path, ["onnx", "savedmodel"])
     assert said["onnx"] == "checked by onnxruntime, which finds 10 of 10 objects"
     assert {path.name for path in (tmp_path / "onnx").iterdir()} == {"model.onnx", "classes.json", "README.md"}
