@@ -3,6 +3,9 @@
 import importlib.util
 import io
 import json
+import pathlib
+import re
+import shutil
 import subprocess
 import sys
 
@@ -233,6 +236,19 @@ def test_names_and_an_example_are_beside_it(folder):
         *("saved_model.pb", "fingerprint.pb", "variables", "assets", "classes.json", "README.md")
     }
     assert "count, masks" in (folder / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_example_of_the_documentation(folder, tmp_path, monkeypatch, capsys, rng):
+    shutil.copytree(folder, tmp_path / "W" / "export")
+    (tmp_path / "W" / "export" / "classes.json").write_text('["cat", "dog", "cow"]')  # which any terminal can print
+    Image.fromarray(rng.integers(0, 256, (90, 70, 3), np.uint8)).save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "exports.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page.partition("## Detectors")[2], re.DOTALL)
+    exec(compile(example, "exports.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith(("cat 0.", "dog 0.", "cow 0.")) for line in lines) == 10
 
 
 @pytest.mark.slow
