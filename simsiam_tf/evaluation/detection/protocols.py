@@ -12,6 +12,9 @@ from simsiam_tf.data.sources import listing_bad_images
 from simsiam_tf.detection.measuring import Measured, measure
 from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.detection.loaded_detector import LoadedDetector
+from simsiam_tf.evaluation.detection.report import SAMPLES, write_report
+from simsiam_tf.evaluation.detection.samples import sample_pictures
+from simsiam_tf.evaluation.report.page import report_path
 from simsiam_tf.files import write_text
 from simsiam_tf.training.transfer_summary import score_records
 
@@ -38,13 +41,27 @@ def evaluate_detector(path: str, options: EvaluationConfig, strategy: tf.distrib
             f"A run of transfer.py takes --protocol={','.join(OF_DETECTORS)}, or some of them. "
             f"Received: {','.join(wrong)}."
         )
+    protocols = options.task.protocol
     run = LoadedDetector.load(path, options.task.checkpoint, strategy)
-    with (
-        listing_bad_images([run.training.source, run.test.source], run.workdir.skipped_path),
-        run.estimated_statistics(),
-    ):
-        if "detection" in options.task.protocol:
-            _detection(run)
+    if "report" in protocols:
+        out = report_path(options.images.out, run.workdir.root)  # before other protocols take their time
+    pictures: list[dict[str, str]] = []
+    note = ""
+    try:
+        with (
+            listing_bad_images([run.training.source, run.test.source], run.workdir.skipped_path),
+            run.estimated_statistics(),
+        ):
+            if "detection" in protocols:
+                _detection(run)
+            if "report" in protocols:
+                pictures = sample_pictures(run, SAMPLES)
+    except UsageError as error:
+        if "detection" in protocols:
+            raise
+        note = f"Without pictures: {error}"
+    if "report" in protocols:
+        write_report(run, out, pictures, note)
 
 
 def _detection(run: LoadedDetector) -> None:
