@@ -64,7 +64,7 @@ def evaluate(
     _check_hosts(devices, hosts_of_tpu(strategy))
     if any(is_transfer(path) for path in paths):
         check(len(paths) == 1, "A run of transfer.py is judged alone.", f"{len(paths)} folders")
-        evaluate_detector(paths[0], options, strategy)
+        evaluate_detector(paths[0], options, data_overrides, strategy)
         return
     check(
         "detection" not in protocols,

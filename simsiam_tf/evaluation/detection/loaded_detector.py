@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -22,6 +23,9 @@ from simsiam_tf.training.checkpoints import restore_model
 from simsiam_tf.training.detector_factory import make_detector, metric_of, open_images, order_of
 from simsiam_tf.training.transfer_summary import data_of
 from simsiam_tf.training.transfer_workdir import TransferWorkdir
+
+# The settings of the data that an evaluation may change.
+_OF_PLACE = ("data_dir", "index", "index_dir", "download", "max_bad_fraction", "max_pixels")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,20 +52,23 @@ class LoadedDetector:
     strategy: tf.distribute.Strategy
 
     @classmethod
-    def load(cls, path: str, checkpoint: str, strategy: tf.distribute.Strategy) -> "LoadedDetector":
+    def load(
+        cls, path: str, checkpoint: str, strategy: tf.distribute.Strategy, data_overrides: dict[str, Any] | None = None
+    ) -> "LoadedDetector":
         """Loads the detector of a run from a checkpoint, in float32, or in float64 if it was trained so.
 
         Args:
             path: the folder of the run.
             checkpoint: the name or the path of a checkpoint; if empty, the latest one that can be read is taken.
             strategy: the distribution strategy to make the detector under.
+            data_overrides: the settings of the data that differ from the run's, by name: where the data are.
 
         Raises:
-            UsageError: if the folder holds no run of transfer.py, or no checkpoint that can be read.
+            UsageError: if a setting would change the data, the folder holds no run of transfer.py, or no checkpoint that can be read.
             FloatingPointError: if the weights of the checkpoint are not finite.
         """
         workdir = TransferWorkdir.open_existing(path)
-        config = workdir.config()
+        config = _with_data(workdir.config(), data_overrides or {})
         workdir.check_writable()
         data = workdir.data()
         if not data or "classes" not in data:
@@ -99,6 +106,11 @@ class LoadedDetector:
         return self._images[1]
 
     @property
+    def classes(self) -> list[str]:
+        """Returns the names of the classes, by number."""
+        return list((self.workdir.data() or {})["classes"])
+
+    @property
     def recipe(self) -> Recipe:
         """Returns how images are resized."""
         return Recipe.of(self.config.data)
@@ -120,3 +132,18 @@ class LoadedDetector:
         )
         with estimated_statistics(self.detector, batches if count else (), self.strategy):
             yield
+
+
+def _with_data(config: TransferConfig, overrides: dict[str, Any]) -> TransferConfig:
+    """Returns the settings of a run with its data in another place.
+
+    Raises:
+        UsageError: if a setting would change the data.
+    """
+    wrong = [name for name in overrides if name not in _OF_PLACE]
+    if wrong:
+        raise UsageError(
+            f"A run of transfer.py is evaluated on its own data; of these flags it takes --{', --'.join(_OF_PLACE)}. "
+            f"Received: --{wrong[0]}={overrides[wrong[0]]}."
+        )
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, **overrides))

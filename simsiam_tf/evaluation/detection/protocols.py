@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from typing import Any
 
 import tensorflow as tf
 
@@ -11,6 +12,7 @@ from simsiam_tf.config.messages import RESULT
 from simsiam_tf.data.sources import listing_bad_images
 from simsiam_tf.detection.measuring import Measured, measure
 from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation.detection.exporting import check_export, export_run
 from simsiam_tf.evaluation.detection.loaded_detector import LoadedDetector
 from simsiam_tf.evaluation.detection.report import SAMPLES, write_report
 from simsiam_tf.evaluation.detection.samples import sample_pictures
@@ -24,12 +26,15 @@ _log = logging.getLogger(__name__)
 OF_DETECTORS = ("detection", "report", "export")
 
 
-def evaluate_detector(path: str, options: EvaluationConfig, strategy: tf.distribute.Strategy) -> None:
+def evaluate_detector(
+    path: str, options: EvaluationConfig, data_overrides: dict[str, Any], strategy: tf.distribute.Strategy
+) -> None:
     """Runs protocols on a run of transfer.py.
 
     Args:
         path: the folder of the run.
         options: the protocols and their settings.
+        data_overrides: the settings of the data that differ from the run's, by name.
         strategy: the distribution strategy to compute under.
 
     Raises:
@@ -42,7 +47,9 @@ def evaluate_detector(path: str, options: EvaluationConfig, strategy: tf.distrib
             f"Received: {','.join(wrong)}."
         )
     protocols = options.task.protocol
-    run = LoadedDetector.load(path, options.task.checkpoint, strategy)
+    run = LoadedDetector.load(path, options.task.checkpoint, strategy, data_overrides)
+    if "export" in protocols:
+        check_export(run, options.export.format)
     if "report" in protocols:
         out = report_path(options.images.out, run.workdir.root)  # before other protocols take their time
     pictures: list[dict[str, str]] = []
@@ -54,10 +61,12 @@ def evaluate_detector(path: str, options: EvaluationConfig, strategy: tf.distrib
         ):
             if "detection" in protocols:
                 _detection(run)
+            if "export" in protocols:
+                export_run(run, options.export.format)
             if "report" in protocols:
                 pictures = sample_pictures(run, SAMPLES)
     except UsageError as error:
-        if "detection" in protocols:
+        if {"detection", "export"}.intersection(protocols):
             raise
         note = f"Without pictures: {error}"
     if "report" in protocols:
