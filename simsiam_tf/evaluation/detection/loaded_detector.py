@@ -64,8 +64,8 @@ class LoadedDetector:
             data_overrides: the settings of the data that differ from the run's, by name: where the data are.
 
         Raises:
-            UsageError: if a setting would change the data, or the folder holds no run of transfer.py or no checkpoint that
-                can be read.
+            UsageError: if a setting would change the data, or the folder holds no run of transfer.py, or no checkpoint
+                that can be read.
             FloatingPointError: if the weights of the checkpoint are not finite.
         """
         workdir = TransferWorkdir.open_existing(path)
