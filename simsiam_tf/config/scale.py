@@ -18,6 +18,8 @@ class SizeConfig(SettingsGroup):
         positive=True,
     )
     batch_scale: float = option(1.0, "Multiplier of --global_batch_size.", positive=True)
+    learning_rate_scale: float = option(1.0, "Multiplier of --base_learning_rate.", positive=True)
+    weight_decay_scale: float = option(1.0, "Multiplier of --weight_decay.")
     head_scale: float = option(
         1.0, "Multiplier of --projector_dim, --projector_hidden_dim and --predictor_dim.", positive=True
     )
@@ -32,7 +34,12 @@ class SizeConfig(SettingsGroup):
         return dataclasses.replace(
             config,
             model=dataclasses.replace(config.model, of_method=self._of_method(config.model.of_method)),
-            optimizer=dataclasses.replace(optimizer, warmup_epochs=optimizer.warmup_epochs * self.epochs_scale),
+            optimizer=dataclasses.replace(
+                optimizer,
+                warmup_epochs=optimizer.warmup_epochs * self.epochs_scale,
+                base_learning_rate=optimizer.base_learning_rate * self.learning_rate_scale,
+                weight_decay=optimizer.weight_decay * self.weight_decay_scale,
+            ),
             data=dataclasses.replace(data, global_batch_size=_times(data.global_batch_size, self.batch_scale, least=2)),
             run=dataclasses.replace(run, epochs=_times(run.epochs, self.epochs_scale)),
         )
