@@ -11,6 +11,7 @@ from simsiam_tf.cli.flags import (
     define_preview_flags,
     define_reproduce_flags,
     define_training_flags,
+    define_transfer_flags,
     define_workdir_flag,
     evaluation_config,
     inspect_config,
@@ -19,10 +20,13 @@ from simsiam_tf.cli.flags import (
     reproduce_config,
     training_config,
     training_config_of,
+    transfer_config,
     workdir_flag,
 )
 from simsiam_tf.config.augment import AugmentConfig
 from simsiam_tf.config.data import DataConfig
+from simsiam_tf.config.detection_data import DetectionDataConfig
+from simsiam_tf.config.detector import DetectorConfig
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.config.evaluation import (
     ComparisonConfig,
@@ -41,6 +45,7 @@ from simsiam_tf.config.preview import PreviewConfig
 from simsiam_tf.config.run import RunConfig
 from simsiam_tf.config.scale import SizeConfig
 from simsiam_tf.config.start import StartConfig
+from simsiam_tf.config.transfer import BackboneConfig, FineTuningConfig, TransferRunConfig
 from simsiam_tf.reproduce.config import ReproduceConfig
 
 # The flags of train.py.
@@ -64,6 +69,15 @@ EVALUATION: dict[str, type[SettingsGroup]] = {
     "images": ImagesConfig,
     "export": ExportConfig,
 }
+# The flags of transfer.py.
+TRANSFER: dict[str, type[SettingsGroup]] = {
+    "backbone": BackboneConfig,
+    "detector": DetectorConfig,
+    "optimizer": FineTuningConfig,
+    "data": DetectionDataConfig,
+    "devices": DeviceConfig,
+    "run": TransferRunConfig,
+}
 # The flags of python -m simsiam_tf.cli.inspect, besides those of train.py.
 INSPECTION: dict[str, type[SettingsGroup]] = {"inspect": InspectConfig}
 # The flags of python -m simsiam_tf.augment.preview, besides those of train.py.
@@ -77,11 +91,13 @@ __all__ = [
     "PREVIEW",
     "REPRODUCTION",
     "TRAINING",
+    "TRANSFER",
     "define_evaluation_flags",
     "define_inspect_flags",
     "define_preview_flags",
     "define_reproduce_flags",
     "define_training_flags",
+    "define_transfer_flags",
     "define_workdir_flag",
     "evaluation_config",
     "inspect_config",
@@ -91,5 +107,6 @@ __all__ = [
     "run",
     "training_config",
     "training_config_of",
+    "transfer_config",
     "workdir_flag",
 ]

@@ -166,10 +166,14 @@ def define_transfer_flags() -> None:
         _define(group)
 
 
-def transfer_config() -> TransferConfig:
-    """Returns the configuration of the transfer that the parsed flags ask for."""
+def transfer_config(arguments: Sequence[str] | None = None) -> TransferConfig:
+    """Returns the configuration of the transfer that the parsed flags ask for.
+
+    Args:
+        arguments: the command line that was parsed; by default that of the process.
+    """
     groups: dict[str, Any] = {name: _parsed(group) for name, group in TRANSFER_GROUPS.items()}
-    return TransferConfig(**groups, recipe=recipe_name(sys.argv))
+    return TransferConfig(**groups, recipe=recipe_name(sys.argv if arguments is None else arguments))
 
 
 def define_workdir_flag() -> None:

@@ -14,7 +14,8 @@ from simsiam_tf.cli.quiet import load_tensorflow_for
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import user_path, write_text
-from simsiam_tf.reproduce import page, runs
+from simsiam_tf.reproduce import page, runs, table5
+from simsiam_tf.reproduce.config import TABLE5
 from simsiam_tf.reproduce.experiments import EXPERIMENTS, Experiment
 from simsiam_tf.training.workdir import Workdir
 
@@ -34,7 +35,12 @@ def reproduce() -> None:
     root = user_path(workdir)
     load_tensorflow_for(workdir)
     Workdir(root).check_writable()
-    planner = runs.Planner(config.size, extra, runs.Folders(root), training_config_of)
+    size = config.size if config.experiment != TABLE5 or config.size == "made" else "imagenet"
+    planner = runs.Planner(size, extra, runs.Folders(root), training_config_of)
+    if config.experiment == TABLE5:
+        place = table5.run_table5(config, planner, root, seed, sys.argv[1:])
+        _log.log(RESULT, f"Wrote {place}.md, .json and .png")
+        return
     apart = ("--workdir", "--data_dir", "--experiment", "--verbosity")
     flags = [argument for argument in sys.argv[1:] if argument.partition("=")[0] not in apart]
 

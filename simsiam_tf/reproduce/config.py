@@ -2,11 +2,13 @@
 
 import dataclasses
 
-from simsiam_tf.config.fields import SettingsGroup, option
+from simsiam_tf.config.fields import Names, SettingsGroup, option
 from simsiam_tf.errors import check
 from simsiam_tf.reproduce.experiments import EXPERIMENTS, Experiment, Row
+from simsiam_tf.reproduce.table5_rows import ROWS, TRANSFER_SIZES
 
 SIZES = ("imagenet", "cifar10", "cifar10_small", "shapes")
+TABLE5 = "table5"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,9 +16,16 @@ class ReproduceConfig(SettingsGroup):
     """Experiments, their size and seeds."""
 
     experiment: str = option(
-        "all", "Experiment of the paper, or 'all' for all but table4, one after the other.", (*EXPERIMENTS, "all")
+        "all",
+        "Experiment of the paper, or 'all' for all but table4 and table5, one after the other.",
+        (*EXPERIMENTS, TABLE5, "all"),
     )
-    size: str = option("cifar10_small", "Size of the runs: the name of a flagfile in flags/recipes/size.", SIZES)
+    size: str = option(
+        "cifar10_small",
+        "Size of the runs: the name of a flagfile in flags/recipes/size; for table5 made, voc07, voc0712 or coco, one "
+        "in flags/recipes/transfer.",
+        (*SIZES, *TRANSFER_SIZES),
+    )
     seeds: int = option(1, "Number of runs of each row; the first has the seed --seed.")
     reference_seeds: int = option(
         1, "Number of runs of the reference rows, if greater than --seeds. Their spread measures the noise."
@@ -26,15 +35,36 @@ class ReproduceConfig(SettingsGroup):
         "Linear probe to train on each run besides kNN: 'cached', 'paper', 'release' or 'sgd' (see evaluate.py).",
         ("none", "cached", "paper", "release", "sgd"),
     )
+    rows: Names = option((), f"Rows of table5, of {', '.join(ROWS)}. By default all that need no further weights.")
+    supervised: str = option("", "Weights of the row 'supervised' of table5: a file, as for --backbone of transfer.py.")
+    transfer_flags: str = option(
+        "", "Flags of transfer.py for table5, in one text: '--data_dir=/data/coco --strategy=mirrored'."
+    )
 
     def validate(self) -> None:
         """Raises a UsageError if a number of seeds is below 1, or the experiment does not exist at the size."""
         for name in ("seeds", "reference_seeds"):
             check(getattr(self, name) >= 1, f"--{name} must be at least 1.", getattr(self, name))
+        self._check_table5()
         check(
-            self.experiment == "all" or EXPERIMENTS[self.experiment].not_at != self.size,
+            self.experiment in ("all", TABLE5) or EXPERIMENTS[self.experiment].not_at != self.size,
             f"--experiment={self.experiment} does not exist at this --size; use --experiment=table4.",
             self.size,
+        )
+
+    def _check_table5(self) -> None:
+        """Raises a UsageError if the size or the rows do not belong to the experiment."""
+        is_transfer, sizes = self.experiment == TABLE5, TRANSFER_SIZES if self.experiment == TABLE5 else SIZES
+        check(self.size in sizes, f"--experiment={self.experiment} needs --size={', '.join(sizes)}.", self.size)
+        for name in ("rows", "supervised", "transfer_flags"):
+            given = getattr(self, name)
+            check(not given or is_transfer, f"--{name} needs --experiment=table5.", f"--{name}={given}")
+        unknown = [name for name in self.rows if name not in ROWS]
+        check(not unknown, f"--rows must name rows of {', '.join(ROWS)}.", ", ".join(unknown))
+        check(
+            "supervised" not in self.rows or bool(self.supervised),
+            "The row 'supervised' needs --supervised, a file of weights that were trained with labels.",
+            "no --supervised",
         )
 
     @property

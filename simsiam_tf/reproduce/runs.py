@@ -113,12 +113,15 @@ class Planner:
     folders: Folders
     config_of: Callable[[Sequence[str]], Config]
 
-    def plan(self, rows: Sequence[Row], seeds: Callable[[Row], Sequence[int]]) -> dict[str, list[Run]]:
+    def plan(
+        self, rows: Sequence[Row], seeds: Callable[[Row], Sequence[int]], monitored: bool = True
+    ) -> dict[str, list[Run]]:
         """Plans the runs of each row. Rows with the same settings share their runs.
 
         Args:
             rows: the rows of an experiment.
             seeds: the function that gives the seeds of a row's runs.
+            monitored: whether rows are compared by kNN, so that it must be on.
 
         Returns:
             The runs of each row, by recipe.
@@ -129,7 +132,7 @@ class Planner:
         planned = {}
         for row in rows:
             files = self._flagfiles(row)
-            planned[row.recipe] = [self._run(row, files, seed) for seed in seeds(row)]
+            planned[row.recipe] = [self._run(row, files, seed, monitored) for seed in seeds(row)]
         return planned
 
     def _flagfiles(self, row: Row) -> list[pathlib.Path]:
@@ -151,12 +154,12 @@ class Planner:
             )
         return files
 
-    def _run(self, row: Row, files: Sequence[pathlib.Path], seed: int) -> Run:
+    def _run(self, row: Row, files: Sequence[pathlib.Path], seed: int, monitored: bool) -> Run:
         """Makes a run of a row with one seed."""
         arguments = (*(f"--flagfile={file}" for file in files), *self.extra, f"--seed={seed}")
         # A workdir is required, but the run's own one depends on the settings: any name will do here.
         config = self.config_of([*arguments, "--workdir=w"])
-        if config.run.knn_every_epochs == 0:
+        if monitored and config.run.knn_every_epochs == 0:
             raise UsageError("Rows are compared by kNN; leave --knn_every_epochs above 0. Received: 0.")
         folder = self.folders.folder(f"{row.recipe}-seed{seed}", config)
         return Run(arguments, config, Workdir(folder))
@@ -186,13 +189,27 @@ def carry_out(runs: Sequence[Run], probe: str) -> None:
         else:
             start = time.monotonic()
             _log.info(f"[{number}/{len(runs)}] {name}: {' '.join(run.command)}")
-            if _call(run.command) == _DIVERGED:
-                write_json(run.diverged_path, record(None, reason="the loss became NaN or infinite"))
+            call_or_diverge(run.command, run.diverged_path)
             _log.info(f"[{number}/{len(runs)}] {name}: {(time.monotonic() - start) / 60:.1f} minutes.")
         if probe != "none" and run.workdir.is_finished() and _probe_name(probe) not in run.workdir.summary():
             command = [sys.executable, str(_ROOT / "evaluate.py"), "--protocol=linear", f"--probe={probe}"]
             command += [flag for flag in run.arguments if flag.startswith("--verbosity=")]
             _call([*command, f"--workdir={run.workdir.root}"])
+
+
+def call_or_diverge(command: Sequence[str], mark: pathlib.Path) -> None:
+    """Runs a command that trains, and marks the run if it diverges.
+
+    Args:
+        command: the command.
+        mark: the file to write after a divergence.
+
+    Raises:
+        UsageError: if the command fails for another reason than a divergence.
+        Stopped: after SIGTERM or Ctrl-C, once the command has saved its state.
+    """
+    if _call(command) == _DIVERGED:
+        write_json(mark, record(None, reason="the loss became NaN or infinite"))
 
 
 def _call(command: Sequence[str]) -> int:

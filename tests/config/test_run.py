@@ -15,6 +15,7 @@ from simsiam_tf.config.optimizer import OptimizerConfig
 from simsiam_tf.config.run import CONFIG_GROUPS, Config, RunConfig
 from simsiam_tf.config.scale import SizeConfig
 from simsiam_tf.config.start import StartConfig
+from simsiam_tf.config.transfer import TRANSFER_GROUPS
 from simsiam_tf.errors import UsageError
 
 
@@ -112,6 +113,7 @@ METHODS_OF = {s.name: method for method, config in METHOD_CONFIGS.items() for s 
 def test_the_table_of_flags_has_every_group():
     assert {**CONFIG_GROUPS, "size": SizeConfig, "start": StartConfig} == definitions.TRAINING
     assert EVALUATION_GROUPS == definitions.EVALUATION
+    assert TRANSFER_GROUPS == definitions.TRANSFER
 
 
 def finite_fields():

@@ -1,0 +1,232 @@
+"""Repeats Table 5: pre-trains each row, fine-tunes detectors from it, and writes our numbers beside the paper's."""
+
+import dataclasses
+import hashlib
+import logging
+import pathlib
+import shlex
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from simsiam_tf.config.transfer import NO_WEIGHTS
+from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation.report.plots import COLOURS
+from simsiam_tf.files import write_json, write_text
+from simsiam_tf.reproduce.config import ReproduceConfig
+from simsiam_tf.reproduce.runs import RECIPES, Planner, Run, call_or_diverge, carry_out
+from simsiam_tf.reproduce.table5_rows import ROWS, TransferRow
+from simsiam_tf.training.run_files import read_json
+from simsiam_tf.training.transfer_workdir import TransferWorkdir
+
+_log = logging.getLogger(__name__)
+
+_TITLE = "Transfer to detection and segmentation (Table 5)"
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+# The records that a row shows, in the paper's order.
+_BOXES, _MASKS = ("box_ap50", "box_ap", "box_ap75"), ("mask_ap50", "mask_ap", "mask_ap75")
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """Holds one run of transfer.py.
+
+    Attributes:
+        arguments: the flags of transfer.py, without --workdir.
+        workdir: the folder of the run.
+    """
+
+    arguments: tuple[str, ...]
+    workdir: TransferWorkdir
+
+    @property
+    def diverged_path(self) -> pathlib.Path:
+        """Returns the path of the file that marks a run as diverged, so that it is not started again."""
+        return self.workdir.root / "diverged.json"
+
+    @property
+    def command(self) -> list[str]:
+        """Returns the command that starts or resumes the run."""
+        return [sys.executable, str(_ROOT / "transfer.py"), *self.arguments, f"--workdir={self.workdir.root}"]
+
+
+def planned_rows(config: ReproduceConfig) -> dict[str, TransferRow]:
+    """Returns the rows to carry out: those that are named, or all that can be."""
+    names = config.rows or [name for name in ROWS if name != "supervised" or config.supervised]
+    return {name: ROWS[name] for name in ROWS if name in names}
+
+
+def plan_pretraining(config: ReproduceConfig, planner: Planner, seed: int) -> dict[str, Run]:
+    """Plans the pre-training of each row that has one; rows of other experiments with the same settings are shared.
+
+    Args:
+        config: the settings of the reproduction.
+        planner: the planner of pre-training runs, of the size `made` or `imagenet`.
+        seed: the seed of the pre-training.
+
+    Raises:
+        UsageError: if a flagfile is missing, or the flags are not valid.
+    """
+    rows = {name: row.pretraining for name, row in planned_rows(config).items() if row.pretraining is not None}
+    planned = planner.plan(list(rows.values()), lambda row: [seed], monitored=False)
+    return {name: planned[row.recipe][0] for name, row in rows.items()}
+
+
+def plan_transfers(
+    config: ReproduceConfig, root: pathlib.Path, pretraining: Mapping[str, Run], seed: int
+) -> dict[str, list[Transfer]]:
+    """Plans the runs of transfer.py, one for each row and seed.
+
+    Args:
+        config: the settings of the reproduction.
+        root: the folder of the reproduction.
+        pretraining: the pre-training of each row that has one.
+        seed: the first seed.
+    """
+    recipe, more = RECIPES / "transfer" / f"{config.size}.flags", shlex.split(config.transfer_flags)
+    if not recipe.exists():
+        raise UsageError(f"Reproducing needs a checkout of the project: this recipe is missing. Received: {recipe}.")
+    ending = f"-{hashlib.sha256(config.transfer_flags.encode()).hexdigest()[:6]}" if more else ""
+    planned = {}
+    for name in planned_rows(config):
+        others = config.supervised if name == "supervised" else NO_WEIGHTS
+        backbone = str(pretraining[name].workdir.root) if name in pretraining else others
+        planned[name] = [
+            Transfer(
+                (f"--flagfile={recipe}", *more, f"--backbone={backbone}", f"--seed={number}"),
+                TransferWorkdir(root / "transfer" / f"{config.size}-{name}-seed{number}{ending}"),
+            )
+            for number in range(seed, seed + config.seeds)
+        ]
+    return planned
+
+
+def run_table5(
+    config: ReproduceConfig, planner: Planner, root: pathlib.Path, seed: int, flags: Sequence[str]
+) -> pathlib.Path:
+    """Carries out the runs that are missing, and writes the page.
+
+    Args:
+        config: the settings of the reproduction.
+        planner: the planner of pre-training runs.
+        root: the folder of the reproduction.
+        seed: the first seed.
+        flags: the flags of the command that the page shows.
+
+    Returns:
+        The path of the page, without its ending.
+
+    Raises:
+        UsageError: if a run fails for another reason than a divergence.
+        Stopped: after SIGTERM or Ctrl-C, once the current run has saved its state.
+    """
+    pretraining = plan_pretraining(config, planner, seed)
+    transfers = plan_transfers(config, root, pretraining, seed)
+    carry_out(list(pretraining.values()), "none")
+    failed = [run.workdir.root for run in pretraining.values() if not run.workdir.is_finished()]
+    if failed:
+        raise UsageError(
+            f"A pre-training diverged, so that its row has no backbone; leave it out. Received: {failed[0]}."
+        )
+    every = [run for of_row in transfers.values() for run in of_row]
+    for number, run in enumerate(every, 1):
+        name = run.workdir.root.name
+        if run.workdir.is_finished() or run.diverged_path.exists():
+            _log.info(f"[{number}/{len(every)}] {name}: done.")
+        else:
+            _log.info(f"[{number}/{len(every)}] {name}: {' '.join(run.command)}")
+            call_or_diverge(run.command, run.diverged_path)
+    return write_page(config, root, transfers, flags)
+
+
+def write_page(
+    config: ReproduceConfig, root: pathlib.Path, transfers: Mapping[str, Sequence[Transfer]], flags: Sequence[str]
+) -> pathlib.Path:
+    """Writes `table5_SIZE.md`, `.json` and `.png`.
+
+    Args:
+        config: the settings of the reproduction.
+        root: the folder to write to.
+        transfers: the runs of each row; all have finished or diverged.
+        flags: the flags of the command that the page shows.
+
+    Returns:
+        The path without its ending.
+    """
+    rows = {name: _row(name, runs, config.size) for name, runs in transfers.items()}
+    finished = [run.workdir for runs in transfers.values() for run in runs if run.workdir.is_finished()]
+    masks = any("mask_ap" in workdir.summary() for workdir in finished)
+    about = {
+        "title": _TITLE,
+        "size": config.size,
+        "command": shlex.join(["python", "-m", "simsiam_tf.reproduce", *flags]),
+        "commits": sorted({str(read_json(workdir.config_path)["git_commit"])[:7] for workdir in finished}),
+        "hours": sum(workdir.summary()["wall_seconds"]["value"] for workdir in finished) / 3600,
+    }
+    place = root / f"table5_{config.size}"
+    write_json(place.with_suffix(".json"), {**about, "rows": rows})
+    write_text(place.with_suffix(".md"), _markdown(about, rows, masks, place.name))
+    curves = {ROWS[name].label: runs[0].workdir.metrics() for name, runs in transfers.items()}
+    _draw(curves).savefig(place.with_suffix(".png"), dpi=110)
+    return place
+
+
+def _row(name: str, runs: Sequence[Transfer], size: str) -> dict[str, Any]:
+    """Returns the numbers of a row: the paper's, and the mean and the standard deviation of ours."""
+    summaries = [run.workdir.summary() for run in runs if run.workdir.is_finished()]
+    row, ours = ROWS[name], {}
+    for key in (*_BOXES, *_MASKS):
+        found = [summary[key]["value"] for summary in summaries if key in summary]
+        if found:
+            ours[key] = {"mean": statistics.fmean(found), "values": found}
+            ours[key]["spread"] = statistics.stdev(found) if len(found) > 1 else None
+    paper = dict(zip(_BOXES, row.boxes.get(size, ()), strict=False))
+    paper |= dict(zip(_MASKS, row.masks, strict=True)) if size == "coco" else {}
+    where = [run.workdir.root.name for run in runs]
+    return {"label": row.label, "paper": paper, "ours": ours, "diverged": len(runs) - len(summaries), "runs": where}
+
+
+def _markdown(about: Mapping[str, Any], rows: Mapping[str, dict[str, Any]], masks: bool, name: str) -> str:
+    """Formats the page as Markdown."""
+    names = [*_BOXES, *(_MASKS if masks else ())]
+    titles = [key.replace("_", " ").replace("ap", "AP") for key in names]
+    lines = [
+        f"## {about['title']}, {about['size']}",
+        "",
+        f"`{about['command']}`",
+        "",
+        f"{about['hours']:.1f} hours of fine-tuning and evaluation, commit {', '.join(about['commits'])}. "
+        "In brackets are the paper's numbers, percent.",
+        "",
+        f"| pre-training | {' | '.join(titles)} |",
+        "|---" * (1 + len(names)) + "|",
+    ]
+    for row in rows.values():
+        cells = []
+        for key in names:
+            ours, paper = row["ours"].get(key), row["paper"].get(key)
+            text = "diverged" if ours is None else f"{ours['mean']:.1f}"
+            text += f" +- {ours['spread']:.1f}" if ours and ours["spread"] is not None else ""
+            cells.append(text + (f" ({paper:g})" if paper is not None else ""))
+        lines.append(f"| {row['label']} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"![loss and average precision]({name}.png)", ""])
+
+
+def _draw(curves: Mapping[str, list[dict]]) -> Figure:
+    """Draws the loss, and the box AP50 of each evaluation, over the steps."""
+    figure = Figure(figsize=(9, 4), layout="constrained", facecolor="white")
+    for axes, (key, label) in zip(figure.subplots(1, 2), (("loss", "loss"), ("box_ap50", "box AP50, %")), strict=True):
+        for number, (name, lines) in enumerate(curves.items()):
+            points = [(line["step"], line[key]) for line in lines if key in line]
+            xy = zip(*points, strict=True) if points else ((), ())
+            axes.plot(*xy, marker="o", markersize=3, label=name, color=COLOURS[number % len(COLOURS)])
+        axes.set_xlabel("step")
+        axes.set_ylabel(label)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.2)
+    handles, labels = figure.axes[-1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize=8)
+    return figure
