@@ -20,7 +20,7 @@ from simsiam_tf.networks import BACKBONES
 from simsiam_tf.optim import SGD, WarmupSteps
 from simsiam_tf.training.data_record import has_checkpoints
 from simsiam_tf.training.given_weights import open_given
-from simsiam_tf.training.transfer_workdir import TransferWorkdir
+from simsiam_tf.training.transfer_workdir import TransferWorkdir, is_transfer
 
 
 def open_weights(config: TransferConfig) -> Given | None:
@@ -33,6 +33,11 @@ def open_weights(config: TransferConfig) -> Given | None:
         UsageError: if there are no weights, or they are damaged or of no kind that is known.
     """
     path = config.backbone.backbone
+    if is_transfer(path):
+        raise UsageError(
+            "--backbone must hold the weights of a backbone: a run of train.py or a file, not a run of transfer.py. "
+            f"Received: {path}."
+        )
     if path == NO_WEIGHTS or has_checkpoints(user_path(config.run.workdir)):
         return None
     try:
@@ -113,8 +118,9 @@ def open_images(config: TransferConfig) -> tuple[AnnotatedImages, AnnotatedImage
     Raises:
         UsageError: if there is no such data set, or it cannot be used.
     """
-    everything = open_annotated(config.data, "train")
-    test = open_annotated(config.data, "eval", config.run.eval_examples).numbered_by(everything.classes)
+    masks = config.detector.masks
+    everything = open_annotated(config.data, "train", masks=masks)
+    test = open_annotated(config.data, "eval", config.run.eval_examples, masks).numbered_by(everything.classes)
     return everything.to_train(), test
 
 
@@ -140,8 +146,10 @@ def metric_of(config: TransferConfig) -> Metric:
     if config.run.metric != "auto":
         return config.run.metric
     dataset = config.data.dataset
-    if dataset == "voc" or dataset.startswith("tfds:voc"):
-        return "voc07" if "2007" in config.data.split("eval") + dataset else "voc12"
+    if dataset.startswith("tfds:voc"):  # TFDS takes 2007 if no year is named
+        return "voc12" if "2012" in dataset else "voc07"
+    if dataset == "voc":
+        return "voc07" if "2007" in config.data.split("eval") else "voc12"
     return "coco"
 
 

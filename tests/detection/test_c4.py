@@ -116,6 +116,13 @@ def test_detections_lie_in_the_image_and_have_masks():
     assert not make_detector(masks=False).detect(batch["views"][0], batch["sizes"])[1]
 
 
+def test_numbers_that_are_not_finite_do_not_look_like_nothing_to_find():
+    model, batch = make_detector(), make_batch()
+    model.box_head.scores.bias.assign([np.nan] * (CLASSES + 1))
+    found, _ = model.detect(batch["views"][0], batch["sizes"])
+    assert np.isnan(found.scores.numpy()).all()
+
+
 def test_half_precision_gives_finite_losses():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

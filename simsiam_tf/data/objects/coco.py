@@ -19,9 +19,13 @@ from simsiam_tf.files import is_file, is_folder, printable, user_path
 
 # If so many images of a set are not there, the folder is a wrong one.
 _LOOKED_FOR = 10
+# No image that can be read has a longer side, in pixels.
+_LONGEST = 2**31
 
 
-def open_coco(config: DetectionDataConfig, annotations: str, folder: str, name: str) -> AnnotatedImages:
+def open_coco(
+    config: DetectionDataConfig, annotations: str, folder: str, name: str, masks: bool = True
+) -> AnnotatedImages:
     """Opens the images that a JSON file in the format of COCO describes.
 
     Args:
@@ -29,6 +33,7 @@ def open_coco(config: DetectionDataConfig, annotations: str, folder: str, name: 
         annotations: the path of the JSON file.
         folder: the path of the folder that the names of its images are relative to.
         name: the name of the set, for messages and records.
+        masks: whether the masks are read, if there are any.
 
     Raises:
         UsageError: if the file or the folder is missing or cannot be used, or too many annotations are broken.
@@ -48,9 +53,10 @@ def open_coco(config: DetectionDataConfig, annotations: str, folder: str, name: 
     encoded = FolderImages(root, files, unreadable, config.pixels, names)
     sizes = with_sizes(encoded, [_size(image) for image in images])
     broken = BrokenAnnotations(name, config.max_bad_fraction)
-    reader = _Reader(content, names, sizes, broken)
+    reader = _Reader(content, names, sizes, broken, masks)
     found = reader.read()
-    objects = sort_into_images(found, sizes, [image["id"] for image in images], reader.place, broken)
+    image_ids = [image["id"] for image in images]
+    objects = sort_into_images(found, sizes, image_ids, reader.place, broken, num_classes=len(categories))
     broken.check(len(content.annotations))
     source = Source(name, len(images), None, 0, encoded)
     classes = tuple(category["name"] for category in categories)
@@ -60,19 +66,26 @@ def open_coco(config: DetectionDataConfig, annotations: str, folder: str, name: 
 
 def _size(image: dict[str, Any]) -> tuple[int, int] | None:
     height, width = image.get("height"), image.get("width")
-    return (height, width) if type(height) is type(width) is int and min(height, width) > 0 else None
+    if type(height) is not int or type(width) is not int:
+        return None
+    return (height, width) if 0 < min(height, width) <= max(height, width) < _LONGEST else None
 
 
 class _Reader:
     """Reads the annotations of a file one by one."""
 
     def __init__(
-        self, content: CocoFile, names: list[str], sizes: list[tuple[int, int] | None], broken: BrokenAnnotations
+        self,
+        content: CocoFile,
+        names: list[str],
+        sizes: list[tuple[int, int] | None],
+        broken: BrokenAnnotations,
+        masks: bool,
     ) -> None:
         self._content, self._names, self._sizes, self._broken = content, names, sizes, broken
         self._positions = {image["id"]: i for i, image in enumerate(content.images)}
         self._classes = {category["id"]: i for i, category in enumerate(content.categories)}
-        self._has_masks = any(_has_mask(entry) for entry in content.annotations)
+        self._has_masks = masks and any(_has_mask(entry) for entry in content.annotations)
 
     def place(self, position: int, number: int) -> str:
         """Returns the name of an image and of one of its annotations."""
@@ -124,10 +137,11 @@ class _Reader:
             area = float(entry["area"]) if type(entry.get("area")) in (int, float) else float("nan")
         except OverflowError:
             raise _BrokenError("it has a number that is too large", "not finite") from None
-        own = entry.get("id")
-        crowd = entry.get("iscrowd") in (1, True)
+        own, crowd = entry.get("id"), entry.get("iscrowd", 0)
+        if type(crowd) not in (int, bool) or crowd not in (0, 1):
+            raise _BrokenError(f"its iscrowd {crowd!r} is neither 0 nor 1", "iscrowd")
         own = own if type(own) is int and abs(own) < 2**63 else place
-        return position, (x, y, x + width, y + height), number, crowd, area, own, mask
+        return position, (x, y, x + width, y + height), number, bool(crowd), area, own, mask
 
 
 class _BrokenError(Exception):

@@ -17,11 +17,12 @@ from simsiam_tf.detection import Detector
 from simsiam_tf.detection.measuring import Metric
 from simsiam_tf.detection.statistics import estimated_statistics
 from simsiam_tf.distribute.input import dataset_of
+from simsiam_tf.distribute.strategy import ONE_DEVICE
 from simsiam_tf.errors import UsageError
 from simsiam_tf.training import factory
 from simsiam_tf.training.checkpoints import restore_model
 from simsiam_tf.training.detector_factory import make_detector, metric_of, open_images, order_of
-from simsiam_tf.training.transfer_summary import data_of
+from simsiam_tf.training.transfer_summary import check_same_data, data_of
 from simsiam_tf.training.transfer_workdir import TransferWorkdir
 
 # The settings of the data that an evaluation may change.
@@ -83,13 +84,7 @@ class LoadedDetector:
     @functools.cached_property
     def _images(self) -> tuple[AnnotatedImages, AnnotatedImages]:
         training, test = open_images(self.config)
-        before, now = self.workdir.data() or {}, data_of(training)
-        if before["fingerprint"] != now["fingerprint"]:
-            raise UsageError(
-                "The images or their objects are not those that the run was trained on. "
-                f"Received: {now['images']} images and {now['objects']} objects, {before['images']} and "
-                f"{before['objects']} before."
-            )
+        check_same_data(self.workdir.data() or {}, data_of(training, test), "was made with; name them by --data_dir")
         return training, test
 
     @property
@@ -125,13 +120,17 @@ class LoadedDetector:
     def estimated_statistics(self) -> Iterator[None]:
         """Estimates the statistics of batch norm anew, as training does before each evaluation, in a `with` block."""
         count, order = self.config.run.precise_bn_batches, order_of(self.config, self.training)
+        size, parts = order.global_batch_size, self.config.devices.accumulate_steps
+        # As many replicas as divide the batch of the run, which may have had another number.
+        fits = size % (self.strategy.num_replicas_in_sync * parts) == 0
+        strategy = self.strategy if fits else ONE_DEVICE
         batches = dataset_of(
-            self.strategy,
+            strategy,
             lambda share: detection_batches(self.training, order, self.recipe, share, 0, count),
-            order.global_batch_size,
-            self.config.devices.accumulate_steps,
+            size,
+            parts,
         )
-        with estimated_statistics(self.detector, batches if count else (), self.strategy):
+        with estimated_statistics(self.detector, batches if count else (), strategy):
             yield
 
 

@@ -82,6 +82,7 @@ def _detection(run: LoadedDetector) -> None:
     write_text(file, json.dumps(coco_results(run, measured)))
     by_class = dict(zip(run.test.classes, measured.per_class, strict=True))
     evaluated = {"test_size": len(measured.found), "checkpoint": run.checkpoint, "seconds": seconds}
+    evaluated["precision"] = run.detector.compute_dtype
     records = score_records(measured.scores, run.config, run.test, run.metric, **evaluated)
     records["box_ap"]["per_class"] = by_class
     run.workdir.add_to_summary(records)
@@ -95,7 +96,7 @@ def _detection(run: LoadedDetector) -> None:
 
 
 def coco_results(run: LoadedDetector, measured: Measured) -> list[dict]:
-    """Returns detections in COCO's format for results, with the numbers of images and categories of its file.
+    """Returns detections in COCO's format for results, with the numbers and names of images and categories.
 
     Args:
         run: the run.
@@ -109,6 +110,8 @@ def coco_results(run: LoadedDetector, measured: Measured) -> list[dict]:
             result = {
                 "image_id": image,
                 "category_id": run.test.category_ids[int(found.classes[i])],
+                "file_name": run.test.source.name_of(position),
+                "category": run.test.classes[int(found.classes[i])],
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
                 "score": float(found.scores[i]),
             }

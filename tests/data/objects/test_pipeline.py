@@ -180,7 +180,7 @@ def test_too_many_unreadable_images_end_the_run(tmp_path):
     annotated = open_coco_files(tmp_path, content())
     for number in (3, 5):
         (tmp_path / f"images/{number}.png").unlink()
-    rule = r"At most 1\.00% of the 4 images of coco/train may be unreadable"
+    rule = r"At most 1\.00% of the 4 images of coco/objects.json may be unreadable"
     with (
         pytest.raises(UsageError, match=rule),
         listing_bad_images([annotated.source], tmp_path / "bad.txt"),
