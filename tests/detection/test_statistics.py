@@ -15,6 +15,7 @@ def levels(seed):
     return {**{name: value for name, value in batch.items() if name != "views"}, "images": images}
 
 
+@pytest.mark.slow
 def test_the_statistics_are_means_over_the_batches_and_only_inside():
     model = make_detector()
     variance = model.backbone.stem_norm.moving_variance
