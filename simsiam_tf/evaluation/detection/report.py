@@ -33,7 +33,7 @@ _FIGURES: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("mask AP, %", "average precision of masks", {"mask_ap": "AP", "mask_ap50": "AP50", "mask_ap75": "AP75"}),
 )
 # The settings that the table of numbers shows after the name of a protocol.
-_SHOWN = ("test", "test_size", "short_side", "precise_bn_batches", "checkpoint", "step")
+_SHOWN = ("over", "test", "test_size", "short_side", "precise_bn_batches", "checkpoint", "step")
 
 
 def write_report(run: LoadedDetector, out: pathlib.Path, pictures: Sequence[dict[str, str]], note: str = "") -> None:
@@ -123,8 +123,8 @@ def _names(classes: Sequence[str]) -> str:
 
 
 def _schedule(milestones: Sequence[int], warmup_steps: int) -> str:
-    falls = f"divided by 10 at {', '.join(f'{step:,}' for step in milestones)}" if milestones else "never divided"
-    return f"{falls}, warm-up over {warmup_steps:,} steps"
+    falls = f"divided by 10 at step {', '.join(map(str, milestones))}" if milestones else "never divided"
+    return f"{falls}, after a warm-up of {warmup_steps:,} steps"
 
 
 def _per_class(summary: dict[str, Any]) -> list[tuple[str, str]]:

@@ -39,7 +39,7 @@ def sample_pictures(run: LoadedDetector, count: int) -> list[dict[str, str]]:
         pictures.append(
             {
                 "src": data_uri(contact_sheet([drawn], columns=1)),
-                "title": run.test.source.name_of(position),
+                "title": f"{'' if run.test.source.files else 'image '}{run.test.source.name_of(position)}",
                 "caption": f"{_counted(len(truth), 'object')}, {_counted(shown, 'detection')}{best}",
             }
         )

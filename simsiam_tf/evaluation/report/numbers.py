@@ -42,7 +42,7 @@ def number_rows(
 def _protocol(record: dict[str, Any], shown: Sequence[str]) -> str:
     """Describes the protocol and the settings that produced a number."""
     words = next((record[key] for key in ("protocol", "over", "reason", "of") if record.get(key)), "")
-    settings = [f"{key.replace('_', ' ')} {record[key]}" for key in shown if key in record]
+    settings = [f"{key.replace('_', ' ')} {record[key]}" for key in shown if record.get(key, words) != words]
     return ", ".join([*([words] if words else []), *settings])
 
 
