@@ -22,6 +22,8 @@ from tests.evaluation.judging import judge
 
 PICTURE = re.compile(r'<img src="data:image/png;base64,([^"]+)"')
 
+pytestmark = pytest.mark.slow  # they share a run of transfer.py, which takes long to compile
+
 
 def change(path, edit):
     held = json.loads(path.read_text())
@@ -66,7 +68,10 @@ def test_without_its_images_a_run_has_a_page_that_says_so(tiny_transfer, tmp_pat
     page = (odd / "report.html").read_text()
     assert "Detector: &lt;b&gt;odd &amp; even" in page
     assert "<b>odd" not in page
-    assert "<p>Without pictures: The images or their objects are not those that the run was trained on." in page
+    assert (
+        "<p>Without pictures: The images or their objects are not those that the run was made with; name them by --data_dir."
+        in page
+    )
     assert "<img" not in page
     assert page.count("<svg") == 5
     assert "6 annotations of the training images are broken" in page
@@ -152,11 +157,11 @@ def test_pictures_are_of_the_first_images_that_can_be_read(photographs, monkeypa
 
 
 def test_each_kind_of_run_has_its_own_protocols(tiny_run, tiny_transfer):
-    with pytest.raises(UsageError, match="takes --protocol=detection,report,export.* Received: knn"):
+    with pytest.raises(UsageError, match=r"takes --protocol=detection,report,export.* Received: knn"):
         judge(tiny_transfer, protocol=("knn", "report"))
-    with pytest.raises(UsageError, match="--protocol=detection needs the folder of a run of transfer.py"):
+    with pytest.raises(UsageError, match=r"--protocol=detection needs the folder of a run of transfer\.py"):
         judge(tiny_run, protocol="detection")
     for runs in ([tiny_run, tiny_transfer], [tiny_transfer, tiny_run]):
-        with pytest.raises(UsageError, match="A run of transfer.py is judged alone. Received: 2 folders"):
+        with pytest.raises(UsageError, match=r"A run of transfer\.py is judged alone\. Received: 2 folders"):
             judge(*runs, protocol="report")
     assert not (tiny_transfer / "report.html").exists()
