@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from simsiam_tf.config.evaluation import EvaluationConfig
+from simsiam_tf.config.evaluation import EvaluationConfig, ExportConfig
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.data.sources import listing_bad_images
 from simsiam_tf.detection.measuring import Measured, measure
@@ -46,10 +46,12 @@ def evaluate_detector(
             f"A run of transfer.py takes --protocol={','.join(OF_DETECTORS)}, or some of them. "
             f"Received: {','.join(wrong)}."
         )
-    protocols = options.task.protocol
+    protocols, formats = options.task.protocol, options.export.format
+    if formats == ExportConfig().format:  # the usual ones of a backbone; of a detector the first is usual
+        formats = formats[:1]
     run = LoadedDetector.load(path, options.task.checkpoint, strategy, data_overrides)
     if "export" in protocols:
-        check_export(run, options.export.format)
+        check_export(run, formats)
     if "report" in protocols:
         out = report_path(options.images.out, run.workdir.root)  # before other protocols take their time
     pictures: list[dict[str, str]] = []
@@ -62,7 +64,7 @@ def evaluate_detector(
             if "detection" in protocols:
                 _detection(run)
             if "export" in protocols:
-                export_run(run, options.export.format)
+                export_run(run, formats)
             if "report" in protocols:
                 pictures = sample_pictures(run, SAMPLES)
     except UsageError as error:
