@@ -48,8 +48,11 @@ class Detector(SSLModel):
         ValueError: if the backbone is no ResNet, or there is no class.
 
     Example:
-        detector = Detector(simsiam_tf.resnet50(), num_classes=20, settings=DetectorConfig(masks=False))
-        found = detector.detect(images, sizes)
+        >>> import simsiam_tf
+        >>> detector = simsiam_tf.Detector(simsiam_tf.resnet18(width=0.125), num_classes=20, settings={"masks": False})
+        >>> found, _ = detector.detect(tf.zeros([1, 64, 96, 3]), sizes=tf.constant([[64, 90]]))
+        >>> found.boxes.shape  # of 100 detections at most
+        TensorShape([1, 100, 4])
     """
 
     log_names: tuple[str, ...] = _LOSSES
