@@ -26,7 +26,7 @@ from simsiam_tf.config.run import Config
 from simsiam_tf.errors import UsageError
 
 # --epochs_scale and its like change other settings, so that these are not as they were written.
-_SCALES = ("epochs_scale", "batch_scale", "head_scale", "queue_scale")
+_SCALES = ("epochs_scale", "batch_scale", "head_scale", "queue_scale", "learning_rate_scale", "weight_decay_scale")
 
 
 def answer(line: list[str]) -> tuple[str, str]:
