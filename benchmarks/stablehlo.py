@@ -117,7 +117,18 @@ def lower(function: Callable, inputs: Sequence[Any], variables: dict[str, tf.Var
         raise RuntimeError(f"The program has {found} results, {results} of its own, and assigns {len(updated)} states.")
     # jaxlib does not know TensorFlow's mhlo.copy. A reshape to the same shape does the same.
     text = re.sub(r"mhlo\.copy (%\S+) : (tensor<[^>]*>)", r"stablehlo.reshape \1 : (\2) -> \2", text)
-    return Program(text, state, updated, results)
+    return Program(_with_unpacked_booleans(text), state, updated, results)
+
+
+def _with_unpacked_booleans(text: str) -> str:
+    """Gives each boolean of a constant a byte, as jaxlib's newer parser reads them; TensorFlow writes 8 in a byte."""
+
+    def unpacked(match: re.Match) -> str:
+        bits = np.unpackbits(np.frombuffer(bytes.fromhex(match[1]), np.uint8), bitorder="little")
+        count = int(np.prod([int(side) for side in re.findall(r"(\d+)x", match[2])]))
+        return match[0] if 8 * len(match[1]) // 2 < count else f'dense<"0x{bits[:count].tobytes().hex()}"> : {match[2]}'
+
+    return re.sub(r'dense<"0x([0-9A-F]+)"> : (tensor<(?:\d+x)+i1>)', unpacked, text)
 
 
 def _signature(text):

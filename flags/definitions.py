@@ -23,7 +23,6 @@ from simsiam_tf.cli.flags import (
     transfer_config,
     workdir_flag,
 )
-from simsiam_tf.cli.transfer_flags import transfer_config_of
 from simsiam_tf.config.augment import AugmentConfig
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.detection_data import DetectionDataConfig
@@ -109,6 +108,5 @@ __all__ = [
     "training_config",
     "training_config_of",
     "transfer_config",
-    "transfer_config_of",
     "workdir_flag",
 ]

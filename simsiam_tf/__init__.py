@@ -11,6 +11,7 @@ from simsiam_tf.interop.keras_objects import register_with_keras
 if TYPE_CHECKING:
     from simsiam_tf import augment as augment
     from simsiam_tf import callbacks as callbacks
+    from simsiam_tf import detection as detection
     from simsiam_tf import errors as errors
     from simsiam_tf import features as features
     from simsiam_tf import losses as losses
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from simsiam_tf.augment import TwoViews as TwoViews
     from simsiam_tf.callbacks import CollapseMonitor as CollapseMonitor
     from simsiam_tf.callbacks import KNNMonitor as KNNMonitor
+    from simsiam_tf.detection import Detector as Detector
     from simsiam_tf.evaluation.loaded_run import load as load
     from simsiam_tf.methods import BYOL as BYOL
     from simsiam_tf.methods import BarlowTwins as BarlowTwins
@@ -36,17 +38,19 @@ if TYPE_CHECKING:
     from simsiam_tf.optim import LARS as LARS
     from simsiam_tf.optim import SGD as SGD
     from simsiam_tf.optim import WarmupCosine as WarmupCosine
+    from simsiam_tf.optim import WarmupSteps as WarmupSteps
 
 __version__ = "0.1.0"
 
-_ROOMS = ("augment", "callbacks", "errors", "features", "losses", "methods", "networks", "optim")
+_ROOMS = ("augment", "callbacks", "detection", "errors", "features", "losses", "methods", "networks", "optim")
 _HOMES = {
     "augment": ("TwoViews",),
     "callbacks": ("CollapseMonitor", "KNNMonitor"),
+    "detection": ("Detector",),
     "evaluation.loaded_run": ("load",),
     "methods": ("BYOL", "BarlowTwins", "MoCoV2", "SimCLR", "SimSiam", "SwAV"),
     "networks": ("ResNet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
-    "optim": ("LARS", "SGD", "WarmupCosine"),
+    "optim": ("LARS", "SGD", "WarmupCosine", "WarmupSteps"),
 }
 __all__ = [*_ROOMS, *(name for names in _HOMES.values() for name in names)]
 

@@ -126,3 +126,25 @@ def _tiny_run(tmp_path_factory):
 def tiny_run(_tiny_run, tmp_path):
     """A finished run with an online probe, for one test to do with as it likes."""
     return pathlib.Path(shutil.copytree(_tiny_run, tmp_path / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def _tiny_transfer(tmp_path_factory):
+    """A finished run of transfer.py, made by one of the processes of pytest-xdist for all."""
+    from simsiam_tf.training.transfer import transfer
+    from tests.detection.tiny import tiny_transfer_config
+
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    workdir = folder / "tiny_transfer"
+    with (folder / "tiny_transfer.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (workdir / "summary.json").exists():
+            transfer(tiny_transfer_config(workdir))
+    return workdir
+
+
+@pytest.fixture
+def tiny_transfer(_tiny_transfer, tmp_path):
+    """A finished run of transfer.py, for one test to do with as it likes."""
+    return pathlib.Path(shutil.copytree(_tiny_transfer, tmp_path / "tiny_transfer"))

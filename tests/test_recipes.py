@@ -1,40 +1,53 @@
 """Every recipe parses, is valid, and says what it is."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl import flags
 
 from flags import definitions
+from simsiam_tf.cli.command_line import parse_flags
+from simsiam_tf.config.detector import DetectorConfig
 from simsiam_tf.data.order import ShuffledOrder
-from simsiam_tf.reproduce import table5_rows
 from simsiam_tf.reproduce.experiments import EXPERIMENTS
-from simsiam_tf.reproduce.table5_rows import TRANSFER_SIZES
+from simsiam_tf.reproduce.table5_rows import ROWS, TRANSFER_SIZES
 from simsiam_tf.reproduce.verdicts import CLAIMS
 from simsiam_tf.training import factory as build
 from tests.conftest import ROOT
 
-RECIPES = sorted((ROOT / "flags" / "recipes").rglob("*.flags"))
-PAPER, SIZES, ORIGINALS, TRANSFERS = (
-    ROOT / "flags" / "recipes" / name for name in ("paper", "size", "authors", "transfer")
-)
-OPTIMAL = PAPER / "table5_optimal.flags"
+EVERY = sorted((ROOT / "flags" / "recipes").rglob("*.flags"))
+# Those of transfer.py have other flags than those of train.py.
+TRANSFERS = [path for path in EVERY if path.parent.name == "transfer"]
+RECIPES = [path for path in EVERY if path not in TRANSFERS]
+PAPER, SIZES, ORIGINALS = (ROOT / "flags" / "recipes" / name for name in ("paper", "size", "authors"))
 # Of Table 4, rows that differ from one that is tried in their number of epochs, and BYOL's in the average's momentum.
 LONGER = {
     path for path in PAPER.glob("table4_*_epochs_*.flags") if path.stem.count("_") > 2 and "_100" not in path.stem
 }
-# Of Table 5, whose rows differ from a row of Table 4 in numbers alone.
-LONGER |= set(PAPER.glob("table5_*.flags"))
 
 
 def config_of(path: pathlib.Path, *overrides: str):
     return definitions.training_config_of([f"--flagfile={path}", *overrides, "--workdir=w"])
 
 
-def transfer_of(path: pathlib.Path, *overrides: str):
-    needed = [] if path.stem == "made" else ["--data_dir=d"]
-    return definitions.transfer_config_of([f"--flagfile={path}", "--backbone=none", *needed, *overrides, "--workdir=w"])
+@pytest.fixture
+def transfer_of(monkeypatch):
+    """The settings of a recipe of transfer.py, whose flags are defined apart from those of train.py."""
+
+    def parsed(path):
+        monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())
+        definitions.define_transfer_flags()
+        arguments = ["", f"--flagfile={path}", "--backbone=none", "--workdir=w", *DATA.get(path.stem, ())]
+        parse_flags(arguments)
+        return definitions.transfer_config(arguments)
+
+    return parsed
+
+
+DATA = {name: ["--data_dir=data"] for name in ("voc07", "voc0712", "coco")}
 
 
 def parse(path: pathlib.Path, *overrides: str) -> dict:
@@ -46,12 +59,9 @@ def root_folder(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.stem}-{path.stem}")
-def test_parses_and_its_header_says_command_hardware_time_and_number(path):
-    if path.parent == TRANSFERS:
-        transfer_of(path)
-    else:
-        parse(path)
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: f"{path.parent.stem}-{path.stem}")
+def test_parses_and_its_header_says_command_hardware_time_and_number(path, transfer_of):
+    transfer_of(path) if path in TRANSFERS else parse(path)
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]
     text = "\n".join(header).lower()
     for word in ("command:", "hardware:", "time:", "expected:"):
@@ -94,28 +104,27 @@ def test_every_recipe_of_the_paper_is_a_run_of_its_own_or_a_known_equal():
     equal = sorted(sorted(stems) for stems in runs.values() if len(stems) > 1)
     constant = ["appb_dim_2048", "table1c_predictor_constant_lr", "table2_batch_512", "table3c_bn_release"]
     plain = ["sec52_eta_plain", "table1a_predictor_identity"]
-    batch_256 = [["table2_batch_256", "table4_epochs_100"], ["table4_epochs_200", "table5_base"]]
-    assert equal == [constant, plain, *batch_256]
+    base = ["table4_epochs_200", "table5_base"]
+    assert equal == [constant, plain, ["table2_batch_256", "table4_epochs_100"], base]
 
 
 def test_a_size_leaves_what_the_recipes_set():
     """Else a row would silently become another one."""
 
-    def names(*paths):
+    def names(folder, but=()):
+        paths = [path for path in folder.glob("*.flags") if path.stem not in but]
         lines = [line for path in paths for line in path.read_text().splitlines()]
         return {line.lstrip("-").partition("=")[0].removeprefix("no") for line in lines if line.startswith("--")}
 
-    paper, sizes, originals = (set(folder.glob("*.flags")) for folder in (PAPER, SIZES, ORIGINALS))
-    assert names(*paper - {OPTIMAL}) & names(*sizes) == {"dataset"}
-    # It sets rates that the other sizes set. The experiment of Table 5 has no other size.
-    of_table5 = {SIZES / f"{size.pretraining}.flags" for size in TRANSFER_SIZES.values()}
-    assert of_table5 == {SIZES / "imagenet.flags", SIZES / "made.flags"}
-    assert names(OPTIMAL) & names(*of_table5) == {"dataset"}
-    shared = {"global_batch_size", "warmup_epochs"}  # SimSiam's rows set these
-    assert names(*paper - {OPTIMAL}) & names(*originals) == shared
-    rows = [row for experiment in EXPERIMENTS.values() for row in experiment.rows]
-    rows += [row.pretraining for row in table5_rows.ROWS if row.pretraining]
-    for row in (row for row in rows if row.original):
+    # Table 5 is repeated at the sizes imagenet and made alone, which leave its rate and its decay.
+    optimal, others = ("table5_optimal",), ("cifar10", "cifar10_small", "shapes")
+    assert names(PAPER, optimal) & names(SIZES) == {"dataset"}
+    assert names(PAPER) & names(SIZES, others) == {"dataset"}
+    assert names(PAPER, optimal) & names(ORIGINALS) == {
+        "global_batch_size",
+        "warmup_epochs",
+    }  # SimSiam's rows set these
+    for row in (row for experiment in EXPERIMENTS.values() for row in experiment.rows if row.original):
         text = (PAPER / f"{row.recipe}.flags").read_text()
         assert "--global_batch_size" not in text
         assert "--warmup_epochs" not in text
@@ -146,7 +155,7 @@ def test_simclr_of_app_d_has_simsiam_s_encoder():
     assert (ours.optimizer, ours.data, ours.augment) == (theirs.optimizer, theirs.data, theirs.augment)
 
 
-@pytest.mark.parametrize("size", ["imagenet", "cifar10", "cifar10_small", "shapes", "made"])
+@pytest.mark.parametrize("size", ["imagenet", "cifar10", "cifar10_small", "shapes"])
 def test_swav_has_about_as_many_prototypes_to_an_image_as_its_authors(size):
     files = [f"--flagfile={SIZES / f'{size}.flags'}"]
     files += [f"--flagfile={ORIGINALS / 'swav.flags'}"] if size == "imagenet" else []
@@ -162,7 +171,7 @@ def test_every_row_of_an_experiment_has_its_recipe_and_a_reference():
         assert all(row.against in ("", *recipes) for row in experiment.rows)
         assert all(row.claim == "reference" or row.claim in CLAIMS for row in experiment.rows)
     covered = {row.recipe for experiment in EXPERIMENTS.values() for row in experiment.rows}
-    covered |= {row.recipe for row in table5_rows.ROWS if row.recipe}
+    covered |= {row.pretraining.recipe for row in ROWS.values() if row.pretraining}
     assert {path.stem for path in PAPER.glob("*.flags")} == covered
     originals = {row.original for experiment in EXPERIMENTS.values() for row in experiment.rows if row.original}
     assert {path.stem for path in ORIGINALS.glob("*.flags")} == originals
@@ -207,6 +216,39 @@ def test_the_other_methods_settings_on_imagenet_are_those_of_their_authors():
     assert (model.projector_layers, model.projector_dim, model.num_prototypes) == (3, 128, 3000)
     codes = (model.temperature, model.sinkhorn_epsilon, model.sinkhorn_iterations, model.freeze_prototypes_epochs)
     assert codes == (0.1, 0.05, 3, 1)
+
+
+def test_the_transfer_s_settings_are_those_of_the_paper(transfer_of):
+    """As MoCo's public detection has them, which the paper used."""
+    assert {path.stem for path in TRANSFERS} == set(TRANSFER_SIZES)
+    lengths = {"voc07": (24000, (18000, 22000), 100), "voc0712": (24000, (18000, 22000), 100)}
+    lengths["coco"] = (90000, (60000, 80000), 1000)
+    for path in TRANSFERS:
+        config = transfer_of(path)
+        if path.stem == "made":
+            continue
+        assert (config.run.steps, config.optimizer.milestones, config.optimizer.warmup_steps) == lengths[path.stem]
+        assert (config.optimizer.learning_rate, config.data.global_batch_size) == (0.02, 16)
+        assert (config.optimizer.weight_decay, config.optimizer.sgd_momentum) == (1e-4, 0.9)
+        assert config.data.sides == tuple(range(640 if path.stem == "coco" else 480, 801, 32))
+        assert (config.data.evaluation_side, config.data.long_side) == (800, 1333)
+        assert config.detector.masks == (path.stem == "coco")
+        assert config.detector == dataclasses.replace(DetectorConfig(), masks=config.detector.masks)
+        assert (config.backbone.arch, config.backbone.width, config.backbone.stem) == ("resnet50", 1.0, "imagenet")
+        assert config.run.precise_bn_batches == 200
+        assert "not run by us" in path.read_text().lower()
+
+
+def test_the_pre_trainings_of_table_5():
+    base, optimal = (config_of(PAPER / f"table5_{name}.flags") for name in ("base", "optimal"))
+    assert (base.run.epochs, base.data.global_batch_size) == (200, 256)
+    changed = dataclasses.replace(base.optimizer, base_learning_rate=0.5, weight_decay=1e-5)
+    assert optimal.optimizer == changed
+    small = [
+        config_of(PAPER / f"table5_{name}.flags", f"--flagfile={SIZES / 'made.flags'}") for name in ("base", "optimal")
+    ]
+    assert [config.optimizer.base_learning_rate for config in small] == [0.2, 2.0]
+    assert (small[0].run.epochs, small[0].data.global_batch_size, small[0].optimizer.weight_decay) == (60, 64, 5e-4)
 
 
 def test_a_flag_after_the_flagfile_overrides_it():

@@ -52,11 +52,13 @@ class DetectionMonitor(keras.callbacks.Callback):
         is_due = bool(self._every) and (epoch + 1) % self._every == 0
         if is_due or epoch + 1 == self._periods:
             start = time.monotonic()
-            scores = self.measure(self.model).scores
-            known = {name: value for name, value in scores.items() if value is not None}
-            logs.update(known, eval_seconds=time.monotonic() - start)
+            measured = self.measure(self.model)
+            known = {name: value for name, value in measured.scores.items() if value is not None}
+            logs.update(known, eval_images=len(measured.found), eval_seconds=time.monotonic() - start)
             shown = ", ".join(f"{name.replace('_', ' ').replace('ap', 'AP')} {v:.2f} %" for name, v in known.items())
-            _log.info(f"Evaluation on {len(self._images)} images of {self._images.source.name}: {shown or 'nothing'}.")
+            _log.info(
+                f"Evaluation on {len(measured.found)} images of {self._images.source.name}: {shown or 'nothing'}."
+            )
 
     def measure(self, detector: Detector, verbose: bool = False) -> Measured:
         """Measures a detector as it is, with the statistics of batch norm estimated anew.

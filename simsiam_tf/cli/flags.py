@@ -167,7 +167,11 @@ def define_transfer_flags() -> None:
 
 
 def transfer_config(arguments: Sequence[str] | None = None) -> TransferConfig:
-    """Returns the configuration of the transfer that the parsed flags ask for, with the recipes that arguments name."""
+    """Returns the configuration of the transfer that the parsed flags ask for.
+
+    Args:
+        arguments: the command line that was parsed; by default that of the process.
+    """
     groups: dict[str, Any] = {name: _parsed(group) for name, group in TRANSFER_GROUPS.items()}
     return TransferConfig(**groups, recipe=recipe_name(sys.argv if arguments is None else arguments))
 

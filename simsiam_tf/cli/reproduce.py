@@ -3,28 +3,20 @@
 It starts the runs that are missing, continues those that were interrupted, and skips those that are finished with the
 same settings. Then it writes our numbers beside the paper's to W/<experiment>.md, .json and .png. Other flags of
 train.py are passed on to every run.
-
---experiment=table5 also fine-tunes a detector from each row's pre-training, by transfer.py. Its flags are given as one
-text: --transfer_flags='--data_dir=~/VOCdevkit'.
 """
 
 import logging
-import pathlib
 import sys
-from collections.abc import Sequence
 
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_reproduce_flags, reproduce_config, training_config_of
 from simsiam_tf.cli.quiet import load_tensorflow_for
-from simsiam_tf.cli.transfer_flags import transfer_config_of
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import user_path, write_text
-from simsiam_tf.reproduce import page, runs, table5, table5_page
-from simsiam_tf.reproduce.config import ReproduceConfig
+from simsiam_tf.reproduce import page, runs, table5
+from simsiam_tf.reproduce.config import TABLE5
 from simsiam_tf.reproduce.experiments import EXPERIMENTS, Experiment
-from simsiam_tf.reproduce.table5_rows import NAME as TABLE5
-from simsiam_tf.reproduce.table5_rows import TRANSFER_SIZES, rows_of
 from simsiam_tf.training.workdir import Workdir
 
 _log = logging.getLogger("simsiam_tf.cli.reproduce")  # __name__ is "__main__" where the command is run
@@ -40,15 +32,15 @@ def reproduce() -> None:
     config, workdir, seed, extra = reproduce_config()
     if not workdir:
         raise UsageError("--workdir must name a folder for the runs and tables. Received: none.")
-    # Quotation marks that are not closed show here, before anything is written.
-    transfer_flags = table5.flags_of(config.transfer_flags)
     root = user_path(workdir)
     load_tensorflow_for(workdir)
     Workdir(root).check_writable()
+    size = config.size if config.experiment != TABLE5 or config.size == "made" else "imagenet"
+    planner = runs.Planner(size, extra, runs.Folders(root), training_config_of)
     if config.experiment == TABLE5:
-        _table5(root, config, seed, extra, transfer_flags)
+        place = table5.run_table5(config, planner, root, seed, sys.argv[1:])
+        _log.log(RESULT, f"Wrote {place}.md, .json and .png")
         return
-    planner = runs.Planner(config.size, extra, runs.Folders(root), training_config_of)
     apart = ("--workdir", "--data_dir", "--experiment", "--verbosity")
     flags = [argument for argument in sys.argv[1:] if argument.partition("=")[0] not in apart]
 
@@ -66,23 +58,6 @@ def reproduce() -> None:
     if len(plans) > 1:
         write_text(root / "all.md", "\n".join(pages))
         _log.log(RESULT, f"Wrote {root / 'all.md'}: every table.")
-
-
-def _table5(
-    root: pathlib.Path, config: ReproduceConfig, seed: int, extra: Sequence[str], transfer_flags: Sequence[str]
-) -> None:
-    """Carries out Table 5, and writes its page."""
-    size, rows = TRANSFER_SIZES[config.size], rows_of(config.size, config.rows, config.supervised)
-    planner = runs.Planner(size.pretraining, extra, runs.Folders(root), training_config_of, by_knn=False)
-    verbosity = [flag for flag in extra if flag.startswith("--verbosity=")]
-    of_transfer = [*verbosity, *transfer_flags]
-    plans = table5.Table5(config.size, root, planner, config.supervised, of_transfer, transfer_config_of)
-    # Everything is planned before the first run starts, so that a mistake in the flags shows at once.
-    plan = plans.plan(rows, range(seed, seed + config.seeds))
-    runs.carry_out(table5.in_order(plan), "none")
-    shown = table5.flags_to_show(config, seed, extra, transfer_flags)
-    table5_page.write(root, config.size, rows, plan, shown)
-    _log.log(RESULT, f"Wrote {root / TABLE5}.md, .json and .png")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
-"""Prints the results of a run and the places of its files: `python -m simsiam_tf.cli.show --workdir=W`."""
+"""Prints the results of a run and the places of its files: `python -m simsiam_tf.cli.show --workdir=W`.
+
+The run is one of train.py or of transfer.py.
+"""
 
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_workdir_flag, workdir_flag
 from simsiam_tf.cli.quiet import load_tensorflow_for
+from simsiam_tf.training.transfer_workdir import is_transfer
 from simsiam_tf.training.workdir import Workdir
 
 _CONTENTS = {
@@ -18,7 +22,14 @@ _CONTENTS = {
     "classifiers": "linear classifiers, which exports give class scores by",
     "finetune": "fine-tuned weights, and which images were labelled",
     "did_it_help": "comparisons with the untrained network and with baselines",
+    "detections.json": "what was found in each test image, in COCO's format for results",
     "export": "SavedModel (uint8 images to features), backbone.keras, and a folder for each other format",
+}
+# What differs in a run of transfer.py.
+_OF_TRANSFER = {
+    "metrics.jsonl": "one line for every few steps (--log_every_steps)",
+    "checkpoints": "weights of the detector and its optimiser",
+    "export": "the detector, or its backbone, in other formats",
 }
 
 
@@ -34,10 +45,11 @@ def show() -> None:
     print("\nResults")
     for name, record in workdir.summary().items():
         value = record["value"]
-        text = f"{value:.4g}" if isinstance(value, float) else str(value)
-        print(f"  {name:<20} {text}{' %' if record.get('unit') == 'percent' else ''}")
+        text = "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+        print(f"  {name:<20} {text}{' %' if value is not None and record.get('unit') == 'percent' else ''}")
     print("Files")
-    for name, meaning in _CONTENTS.items():
+    contents = {**_CONTENTS, **_OF_TRANSFER} if is_transfer(workdir_flag()) else _CONTENTS
+    for name, meaning in contents.items():
         if (workdir.root / name).exists():
             print(f"  {workdir.root / name}: {meaning}")
 

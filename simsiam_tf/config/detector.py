@@ -50,5 +50,6 @@ class DetectorConfig(SettingsGroup):
         for name in ("proposal_nms", "detection_nms", "score_threshold"):
             check(getattr(self, name) < 1, f"--{name} must be below 1.", getattr(self, name))
         check(0 < self.foreground_rois <= 1, "--foreground_rois must be above 0 and at most 1.", self.foreground_rois)
+        check(self.anchors_per_image >= 2, "--anchors_per_image must be at least 2.", self.anchors_per_image)
         check(self.rois_per_image * self.foreground_rois >= 1, "--rois_per_image is too small.", self.rois_per_image)
         check(self.roi_size >= 2 and self.roi_size % 2 == 0, "--roi_size must be even.", self.roi_size)

@@ -18,6 +18,8 @@ class SizeConfig(SettingsGroup):
         positive=True,
     )
     batch_scale: float = option(1.0, "Multiplier of --global_batch_size.", positive=True)
+    learning_rate_scale: float = option(1.0, "Multiplier of --base_learning_rate.", positive=True)
+    weight_decay_scale: float = option(1.0, "Multiplier of --weight_decay.")
     head_scale: float = option(
         1.0, "Multiplier of --projector_dim, --projector_hidden_dim and --predictor_dim.", positive=True
     )
@@ -25,8 +27,6 @@ class SizeConfig(SettingsGroup):
         1.0, "Multiplier of --num_prototypes. Codes need more images than prototypes.", positive=True
     )
     queue_scale: float = option(1.0, "Multiplier of --queue_size.", positive=True)
-    learning_rate_scale: float = option(1.0, "Multiplier of --base_learning_rate.", positive=True)
-    weight_decay_scale: float = option(1.0, "Multiplier of --weight_decay.", positive=True)
 
     def apply(self, config: Config) -> Config:
         """Returns the configuration of a run at this size, with its numbers multiplied."""

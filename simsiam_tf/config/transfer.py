@@ -74,17 +74,16 @@ class TransferRunConfig(SettingsGroup):
         0, "Steps between two evaluations, a multiple of --log_every_steps; 0: only at the end.", identity=False
     )
     eval_batch_size: int = option(1, "Images in a batch of an evaluation.", positive=True, identity=False)
-    eval_examples: int = option(
-        0, "Number of images to evaluate on, the first ones of the split; 0: all.", identity=False
-    )
+    eval_examples: int = option(0, "Number of images to evaluate on, the first ones of the split; 0: all.")
     metric: Literal["auto", "coco", "voc07", "voc12"] = option(
         "auto",
         "Average precision as 'coco' has it; as 'voc07' (11 points of the recall) or 'voc12' (the area). 'auto': that "
         "of the data set.",
-        identity=False,
     )
     precise_bn_batches: int = option(
-        200, "Training batches by which the statistics of batch norm are estimated before an evaluation; 0: none."
+        200,
+        "Training batches by which the statistics of batch norm are estimated before an evaluation; 0: none.",
+        identity=False,
     )
     save_every_steps: int = option(0, "Number of steps between two additional checkpoints; 0: none.", identity=False)
     save_every_minutes: float = option(10.0, "Minutes between two additional checkpoints; 0: none.", identity=False)

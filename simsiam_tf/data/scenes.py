@@ -97,13 +97,15 @@ def _draw(index: int, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @functools.cache
-def make_scenes(split: str) -> Scenes:
+def make_scenes(split: str, count: int = 0) -> Scenes:
     """Draws a split. Its images are the same on every machine and in every call.
 
     Args:
         split: the name of the split, `train` or `test`.
+        count: the number of images to draw, the first ones; 0: all.
     """
-    drawn = [_draw(index, split) for index in range(SPLIT_SIZES[split])]
+    number = SPLIT_SIZES[split]
+    drawn = [_draw(index, split) for index in range(min(count or number, number))]
     arrays = [np.stack(part) for part in zip(*drawn, strict=True)]
     for array in arrays:
         array.flags.writeable = False

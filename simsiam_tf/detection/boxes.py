@@ -38,8 +38,8 @@ def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         `[..., N, M]`, from 0 to 1; 0 where the intersection is empty.
 
     Example:
-        >>> iou(tf.constant([[0.0, 0.0, 2.0, 2.0]]), tf.constant([[1.0, 0.0, 3.0, 2.0]])).numpy().round(3).tolist()
-        [[0.333]]
+        >>> iou(tf.constant([[0.0, 0.0, 4.0, 2.0]]), tf.constant([[0.0, 0.0, 2.0, 2.0]])).numpy().tolist()
+        [[0.5]]
     """
     first, second = a[..., :, tf.newaxis, :], b[..., tf.newaxis, :, :]
     corners = tf.maximum(first[..., :2], second[..., :2]), tf.minimum(first[..., 2:], second[..., 2:])

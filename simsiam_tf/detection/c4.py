@@ -48,8 +48,11 @@ class Detector(SSLModel):
         ValueError: if the backbone is no ResNet, or there is no class.
 
     Example:
-        detector = Detector(simsiam_tf.resnet50(), num_classes=20, settings=DetectorConfig(masks=False))
-        found = detector.detect(images, sizes)
+        >>> import simsiam_tf
+        >>> detector = simsiam_tf.Detector(simsiam_tf.resnet18(width=0.125), num_classes=20, settings={"masks": False})
+        >>> found, _ = detector.detect(tf.zeros([1, 64, 96, 3]), sizes=tf.constant([[64, 90]]))
+        >>> found.boxes.shape  # of 100 detections at most
+        TensorShape([1, 100, 4])
     """
 
     log_names: tuple[str, ...] = _LOSSES
@@ -147,7 +150,9 @@ class Detector(SSLModel):
     def _mask_loss(self, batch: dict[str, Any], chosen: Sampled, features: tf.Tensor, regions: tf.Tensor) -> tf.Tensor:
         """Computes the loss of the masks of the regions that are objects."""
         assert self.mask_head is not None
-        of_masks, classes, boxes = (tf.gather(x, chosen.masked) for x in (features, chosen.classes, regions))
+        masked = chosen.masked[:, tf.newaxis]
+        # By gather_nd, whose gradient is a whole tensor, to be added to that of the boxes.
+        of_masks, classes, boxes = (tf.gather_nd(x, masked) for x in (features, chosen.classes, regions))
         is_object, masks = classes < self.num_classes, batch["masks"]
         every = tf.reshape(masks, [-1, *tf.unstack(tf.shape(masks)[2:])])
         targets = mask_targets(

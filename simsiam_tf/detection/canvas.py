@@ -18,8 +18,8 @@ def on_canvas(images: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
         `[B, H, W, 3]`, in Keras' floatx.
 
     Example:
-        >>> on_canvas(tf.zeros([1, 4, 4, 3], tf.uint8), tf.constant([[4, 2]]))[0, 0, :, 0].numpy().round(2).tolist()
-        [-2.12, -2.12, 0.0, 0.0]
+        >>> on_canvas(tf.zeros([1, 4, 4, 3], tf.uint8), tf.constant([[4, 2]]))[0, 0, :, 0].numpy().round().tolist()
+        [-2.0, -2.0, 0.0, 0.0]
     """
     dtype = keras.config.floatx()
     mean, std = (tf.constant(x, dtype) for x in (ops.IMAGENET_MEAN, ops.IMAGENET_STD))

@@ -15,7 +15,8 @@ class Detections(NamedTuple):
 
     Attributes:
         boxes: boxes in pixels, `[B, D, 4]`; zeros where there is none.
-        scores: probabilities, `[B, D]`; zeros where there is none.
+        scores: probabilities, `[B, D]`; zeros where there is none, and NaN in an image for which the detector computed
+            a number that is not finite.
         classes: the class of each, `[B, D] int32`; -1 where there is none.
         regions: the position of the region of each, `[B, D] int32`.
     """
@@ -61,9 +62,11 @@ def detections(
     boxes, values, of_class, region = (
         tf.gather(x, kept, batch_dims=1) for x in (boxes, tf.gather(flat, index, batch_dims=1), of_class, region)
     )
+    # Numbers that are not finite would look as if there were nothing to find.
+    sound = tf.reduce_all(tf.math.is_finite(scores), [1, 2]) & tf.reduce_all(tf.math.is_finite(deltas), [1, 2])
     return Detections(
         tf.where(found[..., tf.newaxis], boxes, 0.0),
-        tf.where(found, values, 0.0),
+        tf.where(sound[:, tf.newaxis], tf.where(found, values, 0.0), float("nan")),
         tf.where(found, of_class, -1),
         tf.where(found, region, 0),
     )

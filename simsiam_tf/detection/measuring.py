@@ -18,12 +18,15 @@ from simsiam_tf.detection.masks import paste_masks
 from simsiam_tf.detection.scores.coco_ap import coco_ap
 from simsiam_tf.detection.scores.masks import masks_to_rle
 from simsiam_tf.detection.scores.percent import in_percent
-from simsiam_tf.detection.scores.records import Detections, TrueObjects
+from simsiam_tf.detection.scores.records import Detections, Rle, TrueObjects
 from simsiam_tf.detection.scores.voc_ap import voc_ap
+from simsiam_tf.errors import check
 from simsiam_tf.features import metrics
 from simsiam_tf.progress import Progress
 
 Metric = Literal["coco", "voc07", "voc12"]
+# The number of pixels of the masks that are drawn at a time.
+_PASTED = 1 << 25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,10 +127,18 @@ def _record(
     there = (classes.numpy() >= 0) & np.all(corners[:, 2:] > corners[:, :2], axis=1)
     drawn = None
     if masks is not None:
-        pasted = paste_masks(tf.cast(masks[there], tf.float32), tf.cast(boxes[there], tf.float32), *size)
-        drawn = masks_to_rle(pasted.numpy() >= 0.5)
+        drawn = _pasted(tf.cast(masks[there], tf.float32), tf.cast(boxes[there], tf.float32), size)
     scores, classes = scores.numpy()[there], classes.numpy()[there]
     return Detections(corners[there], scores.astype(np.float64), classes.astype(np.int64), drawn)
+
+
+def _pasted(masks: tf.Tensor, boxes: tf.Tensor, size: list[int]) -> list[Rle]:
+    """Puts masks into the image, some at a time: all at once would take gigabytes for a large photograph."""
+    each, drawn = max(1, _PASTED // (size[0] * size[1])), []
+    for start in range(0, len(masks), each):
+        pasted = paste_masks(masks[start : start + each], boxes[start : start + each], *size)
+        drawn += masks_to_rle(pasted.numpy() >= 0.5)
+    return drawn
 
 
 def scored(found: dict[int, Detections], annotated: AnnotatedImages, metric: Metric, masks: bool) -> Measured:
@@ -139,6 +150,7 @@ def scored(found: dict[int, Detections], annotated: AnnotatedImages, metric: Met
         metric: `coco`, `voc07` or `voc12`.
         masks: whether to measure masks too.
     """
+    check(bool(found), "An image to evaluate on must be one that can be read.", annotated.source.name)
     positions = sorted(found)
     truth = [true_objects(annotated.objects[i], masks) for i in positions]
     detections, classes = [found[i] for i in positions], len(annotated.classes)
@@ -164,5 +176,11 @@ def true_objects(objects: Objects, masks: bool) -> TrueObjects:
     if masks and objects.masks is not None and objects.size is not None:
         drawn = masks_to_rle(draw_masks(objects.masks, objects.size, objects.size).astype(bool))
     return TrueObjects(
-        objects.boxes, objects.classes, objects.crowd, objects.difficult, objects.areas, drawn, objects.size
+        boxes=objects.boxes,
+        classes=objects.classes,
+        crowd=objects.crowd,
+        difficult=objects.difficult,
+        areas=objects.areas,
+        masks=drawn,
+        size=objects.size,
     )

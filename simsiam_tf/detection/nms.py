@@ -52,7 +52,8 @@ def nms(
         [[0, 2]]
     """
     groups = tf.zeros(tf.shape(live), tf.int32) if groups is None else groups
-    batch, missing = tf.shape(boxes)[0], -tf.shape(boxes)[1] % _TILE
+    # Of a negative number, tf2onnx would take the remainder that C takes.
+    batch, missing = tf.shape(boxes)[0], (_TILE - tf.shape(boxes)[1] % _TILE) % _TILE
     boxes = tf.pad(boxes, [[0, 0], [0, missing], [0, 0]])
     live, groups = tf.pad(live, [[0, 0], [0, missing]]), tf.pad(groups, [[0, 0], [0, missing]])
     tiles = tf.shape(boxes)[1] // _TILE

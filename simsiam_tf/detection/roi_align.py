@@ -107,7 +107,7 @@ def _pool(features: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tuple[tf.
         `[R, o, o, C]`, and the function that computes the gradient.
     """
     count, size = tf.shape(rows)[0], rows.shape[1]
-    missing = -count % _CHUNK
+    missing = (_CHUNK - count % _CHUNK) % _CHUNK  # of a negative number, tf2onnx would take the remainder that C takes
     rows, columns = (tf.pad(weights, [[0, missing], [0, 0], [0, 0]]) for weights in (rows, columns))
     chunks = (count + missing) // _CHUNK
 

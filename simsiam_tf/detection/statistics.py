@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.detection.c4 import Detector, normalised
+from simsiam_tf.features.metrics import finite
 from simsiam_tf.networks.normalization import BatchNormalization
 
 
@@ -29,6 +30,9 @@ def estimated_statistics(detector: Detector, batches: Iterable[Any], strategy: t
 
     Yields:
         The number of batches.
+
+    Raises:
+        FloatingPointError: if a statistic is not finite.
 
     Example:
         with estimated_statistics(detector, batches, strategy):
@@ -53,7 +57,8 @@ def estimated_statistics(detector: Detector, batches: Iterable[Any], strategy: t
                 total += variable.numpy() / weight
             count += 1
         for variable, total, value in zip(moving, totals, before, strict=True):
-            variable.assign((total / count).astype(value.dtype) if count else value)
+            mean = finite(total / count, f"statistic of {variable.path}") if count else value
+            variable.assign(mean.astype(value.dtype))
         yield count
     finally:
         for variable, value in zip(moving, before, strict=True):

@@ -27,7 +27,8 @@ from simsiam_tf.evaluation.outputs import new_path
 from simsiam_tf.evaluation.probes.classifiers import best_classifier
 from simsiam_tf.evaluation.probes.on_crops import run_probes
 from simsiam_tf.evaluation.probes.sweep import run_sweep
-from simsiam_tf.evaluation.report.report import check_report_path, run_report
+from simsiam_tf.evaluation.report.page import check_report_path
+from simsiam_tf.evaluation.report.report import run_report
 from simsiam_tf.features.knn import KNNProtocol, knn_scores
 from simsiam_tf.files import exists, user_path
 from simsiam_tf.interop.formats import Exported, check_formats, export
@@ -63,7 +64,7 @@ def evaluate(
     _check_hosts(devices, hosts_of_tpu(strategy))
     if any(is_transfer(path) for path in paths):
         check(len(paths) == 1, "A run of transfer.py is judged alone.", f"{len(paths)} folders")
-        evaluate_detector(paths[0], options, strategy)
+        evaluate_detector(paths[0], options, data_overrides, strategy)
         return
     check(
         "detection" not in protocols,

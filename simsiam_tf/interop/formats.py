@@ -1,7 +1,6 @@
 """Writes a backbone in the formats that other programs read, and checks each file after writing it."""
 
 import dataclasses
-import importlib.util
 import logging
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from simsiam_tf.files import adding_to_folder, exists, is_file, plain_path, read
 from simsiam_tf.interop import litert, onnx_file, torch_files, torch_readmes
 from simsiam_tf.interop.classifier import Classifier
 from simsiam_tf.interop.float32 import float32_layers, in_float32
+from simsiam_tf.interop.packages import check_packages
 from simsiam_tf.interop.saved_model import SAVED_MODEL_README, write_keras_file, write_saved_model
 from simsiam_tf.networks.heads import MLP
 from simsiam_tf.networks.resnet import ResNet
@@ -123,12 +123,7 @@ def check_formats(exported: Exported, formats: Sequence[ExportFormat]) -> None:
     """
     for name in formats:
         _check_holds(exported, name)
-        missing = [package for package in FORMATS[name].needs if importlib.util.find_spec(package) is None]
-        if missing:
-            raise UsageError(
-                f"--format={name} needs packages that are not installed; run pip install -r requirements-interop.txt. "
-                f"Received: an environment without {' and '.join(missing)}."
-            )
+        check_packages(name, FORMATS[name].needs)
 
 
 def _check_holds(exported: Exported, name: ExportFormat) -> None:
@@ -242,7 +237,7 @@ FORMATS: dict[ExportFormat, Format] = {
         lambda _, folder, images: onnx_file.features_by_onnxruntime(folder, images),
         "onnxruntime",
         onnx_file.ONNX_README,
-        needs=("tf2onnx", "onnx", "onnxruntime"),
+        needs=onnx_file.ONNX_PACKAGES,
     ),
     "litert": Format(
         "litert",

@@ -2,6 +2,7 @@
 
 import logging
 import pathlib
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 from simsiam_tf.interop.serving import IMAGE, embed_images
 
 ONNX_FILE = "model.onnx"
+ONNX_PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
 # onnxruntime knows it since 1.12. tf2onnx refuses 19 and later.
 _OPSET = 17
 
@@ -29,24 +31,40 @@ def write_onnx(backbone: keras.Model, image_size: int, folder: pathlib.Path) -> 
         session = onnxruntime.InferenceSession("onnx/model.onnx")
         (features,) = session.run(["features"], {"image": images})
     """
+    write_function(lambda image: {"features": embed_images(backbone, image, image_size)}, folder)
+
+
+def write_function(function: Callable[[tf.Tensor], dict[str, tf.Tensor]], folder: pathlib.Path) -> None:
+    """Writes `model.onnx`, a function of images.
+
+    Args:
+        function: a function of `image`, `[N, H, W, 3] uint8`, whose results have names.
+        folder: the path of a folder of this machine.
+    """
     import tf2onnx
 
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)  # it tells of each of its steps
 
     @tf.function(input_signature=[IMAGE], autograph=False)
-    def embed(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"features": embed_images(backbone, image, image_size)}
+    def compute(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return function(image)
 
     path = str(folder / ONNX_FILE)
-    tf2onnx.convert.from_function(embed, input_signature=[IMAGE], opset=_OPSET, output_path=path)
+    tf2onnx.convert.from_function(compute, input_signature=[IMAGE], opset=_OPSET, output_path=path)
+
+
+def run_onnx(folder: pathlib.Path, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Computes what the file in a folder gives for images `[N, H, W, 3] uint8`, by its names."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(folder / ONNX_FILE), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {"image": images}), strict=True))
 
 
 def features_by_onnxruntime(folder: pathlib.Path, images: np.ndarray) -> np.ndarray:
     """Computes the features of images `[N, H, W, 3] uint8` by the file in a folder: `[N, D] float32`."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(folder / ONNX_FILE), providers=["CPUExecutionProvider"])
-    return session.run(["features"], {"image": images})[0]
+    return run_onnx(folder, images)["features"]
 
 
 ONNX_README = """# An ONNX file of the network

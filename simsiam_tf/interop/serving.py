@@ -109,21 +109,25 @@ def _decode_all(image_bytes: tf.Tensor, size: int, turns: bool) -> tuple[tf.Tens
     return tf.map_fn(decode_and_crop, image_bytes, fn_output_signature=crops)
 
 
+def decode_image(data: tf.Tensor) -> tf.Tensor:
+    """Decodes the content of an image file, a string, to `[H, W, 3] uint8`, with the pixels that Pillow decodes.
+
+    Raises:
+        tf.errors.InvalidArgumentError: if it is no image that can be decoded.
+    """
+    return tf.cond(
+        tf.io.is_jpeg(data),
+        lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),  # as in Pillow
+        lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
+    )
+
+
 def _decode(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes the bytes of an image file to `[H, W, 3] uint8` and true, or to a black pixel and false.
 
     Nothing in a graph catches the error of an op, except a data set that leaves out the elements which raise one.
     """
-
-    def decode(one: tf.Tensor) -> tuple[tf.Tensor, bool]:
-        image = tf.cond(
-            tf.io.is_jpeg(one),
-            lambda: tf.io.decode_jpeg(one, channels=3, dct_method="INTEGER_ACCURATE"),  # as in Pillow
-            lambda: tf.io.decode_image(one, channels=3, expand_animations=False),
-        )
-        return image, True
-
-    decoded = tf.data.Dataset.from_tensors(data).map(decode).ignore_errors()
+    decoded = tf.data.Dataset.from_tensors(data).map(lambda one: (decode_image(one), True)).ignore_errors()
     black = tf.data.Dataset.from_tensors((tf.zeros([1, 1, 3], tf.uint8), False))
     image, ok = decoded.concatenate(black).take(1).get_single_element()
     return tf.ensure_shape(image, [None, None, 3]), ok

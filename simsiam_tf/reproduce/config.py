@@ -5,10 +5,10 @@ import dataclasses
 from simsiam_tf.config.fields import Names, SettingsGroup, option
 from simsiam_tf.errors import check
 from simsiam_tf.reproduce.experiments import EXPERIMENTS, Experiment, Row
-from simsiam_tf.reproduce.table5_rows import NAME as TABLE5
-from simsiam_tf.reproduce.table5_rows import TRANSFER_SIZES, rows_of
+from simsiam_tf.reproduce.table5_rows import ROWS, TRANSFER_SIZES
 
 SIZES = ("imagenet", "cifar10", "cifar10_small", "shapes")
+TABLE5 = "table5"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +22,8 @@ class ReproduceConfig(SettingsGroup):
     )
     size: str = option(
         "cifar10_small",
-        "Size of the runs: the name of a flagfile in flags/recipes/size; for table5 one of made, voc07, voc0712 and "
-        "coco, the name of a flagfile in flags/recipes/transfer.",
+        "Size of the runs: the name of a flagfile in flags/recipes/size; for table5 made, voc07, voc0712 or coco, one "
+        "in flags/recipes/transfer.",
         (*SIZES, *TRANSFER_SIZES),
     )
     seeds: int = option(1, "Number of runs of each row; the first has the seed --seed.")
@@ -35,53 +35,41 @@ class ReproduceConfig(SettingsGroup):
         "Linear probe to train on each run besides kNN: 'cached', 'paper', 'release' or 'sgd' (see evaluate.py).",
         ("none", "cached", "paper", "release", "sgd"),
     )
-    rows: Names = option((), "Rows of table5 to run, such as scratch,simsiam_base. By default all.")
-    supervised: str = option(
-        "",
-        "Weights of table5's row 'ImageNet supervised', which this project does not train: what --backbone of "
-        "transfer.py takes. Without them the row is not run.",
-    )
+    rows: Names = option((), f"Rows of table5, of {', '.join(ROWS)}. By default all that need no further weights.")
+    supervised: str = option("", "Weights of the row 'supervised' of table5: a file, as for --backbone of transfer.py.")
     transfer_flags: str = option(
-        "",
-        "Flags of transfer.py for the fine-tuning of table5, in one text, such as '--data_dir=~/VOCdevkit "
-        "--strategy=mirrored'. Other flags, such as --data_dir itself, are those of the pre-training.",
+        "", "Flags of transfer.py for table5, in one text: '--data_dir=/data/coco --strategy=mirrored'."
     )
 
     def validate(self) -> None:
         """Raises a UsageError if a number of seeds is below 1, or the experiment does not exist at the size."""
         for name in ("seeds", "reference_seeds"):
             check(getattr(self, name) >= 1, f"--{name} must be at least 1.", getattr(self, name))
-        if self.experiment == TABLE5:
-            self._check_table5()
-            return
-        for name in ("rows", "supervised", "transfer_flags"):
-            given = getattr(self, name)
-            check(not given, f"--{name} needs --experiment={TABLE5}.", given)
+        self._check_table5()
         check(
-            self.size in SIZES,
-            f"--size={self.size} belongs to --experiment={TABLE5}; other sizes are {', '.join(SIZES)}.",
-            f"--experiment={self.experiment}",
-        )
-        check(
-            self.experiment == "all" or EXPERIMENTS[self.experiment].not_at != self.size,
+            self.experiment in ("all", TABLE5) or EXPERIMENTS[self.experiment].not_at != self.size,
             f"--experiment={self.experiment} does not exist at this --size; use --experiment=table4.",
             self.size,
         )
 
     def _check_table5(self) -> None:
-        sizes = ", ".join(TRANSFER_SIZES)
-        check(self.size in TRANSFER_SIZES, f"--experiment={TABLE5} needs one of the sizes {sizes}.", self.size)
-        check(self.probe == "none", f"--experiment={TABLE5} measures no linear probe; leave --probe out.", self.probe)
+        """Raises a UsageError if the size or the rows do not belong to the experiment."""
+        is_transfer, sizes = self.experiment == TABLE5, TRANSFER_SIZES if self.experiment == TABLE5 else SIZES
+        check(self.size in sizes, f"--experiment={self.experiment} needs --size={', '.join(sizes)}.", self.size)
+        for name in ("rows", "supervised", "transfer_flags"):
+            given = getattr(self, name)
+            check(not given or is_transfer, f"--{name} needs --experiment=table5.", f"--{name}={given}")
+        unknown = [name for name in self.rows if name not in ROWS]
+        check(not unknown, f"--rows must name rows of {', '.join(ROWS)}.", ", ".join(unknown))
         check(
-            self.reference_seeds == 1,
-            f"--experiment={TABLE5} gives every row the same number of seeds, that of --seeds.",
-            f"--reference_seeds={self.reference_seeds}",
+            "supervised" not in self.rows or bool(self.supervised),
+            "The row 'supervised' needs --supervised, a file of weights that were trained with labels.",
+            "no --supervised",
         )
-        rows_of(self.size, self.rows, self.supervised)
 
     @property
     def experiments(self) -> list[str]:
-        """Returns the names of the experiments to carry out; one of them may be table5, which has rows of its own."""
+        """Returns the names of the experiments to carry out."""
         if self.experiment != "all":
             return [self.experiment]
         # 'all' leaves out Table 4, which takes as long as 75 rows of the other experiments.

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import pathlib
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -14,9 +14,8 @@ from simsiam_tf.evaluation.report.plots import COLOURS
 from simsiam_tf.files import write_json, write_text
 from simsiam_tf.reproduce import verdicts
 from simsiam_tf.reproduce.experiments import Experiment, Row
-from simsiam_tf.reproduce.runs import Job, Run, outcome, top1_name
+from simsiam_tf.reproduce.runs import Run, outcome, top1_name
 from simsiam_tf.training.run_files import read_json
-from simsiam_tf.training.workdir import Workdir
 
 _CURVES = (
     ("loss", "loss"),
@@ -79,27 +78,15 @@ def _numbers(outcome: verdicts.Outcome) -> dict[str, Any]:
 
 def _about(runs: Sequence[Run], probe: str) -> dict[str, Any]:
     """Returns the entries that all rows share: the protocol, the hours of training, and the commits."""
-    finished = [run.workdir for run in runs if run.workdir.is_finished()]
-    produced = finished[0].summary()[top1_name(probe)] if finished else {}
-    protocol = {key: produced[key] for key in ("protocol", "k", "temperature", "test") if key in produced}
-    return {"protocol": protocol, "training_hours": hours(runs), "commits": commits(runs)}
-
-
-def _different(runs: Iterable[Job]) -> list[Workdir]:
-    """Returns the folders of runs. Rows may share a run, whose folder is there once."""
-    return list({run.workdir.root: run.workdir for run in runs}.values())
-
-
-def hours(runs: Iterable[Job]) -> float:
-    """Returns the hours that the finished ones of some runs took, each counted once."""
-    summaries = [workdir.summary() for workdir in _different(runs) if workdir.is_finished()]
-    return sum(summary["wall_seconds"]["value"] for summary in summaries) / 3600
-
-
-def commits(runs: Iterable[Job]) -> list[str]:
-    """Returns the beginnings of the commits that some runs were started with, without those that never began."""
-    begun = [workdir for workdir in _different(runs) if workdir.config_path.exists()]
-    return sorted({str(read_json(workdir.config_path)["git_commit"])[:7] for workdir in begun})
+    runs = list({run.workdir.root: run for run in runs}.values())
+    summaries = [run.workdir.summary() for run in runs if run.workdir.is_finished()]
+    produced = summaries[0][top1_name(probe)] if summaries else {}
+    contents = [read_json(run.workdir.config_path) for run in runs]
+    return {
+        "protocol": {key: produced[key] for key in ("protocol", "k", "temperature", "test") if key in produced},
+        "training_hours": sum(summary["wall_seconds"]["value"] for summary in summaries) / 3600,
+        "commits": sorted({str(content["git_commit"])[:7] for content in contents}),
+    }
 
 
 def _markdown(name: str, about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:

@@ -9,10 +9,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
 
-from simsiam_tf.config.fields import SettingsGroup
 from simsiam_tf.config.run import Config
 from simsiam_tf.errors import Stopped, UsageError
 from simsiam_tf.files import write_json
@@ -25,22 +23,22 @@ _log = logging.getLogger(__name__)
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPES = _ROOT / "flags" / "recipes"
-_DIVERGED = 3  # the exit code of train.py and transfer.py after a divergence
+_DIVERGED = 3  # train.py's exit code after a divergence
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """Holds the flags and the folder of one run of a command that trains.
+class Run:
+    """Holds the flags, the settings and the folder of one run of train.py.
 
     Attributes:
-        arguments: the flags of the command, without --workdir.
+        arguments: the flags of train.py, without --workdir.
+        config: the settings that these flags give.
         workdir: the folder of the run.
-        script: the file of the command, in the project's folder.
     """
 
     arguments: tuple[str, ...]
+    config: Config
     workdir: Workdir
-    script: ClassVar[str]
 
     @property
     def diverged_path(self) -> pathlib.Path:
@@ -55,19 +53,7 @@ class Job:
     @property
     def command(self) -> list[str]:
         """Returns the command that starts or resumes the run."""
-        return [sys.executable, str(_ROOT / self.script), *self.arguments, f"--workdir={self.workdir.root}"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Run(Job):
-    """Holds the flags, the settings and the folder of one run of train.py.
-
-    Attributes:
-        config: the settings that the flags give.
-    """
-
-    config: Config
-    script = "train.py"
+        return [sys.executable, str(_ROOT / "train.py"), *self.arguments, f"--workdir={self.workdir.root}"]
 
 
 class Folders:
@@ -98,20 +84,12 @@ class Folders:
 
 
 def _identity(config: Config) -> str:
-    return identity_text(config.identity(), config.groups.values())
-
-
-def identity_text(identity: dict[str, Any], groups: Iterable[SettingsGroup]) -> str:
     """Returns the settings that tell runs apart, as text.
 
     Settings that are newer than the kept runs are left out where they have the value of those runs.
-
-    Args:
-        identity: the settings that tell runs apart, by name.
-        groups: the groups of all settings.
     """
-    identity = dict(identity)
-    for group in groups:
+    identity = config.identity()
+    for group in config.groups.values():
         values = group.values()
         for setting in group.settings():
             if setting.says_absent and values[setting.name] == setting.absent:
@@ -128,21 +106,22 @@ class Planner:
         extra: the extra flags of train.py that every run gets.
         folders: the folders of the runs.
         config_of: the function that turns train.py's flags into settings.
-        by_knn: whether rows are compared by kNN, which every run then has to measure.
     """
 
     size: str
     extra: Sequence[str]
     folders: Folders
     config_of: Callable[[Sequence[str]], Config]
-    by_knn: bool = True
 
-    def plan(self, rows: Sequence[Row], seeds: Callable[[Row], Sequence[int]]) -> dict[str, list[Run]]:
+    def plan(
+        self, rows: Sequence[Row], seeds: Callable[[Row], Sequence[int]], monitored: bool = True
+    ) -> dict[str, list[Run]]:
         """Plans the runs of each row. Rows with the same settings share their runs.
 
         Args:
             rows: the rows of an experiment.
             seeds: the function that gives the seeds of a row's runs.
+            monitored: whether rows are compared by kNN, so that it must be on.
 
         Returns:
             The runs of each row, by recipe.
@@ -153,7 +132,7 @@ class Planner:
         planned = {}
         for row in rows:
             files = self._flagfiles(row)
-            planned[row.recipe] = [self._run(row, files, seed) for seed in seeds(row)]
+            planned[row.recipe] = [self._run(row, files, seed, monitored) for seed in seeds(row)]
         return planned
 
     def _flagfiles(self, row: Row) -> list[pathlib.Path]:
@@ -175,15 +154,15 @@ class Planner:
             )
         return files
 
-    def _run(self, row: Row, files: Sequence[pathlib.Path], seed: int) -> Run:
+    def _run(self, row: Row, files: Sequence[pathlib.Path], seed: int, monitored: bool) -> Run:
         """Makes a run of a row with one seed."""
         arguments = (*(f"--flagfile={file}" for file in files), *self.extra, f"--seed={seed}")
         # A workdir is required, but the run's own one depends on the settings: any name will do here.
         config = self.config_of([*arguments, "--workdir=w"])
-        if self.by_knn and config.run.knn_every_epochs == 0:
+        if monitored and config.run.knn_every_epochs == 0:
             raise UsageError("Rows are compared by kNN; leave --knn_every_epochs above 0. Received: 0.")
         folder = self.folders.folder(f"{row.recipe}-seed{seed}", config)
-        return Run(arguments, Workdir(folder), config)
+        return Run(arguments, config, Workdir(folder))
 
 
 def _names(flags: Sequence[str]) -> set[str]:
@@ -191,7 +170,7 @@ def _names(flags: Sequence[str]) -> set[str]:
     return {flag.lstrip("-").partition("=")[0].removeprefix("no") for flag in flags if flag.startswith("--")}
 
 
-def carry_out(runs: Sequence[Job], probe: str) -> None:
+def carry_out(runs: Sequence[Run], probe: str) -> None:
     """Trains the runs that are not done, and trains the linear probes that are missing.
 
     Args:
@@ -210,13 +189,27 @@ def carry_out(runs: Sequence[Job], probe: str) -> None:
         else:
             start = time.monotonic()
             _log.info(f"[{number}/{len(runs)}] {name}: {' '.join(run.command)}")
-            if _call(run.command) == _DIVERGED:
-                write_json(run.diverged_path, record(None, reason="the loss became NaN or infinite"))
+            call_or_diverge(run.command, run.diverged_path)
             _log.info(f"[{number}/{len(runs)}] {name}: {(time.monotonic() - start) / 60:.1f} minutes.")
         if probe != "none" and run.workdir.is_finished() and _probe_name(probe) not in run.workdir.summary():
             command = [sys.executable, str(_ROOT / "evaluate.py"), "--protocol=linear", f"--probe={probe}"]
             command += [flag for flag in run.arguments if flag.startswith("--verbosity=")]
             _call([*command, f"--workdir={run.workdir.root}"])
+
+
+def call_or_diverge(command: Sequence[str], mark: pathlib.Path) -> None:
+    """Runs a command that trains, and marks the run if it diverges.
+
+    Args:
+        command: the command.
+        mark: the file to write after a divergence.
+
+    Raises:
+        UsageError: if the command fails for another reason than a divergence.
+        Stopped: after SIGTERM or Ctrl-C, once the command has saved its state.
+    """
+    if _call(command) == _DIVERGED:
+        write_json(mark, record(None, reason="the loss became NaN or infinite"))
 
 
 def _call(command: Sequence[str]) -> int:

@@ -1,183 +1,232 @@
-"""Plans Table 5: the pre-training of each row by train.py, and its transfer to detection by transfer.py."""
+"""Repeats Table 5: pre-trains each row, fine-tunes detectors from it, and writes our numbers beside the paper's."""
 
 import dataclasses
 import hashlib
+import logging
 import pathlib
 import shlex
-from collections.abc import Callable, Sequence
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from simsiam_tf.config.transfer import NO_WEIGHTS, TRANSFER_GROUPS, TransferConfig
-from simsiam_tf.errors import UsageError, check
-from simsiam_tf.files import exists, expand
+from matplotlib.figure import Figure
+
+from simsiam_tf.config.transfer import NO_WEIGHTS
+from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation.report.plots import COLOURS
+from simsiam_tf.files import write_json, write_text
 from simsiam_tf.reproduce.config import ReproduceConfig
-from simsiam_tf.reproduce.runs import RECIPES, Job, Planner, Run, identity_text
-from simsiam_tf.reproduce.table5_rows import SUPERVISED, TransferRow
+from simsiam_tf.reproduce.runs import RECIPES, Planner, Run, call_or_diverge, carry_out
+from simsiam_tf.reproduce.table5_rows import ROWS, TransferRow
+from simsiam_tf.training.run_files import read_json
 from simsiam_tf.training.transfer_workdir import TransferWorkdir
 
-# The flags of transfer.py that tell the runs of a row apart.
-_OF_A_RUN = ("backbone", "seed", "workdir")
-# Those that name places of one machine, which a page leaves out.
-_PLACES = ("data_dir", "eval_dir", "index_dir", "train_annotations", "eval_annotations", "verbosity")
+_log = logging.getLogger(__name__)
+
+_TITLE = "Transfer to detection and segmentation (Table 5)"
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+# The records that a row shows, in the paper's order.
+_BOXES, _MASKS = ("box_ap50", "box_ap", "box_ap75"), ("mask_ap50", "mask_ap", "mask_ap75")
 
 
 @dataclasses.dataclass(frozen=True)
-class TransferRun(Job):
-    """Holds the flags, the settings and the folder of one run of transfer.py.
+class Transfer:
+    """Holds one run of transfer.py.
 
     Attributes:
-        config: the settings that the flags give.
-        pretraining: the run of train.py whose backbone it begins with; `None` if there is none.
+        arguments: the flags of transfer.py, without --workdir.
+        workdir: the folder of the run.
     """
 
-    config: TransferConfig
-    pretraining: Run | None
-    script = "transfer.py"
+    arguments: tuple[str, ...]
+    workdir: TransferWorkdir
 
     @property
-    def lacks_backbone(self) -> bool:
-        """Returns whether the pre-training diverged, so that there is nothing to fine-tune."""
-        return self.pretraining is not None and self.pretraining.diverged_path.exists()
+    def diverged_path(self) -> pathlib.Path:
+        """Returns the path of the file that marks a run as diverged, so that it is not started again."""
+        return self.workdir.root / "diverged.json"
 
     @property
-    def is_done(self) -> bool:
-        """Returns whether the run has finished or diverged, or cannot begin because its pre-training diverged."""
-        return self.lacks_backbone or super().is_done
-
-    @property
-    def has_diverged(self) -> bool:
-        """Returns whether the run itself diverged."""
-        return not self.lacks_backbone and self.diverged_path.exists()
+    def command(self) -> list[str]:
+        """Returns the command that starts or resumes the run."""
+        return [sys.executable, str(_ROOT / "transfer.py"), *self.arguments, f"--workdir={self.workdir.root}"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Table5:
-    """Plans the runs of Table 5, for one size.
-
-    Attributes:
-        size: the stem of the size's flagfile in flags/recipes/transfer.
-        root: the folder of the reproduction; the runs of transfer.py lie in its folder `transfer`.
-        planner: the planner of the pre-training.
-        supervised: the weights of the row `supervised`, as the user typed them; empty for none.
-        flags: the flags of transfer.py that every run of it gets, after those of its recipe.
-        config_of: the function that turns transfer.py's flags into settings.
-    """
-
-    size: str
-    root: pathlib.Path
-    planner: Planner
-    supervised: str
-    flags: Sequence[str]
-    config_of: Callable[[Sequence[str]], TransferConfig]
-
-    def plan(self, rows: Sequence[TransferRow], seeds: Sequence[int]) -> dict[str, list[TransferRun]]:
-        """Plans the runs of each row, one for each seed. A transfer has the seed of its pre-training.
-
-        Args:
-            rows: the rows to run, which include the row `supervised` even if it has no weights.
-            seeds: the seeds of each row's runs.
-
-        Returns:
-            The runs of transfer.py of each row, by its name; none for the row `supervised` without weights.
-
-        Raises:
-            UsageError: if a recipe or the supervised weights are missing, or the flags are not valid.
-        """
-        pretraining = [row.pretraining for row in rows if row.pretraining is not None]
-        trained = self.planner.plan(pretraining, lambda _: seeds)
-        planned: dict[str, list[TransferRun]] = {}
-        for row in rows:
-            if row.recipe:
-                runs = trained[row.recipe]
-                planned[row.name] = [self._run(row, seed, run) for seed, run in zip(seeds, runs, strict=True)]
-            else:
-                missing = row.name == SUPERVISED and not self.supervised
-                planned[row.name] = [] if missing else [self._run(row, seed, None) for seed in seeds]
-        return planned
-
-    def _run(self, row: TransferRow, seed: int, pretraining: Run | None) -> TransferRun:
-        """Makes the run of a row with one seed."""
-        recipe = RECIPES / "transfer" / f"{self.size}.flags"
-        check(recipe.exists(), "Reproducing needs a checkout of the project: this recipe is missing.", recipe)
-        backbone = self._backbone(row, pretraining)
-        arguments = (f"--flagfile={recipe}", *self.flags, f"--backbone={backbone}", f"--seed={seed}")
-        # A workdir is required, but the run's own one depends on the settings: any name will do here.
-        try:
-            config = self.config_of([*arguments, "--workdir=w"])
-        except UsageError as error:  # else nobody could tell whether a flag of train.py is meant
-            raise UsageError(f"transfer.py refuses its flags, to which --transfer_flags adds: {error}") from error
-        settings = identity_text(config.identity(), [getattr(config, name) for name in TRANSFER_GROUPS])
-        # The name of the pre-training's folder, and not its place, so that a moved reproduction is still done.
-        weights = backbone if pretraining is None else pretraining.workdir.root.name
-        # Runs that are measured otherwise do not belong on one page, although their weights are the same.
-        measure = f"{config.run.metric} {config.run.eval_examples}"
-        digest = hashlib.sha256(f"{weights} {measure} {settings}".encode()).hexdigest()[:10]
-        folder = self.root / "transfer" / f"{self.size}-{row.name}-seed{seed}-{digest}"
-        return TransferRun(arguments, TransferWorkdir(folder), config, pretraining)
-
-    def _backbone(self, row: TransferRow, pretraining: Run | None) -> str:
-        """Returns the value of --backbone for a row."""
-        if pretraining is not None:
-            return str(pretraining.workdir.root)
-        if row.name != SUPERVISED:
-            return NO_WEIGHTS
-        place = expand(self.supervised)
-        check(exists(place), "--supervised must be a file of weights, or the folder of a run.", place)
-        return place
+def planned_rows(config: ReproduceConfig) -> dict[str, TransferRow]:
+    """Returns the rows to carry out: those that are named, or all that can be."""
+    names = config.rows or [name for name in ROWS if name != "supervised" or config.supervised]
+    return {name: ROWS[name] for name in ROWS if name in names}
 
 
-def in_order(plan: dict[str, list[TransferRun]]) -> list[Job]:
-    """Returns the runs of a plan in the order in which to carry them out: each transfer after its pre-training."""
-    pairs = [(run.pretraining, run) for runs in plan.values() for run in runs]
-    return [job for pair in pairs for job in pair if job is not None]
-
-
-def flags_of(text: str) -> list[str]:
-    """Splits the text of --transfer_flags as a shell does.
-
-    Args:
-        text: flags of transfer.py, with spaces between them.
-
-    Raises:
-        UsageError: if a quotation mark is not closed, a flag is one that each run has of its own, or there is
-            something else than flags.
-    """
-    try:
-        parts = shlex.split(text)
-    except ValueError as error:
-        raise UsageError(f"--transfer_flags must close its quotation marks ({error}). Received: {text}.") from error
-    for part in parts:
-        rule = "--transfer_flags must hold flags of transfer.py, each as --name=value or --name."
-        check(part.startswith("--") and len(part) > 2, rule, part)
-        name = _name(part)
-        check(name not in _OF_A_RUN, f"--{name} is set for each run; leave it out of --transfer_flags.", text)
-    return parts
-
-
-def flags_to_show(config: ReproduceConfig, seed: int, extra: Sequence[str], transfer_flags: Sequence[str]) -> list[str]:
-    """Returns the flags of the command for its page, without places of this machine: others have theirs elsewhere.
+def plan_pretraining(config: ReproduceConfig, planner: Planner, seed: int) -> dict[str, Run]:
+    """Plans the pre-training of each row that has one; rows of other experiments with the same settings are shared.
 
     Args:
         config: the settings of the reproduction.
-        seed: the first seed.
-        extra: the flags of train.py.
-        transfer_flags: the flags of transfer.py.
+        planner: the planner of pre-training runs, of the size `made` or `imagenet`.
+        seed: the seed of the pre-training.
+
+    Raises:
+        UsageError: if a flagfile is missing, or the flags are not valid.
     """
-    weights = config.supervised.rstrip("/").rpartition("/")[2]
-    of_transfer = shlex.join(_without_places(transfer_flags))
-    own = {
+    rows = {name: row.pretraining for name, row in planned_rows(config).items() if row.pretraining is not None}
+    planned = planner.plan(list(rows.values()), lambda row: [seed], monitored=False)
+    return {name: planned[row.recipe][0] for name, row in rows.items()}
+
+
+def plan_transfers(
+    config: ReproduceConfig, root: pathlib.Path, pretraining: Mapping[str, Run], seed: int
+) -> dict[str, list[Transfer]]:
+    """Plans the runs of transfer.py, one for each row and seed.
+
+    Args:
+        config: the settings of the reproduction.
+        root: the folder of the reproduction.
+        pretraining: the pre-training of each row that has one.
+        seed: the first seed.
+    """
+    recipe, more = RECIPES / "transfer" / f"{config.size}.flags", shlex.split(config.transfer_flags)
+    if not recipe.exists():
+        raise UsageError(f"Reproducing needs a checkout of the project: this recipe is missing. Received: {recipe}.")
+    ending = f"-{hashlib.sha256(config.transfer_flags.encode()).hexdigest()[:6]}" if more else ""
+    planned = {}
+    for name in planned_rows(config):
+        others = config.supervised if name == "supervised" else NO_WEIGHTS
+        backbone = str(pretraining[name].workdir.root) if name in pretraining else others
+        planned[name] = [
+            Transfer(
+                (f"--flagfile={recipe}", *more, f"--backbone={backbone}", f"--seed={number}"),
+                TransferWorkdir(root / "transfer" / f"{config.size}-{name}-seed{number}{ending}"),
+            )
+            for number in range(seed, seed + config.seeds)
+        ]
+    return planned
+
+
+def run_table5(
+    config: ReproduceConfig, planner: Planner, root: pathlib.Path, seed: int, flags: Sequence[str]
+) -> pathlib.Path:
+    """Carries out the runs that are missing, and writes the page.
+
+    Args:
+        config: the settings of the reproduction.
+        planner: the planner of pre-training runs.
+        root: the folder of the reproduction.
+        seed: the first seed.
+        flags: the flags of the command that the page shows.
+
+    Returns:
+        The path of the page, without its ending.
+
+    Raises:
+        UsageError: if a run fails for another reason than a divergence.
+        Stopped: after SIGTERM or Ctrl-C, once the current run has saved its state.
+    """
+    pretraining = plan_pretraining(config, planner, seed)
+    transfers = plan_transfers(config, root, pretraining, seed)
+    carry_out(list(pretraining.values()), "none")
+    failed = [run.workdir.root for run in pretraining.values() if not run.workdir.is_finished()]
+    if failed:
+        raise UsageError(
+            f"A pre-training diverged, so that its row has no backbone; leave it out. Received: {failed[0]}."
+        )
+    every = [run for of_row in transfers.values() for run in of_row]
+    for number, run in enumerate(every, 1):
+        name = run.workdir.root.name
+        if run.workdir.is_finished() or run.diverged_path.exists():
+            _log.info(f"[{number}/{len(every)}] {name}: done.")
+        else:
+            _log.info(f"[{number}/{len(every)}] {name}: {' '.join(run.command)}")
+            call_or_diverge(run.command, run.diverged_path)
+    return write_page(config, root, transfers, flags)
+
+
+def write_page(
+    config: ReproduceConfig, root: pathlib.Path, transfers: Mapping[str, Sequence[Transfer]], flags: Sequence[str]
+) -> pathlib.Path:
+    """Writes `table5_SIZE.md`, `.json` and `.png`.
+
+    Args:
+        config: the settings of the reproduction.
+        root: the folder to write to.
+        transfers: the runs of each row; all have finished or diverged.
+        flags: the flags of the command that the page shows.
+
+    Returns:
+        The path without its ending.
+    """
+    rows = {name: _row(name, runs, config.size) for name, runs in transfers.items()}
+    finished = [run.workdir for runs in transfers.values() for run in runs if run.workdir.is_finished()]
+    masks = any("mask_ap" in workdir.summary() for workdir in finished)
+    about = {
+        "title": _TITLE,
         "size": config.size,
-        "seeds": config.seeds if config.seeds > 1 else "",
-        "seed": seed or "",
-        "rows": ",".join(config.rows),
-        "supervised": weights,
-        "transfer_flags": of_transfer,
+        "command": shlex.join(["python", "-m", "simsiam_tf.reproduce", *flags]),
+        "commits": sorted({str(read_json(workdir.config_path)["git_commit"])[:7] for workdir in finished}),
+        "hours": sum(workdir.summary()["wall_seconds"]["value"] for workdir in finished) / 3600,
     }
-    return [*(f"--{name}={value}" for name, value in own.items() if value), *_without_places(extra)]
+    place = root / f"table5_{config.size}"
+    write_json(place.with_suffix(".json"), {**about, "rows": rows})
+    write_text(place.with_suffix(".md"), _markdown(about, rows, masks, place.name))
+    curves = {ROWS[name].label: runs[0].workdir.metrics() for name, runs in transfers.items()}
+    _draw(curves).savefig(place.with_suffix(".png"), dpi=110)
+    return place
 
 
-def _without_places(flags: Sequence[str]) -> list[str]:
-    return [flag for flag in flags if _name(flag) not in _PLACES]
+def _row(name: str, runs: Sequence[Transfer], size: str) -> dict[str, Any]:
+    """Returns the numbers of a row: the paper's, and the mean and the standard deviation of ours."""
+    summaries = [run.workdir.summary() for run in runs if run.workdir.is_finished()]
+    row, ours = ROWS[name], {}
+    for key in (*_BOXES, *_MASKS):
+        found = [summary[key]["value"] for summary in summaries if key in summary]
+        if found:
+            ours[key] = {"mean": statistics.fmean(found), "values": found}
+            ours[key]["spread"] = statistics.stdev(found) if len(found) > 1 else None
+    paper = dict(zip(_BOXES, row.boxes.get(size, ()), strict=False))
+    paper |= dict(zip(_MASKS, row.masks, strict=True)) if size == "coco" else {}
+    where = [run.workdir.root.name for run in runs]
+    return {"label": row.label, "paper": paper, "ours": ours, "diverged": len(runs) - len(summaries), "runs": where}
 
 
-def _name(flag: str) -> str:
-    return flag.lstrip("-").partition("=")[0]
+def _markdown(about: Mapping[str, Any], rows: Mapping[str, dict[str, Any]], masks: bool, name: str) -> str:
+    """Formats the page as Markdown."""
+    names = [*_BOXES, *(_MASKS if masks else ())]
+    titles = [key.replace("_", " ").replace("ap", "AP") for key in names]
+    lines = [
+        f"## {about['title']}, {about['size']}",
+        "",
+        f"`{about['command']}`",
+        "",
+        f"{about['hours']:.1f} hours of fine-tuning and evaluation, commit {', '.join(about['commits'])}. "
+        "In brackets are the paper's numbers, percent.",
+        "",
+        f"| pre-training | {' | '.join(titles)} |",
+        "|---" * (1 + len(names)) + "|",
+    ]
+    for row in rows.values():
+        cells = []
+        for key in names:
+            ours, paper = row["ours"].get(key), row["paper"].get(key)
+            text = "diverged" if ours is None else f"{ours['mean']:.1f}"
+            text += f" +- {ours['spread']:.1f}" if ours and ours["spread"] is not None else ""
+            cells.append(text + (f" ({paper:g})" if paper is not None else ""))
+        lines.append(f"| {row['label']} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"![loss and average precision]({name}.png)", ""])
+
+
+def _draw(curves: Mapping[str, list[dict]]) -> Figure:
+    """Draws the loss, and the box AP50 of each evaluation, over the steps."""
+    figure = Figure(figsize=(9, 4), layout="constrained", facecolor="white")
+    for axes, (key, label) in zip(figure.subplots(1, 2), (("loss", "loss"), ("box_ap50", "box AP50, %")), strict=True):
+        for number, (name, lines) in enumerate(curves.items()):
+            points = [(line["step"], line[key]) for line in lines if key in line]
+            xy = zip(*points, strict=True) if points else ((), ())
+            axes.plot(*xy, marker="o", markersize=3, label=name, color=COLOURS[number % len(COLOURS)])
+        axes.set_xlabel("step")
+        axes.set_ylabel(label)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.2)
+    handles, labels = figure.axes[-1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize=8)
+    return figure

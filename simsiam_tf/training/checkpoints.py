@@ -179,7 +179,7 @@ def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = ""
     Args:
         model: the method whose weights are assigned.
         directory: the folder of the run's checkpoints.
-        checkpoint: the path of a checkpoint; by default the latest one that can be read is taken.
+        checkpoint: the name or the path of a checkpoint; by default the latest one that can be read is taken.
 
     Returns:
         The path of the restored checkpoint.
@@ -188,7 +188,8 @@ def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = ""
         UsageError: if there is no checkpoint, or none that can be read and belongs to this model.
         FloatingPointError: if the restored weights are not finite.
     """
-    paths = [checkpoint.removesuffix(".index")] if checkpoint else saved_checkpoints(directory)
+    by_name = [path for path in saved_checkpoints(directory) if as_path(path).name == checkpoint.removesuffix(".index")]
+    paths = (by_name or [checkpoint.removesuffix(".index")]) if checkpoint else saved_checkpoints(directory)
     if not paths:
         raise UsageError(f"The run has no checkpoint yet; looked in {directory}.")
     try:

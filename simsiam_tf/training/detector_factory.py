@@ -8,7 +8,7 @@ import tensorflow as tf
 from simsiam_tf.config.transfer import NO_WEIGHTS, TransferConfig
 from simsiam_tf.data.objects.annotations import AnnotatedImages
 from simsiam_tf.data.objects.opening import open_annotated
-from simsiam_tf.data.objects.order import AspectOrder
+from simsiam_tf.data.objects.order import training_order
 from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.detection import Detector
 from simsiam_tf.detection.measuring import Metric
@@ -20,7 +20,7 @@ from simsiam_tf.networks import BACKBONES
 from simsiam_tf.optim import SGD, WarmupSteps
 from simsiam_tf.training.data_record import has_checkpoints
 from simsiam_tf.training.given_weights import open_given
-from simsiam_tf.training.transfer_workdir import TransferWorkdir
+from simsiam_tf.training.transfer_workdir import TransferWorkdir, is_transfer
 
 
 def open_weights(config: TransferConfig) -> Given | None:
@@ -33,6 +33,11 @@ def open_weights(config: TransferConfig) -> Given | None:
         UsageError: if there are no weights, or they are damaged or of no kind that is known.
     """
     path = config.backbone.backbone
+    if is_transfer(path):
+        raise UsageError(
+            "--backbone must hold the weights of a backbone: a run of train.py or a file, not a run of transfer.py. "
+            f"Received: {path}."
+        )
     if path == NO_WEIGHTS or has_checkpoints(user_path(config.run.workdir)):
         return None
     try:
@@ -113,8 +118,9 @@ def open_images(config: TransferConfig) -> tuple[AnnotatedImages, AnnotatedImage
     Raises:
         UsageError: if there is no such data set, or it cannot be used.
     """
-    everything = open_annotated(config.data, "train")
-    test = open_annotated(config.data, "eval").numbered_by(everything.classes).first(config.run.eval_examples)
+    masks = config.detector.masks
+    everything = open_annotated(config.data, "train", masks=masks)
+    test = open_annotated(config.data, "eval", config.run.eval_examples, masks).numbered_by(everything.classes)
     return everything.to_train(), test
 
 
@@ -128,10 +134,8 @@ def order_of(config: TransferConfig, training: AnnotatedImages) -> ShuffledOrder
     Raises:
         UsageError: if there are fewer images than a step takes.
     """
-    numbers = len(training), config.data.global_batch_size, config.run.seed, config.run.log_every_steps
-    if config.data.group_by_shape:
-        return AspectOrder(*numbers, sizes=training.sizes)
-    return ShuffledOrder(*numbers)
+    order = training_order(training, config.data, config.run.seed)
+    return dataclasses.replace(order, epoch_steps=config.run.log_every_steps)
 
 
 def metric_of(config: TransferConfig) -> Metric:
@@ -142,8 +146,10 @@ def metric_of(config: TransferConfig) -> Metric:
     if config.run.metric != "auto":
         return config.run.metric
     dataset = config.data.dataset
-    if dataset == "voc" or dataset.startswith("tfds:voc"):
-        return "voc07" if "2007" in config.data.split("eval") + dataset else "voc12"
+    if dataset.startswith("tfds:voc"):  # TFDS takes 2007 if no year is named
+        return "voc12" if "2012" in dataset else "voc07"
+    if dataset == "voc":
+        return "voc07" if "2007" in config.data.split("eval") else "voc12"
     return "coco"
 
 

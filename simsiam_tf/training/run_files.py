@@ -19,6 +19,7 @@ OF_TRAINING = (
 # Those that an evaluation reads or writes.
 OF_EVALUATION = (
     *("config.json", "metrics.jsonl", "summary.json", "skipped.txt", "holdout.json", "diagnostics.json", "report.html"),
+    "detections.json",
     *("checkpoints", "features", "probes", "classifiers", "finetune", "embeddings", "neighbours", "did_it_help"),
 )
 _FOLDERS = {"tensorboard", "checkpoints", "features", "probes", "classifiers", "finetune", "embeddings", "neighbours"}

@@ -24,11 +24,11 @@ from simsiam_tf.distribute import workers
 from simsiam_tf.distribute.input import Share, dataset_of, per_replica_batch_size
 from simsiam_tf.distribute.strategy import make_strategy
 from simsiam_tf.distribute.xla import compiles_step
-from simsiam_tf.errors import UsageError
 from simsiam_tf.files import check_bucket, user_path
 from simsiam_tf.interop.given import Given
 from simsiam_tf.training import factory
 from simsiam_tf.training.checkpoints import Checkpoints, Saver, weights_sha256
+from simsiam_tf.training.data_record import has_checkpoints
 from simsiam_tf.training.detector_factory import (
     make_compiled_detector,
     metric_of,
@@ -40,7 +40,7 @@ from simsiam_tf.training.detector_factory import (
 )
 from simsiam_tf.training.loop import TrainingLoop
 from simsiam_tf.training.metrics_log import MetricsLog
-from simsiam_tf.training.transfer_summary import data_of, records_of_transfer
+from simsiam_tf.training.transfer_summary import check_same_data, data_of, records_of_transfer
 from simsiam_tf.training.transfer_workdir import TransferWorkdir
 from simsiam_tf.training.workdir import record
 
@@ -86,8 +86,8 @@ class Transfer:
         count = self.config.run.precise_bn_batches
         if count == 0:
             return ()
-        local, size = workers.local_strategy(self.strategy), self.order.global_batch_size
-        return dataset_of(local, lambda share: self.batches(share, 0, count), size)
+        local, parts = workers.local_strategy(self.strategy), self.config.devices.accumulate_steps
+        return dataset_of(local, lambda share: self.batches(share, 0, count), self.order.global_batch_size, parts)
 
 
 def transfer(config: TransferConfig) -> None:
@@ -115,13 +115,13 @@ def transfer(config: TransferConfig) -> None:
         factory.set_precision(devices.precision)
         training, test = open_images(config)
         order = order_of(config, training)
-        workdir = _open_workdir(config, strategy, training)
+        workdir = _open_workdir(config, strategy, training, test)
         if workdir is not None:
             _train_and_report(Transfer(config, strategy, training, test, order, workdir), given)
 
 
 def _open_workdir(
-    config: TransferConfig, strategy: tf.distribute.Strategy, training: AnnotatedImages
+    config: TransferConfig, strategy: tf.distribute.Strategy, training: AnnotatedImages, test: AnnotatedImages
 ) -> TransferWorkdir | None:
     """Opens and locks the folder of a run, on the chief only; returns `None` on every worker if the run is finished."""
     closed = TransferWorkdir(user_path(config.run.workdir))
@@ -129,20 +129,17 @@ def _open_workdir(
     if workers.broadcast_from_chief(strategy, int(workers.on_chief(strategy, opened.is_finished, False))):
         _log.log(RESULT, f"This run is finished; its results are in {opened.summary_path}. Nothing was changed.")
         return None
-    workers.on_chief(strategy, lambda: _compare_data(opened, training), None)
+    workers.on_chief(strategy, lambda: _compare_data(opened, training, test), None)
+    workers.on_chief(strategy, lambda: opened.record_settings(config), None)
     workers.check_same_run(strategy, json.dumps({**config.identity(), "images": len(training)}, default=str))
     return opened
 
 
-def _compare_data(workdir: TransferWorkdir, training: AnnotatedImages) -> None:
+def _compare_data(workdir: TransferWorkdir, training: AnnotatedImages, test: AnnotatedImages) -> None:
     """Compares the images and objects with those that the run began with, and records them."""
-    before, now = workdir.data() or {}, data_of(training)
-    if workdir.checkpoints.exists() and before and before["fingerprint"] != now["fingerprint"]:
-        raise UsageError(
-            "The images or their objects are not those that the run began with; give another --workdir. "
-            f"Received: {now['images']} images and {now['objects']} objects, {before['images']} and "
-            f"{before['objects']} before."
-        )
+    before, now = workdir.data() or {}, data_of(training, test)
+    if before and has_checkpoints(workdir.root):
+        check_same_data(before, now, "began with; give another --workdir")
     workdir.record_data(now)
 
 

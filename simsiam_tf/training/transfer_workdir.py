@@ -5,7 +5,7 @@ from typing import Any
 
 from simsiam_tf.config.transfer import NO_WEIGHTS, TRANSFER_FORMAT, TransferConfig
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import expand, is_file, user_path
+from simsiam_tf.files import expand, is_file, user_path, write_json
 from simsiam_tf.training.run_files import OF_TRANSFER, read_json
 from simsiam_tf.training.workdir import Workdir
 
@@ -45,6 +45,10 @@ class TransferWorkdir(Workdir):
         """Returns the settings by which a resumed run is compared, with the place of its first weights."""
         weights = config.backbone.backbone
         return {**config.identity(), "backbone": weights if weights == NO_WEIGHTS else expand(weights)}
+
+    def record_settings(self, config: TransferConfig) -> None:
+        """Writes the settings of the latest command, which may differ from the first one's where the run stays."""
+        write_json(self.config_path, {**read_json(self.config_path), **self._kept(config)})
 
     def config(self) -> TransferConfig:  # type: ignore[override]
         """Reads the settings that the run was started with, from config.json.

@@ -17,6 +17,7 @@ def losses_of(model, step, seeds):
     return losses
 
 
+@pytest.mark.slow
 def test_steps_lower_the_loss_of_a_batch():
     model = make_detector()
     step = tf.function(model.train_step, autograph=False)
@@ -86,6 +87,7 @@ def test_the_keys_of_the_images_decide_what_is_sampled():
     assert np.array_equal(alone.anchor_labels[0], first.anchor_labels[1])  # whatever else is in the batch
 
 
+@pytest.mark.slow
 def test_objects_that_fill_up_the_array_change_nothing():
     model, batch = make_detector(), make_batch()
     more = {
@@ -116,6 +118,14 @@ def test_detections_lie_in_the_image_and_have_masks():
     assert not make_detector(masks=False).detect(batch["views"][0], batch["sizes"])[1]
 
 
+def test_numbers_that_are_not_finite_do_not_look_like_nothing_to_find():
+    model, batch = make_detector(), make_batch()
+    model.box_head.scores.bias.assign([np.nan] * (CLASSES + 1))
+    found, _ = model.detect(batch["views"][0], batch["sizes"])
+    assert np.isnan(found.scores.numpy()).all()
+
+
+@pytest.mark.slow
 def test_half_precision_gives_finite_losses():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

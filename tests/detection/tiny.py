@@ -1,11 +1,14 @@
-"""A detector that is small enough for tests, and batches of drawn rectangles for it."""
+"""A detector that is small enough for tests, a run of transfer.py for it, and batches of drawn rectangles for it."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from simsiam_tf import resnet18
+from simsiam_tf.config.detection_data import DetectionDataConfig
 from simsiam_tf.config.detector import DetectorConfig
+from simsiam_tf.config.devices import DeviceConfig
+from simsiam_tf.config.transfer import BackboneConfig, FineTuningConfig, TransferConfig, TransferRunConfig
 from simsiam_tf.detection import Detector
 from simsiam_tf.detection.c4 import normalised
 from simsiam_tf.optim import SGD, WarmupSteps
@@ -51,3 +54,18 @@ def make_batch(count=2, height=64, width=80, masks=True, seed=0):
     batch |= {"masks": np.packbits(drawn, axis=-1)} if masks else {}
     batch["keys"] = rng.integers(0, 2**32, (count, 2), np.uint32)
     return normalised({name: tf.constant(value) for name, value in batch.items()})
+
+
+def tiny_transfer_config(workdir, data=None, **run):
+    """The settings of a run of transfer.py of two steps, on a few built-in images unless others are given."""
+    made = {"dataset": "made", "max_examples": 16, "global_batch_size": 2, "canvases": "one"}
+    settings = {"steps": 2, "log_every_steps": 1, "eval_batch_size": 2, "eval_examples": 4, "precise_bn_batches": 1}
+    return TransferConfig(
+        BackboneConfig(backbone="none", arch="resnet18", width=0.0625),
+        DetectorConfig(**SETTINGS),
+        FineTuningConfig(milestones=(1,), warmup_steps=1),
+        DetectionDataConfig(**{**made, "short_sides": (64,), "eval_short_side": 64, "long_side": 96, **(data or {})}),
+        DeviceConfig(strategy="one"),
+        TransferRunConfig(workdir=str(workdir), **{**settings, **run}),
+        recipe="tiny",
+    )

@@ -1,4 +1,4 @@
-"""Runs train.py, and sends its process a signal: killed.py SIGNAL STEP|end-of-EPOCH FLAGS...
+"""Runs train.py, and sends its process a signal: killed.py SIGNAL STEP|end-of-EPOCH [transfer.py] FLAGS...
 
 SIGTERM comes right after a step; SIGKILL within 50 ms after it, or at the beginning of an epoch's end.
 """
@@ -15,7 +15,8 @@ import time
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 number, where = signal.Signals[sys.argv[1]], sys.argv[2]
-sys.argv = [str(ROOT / "train.py"), *sys.argv[3:]]
+script, *flags = sys.argv[3:] if sys.argv[3] == "transfer.py" else ["train.py", *sys.argv[3:]]
+sys.argv = [str(ROOT / script), *flags]
 
 from simsiam_tf.callbacks.collapse_monitor import CollapseMonitor
 from simsiam_tf.training.checkpoints import Saver

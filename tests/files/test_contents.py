@@ -152,7 +152,7 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path):
 
 
 def test_a_device_is_no_report_to_be_replaced(tmp_path):
-    from simsiam_tf.evaluation.report.report import check_report_path
+    from simsiam_tf.evaluation.report.page import check_report_path
 
     os.mkfifo(tmp_path / "pipe.html")
     for path in (pathlib.Path("/dev/null"), tmp_path / "pipe.html"):

@@ -1,129 +1,116 @@
-"""Table 5: its rows, and the plan of its runs."""
-
-import pathlib
+import json
 
 import pytest
 
-from flags import definitions
+from simsiam_tf.cli import flags as definitions
+from simsiam_tf.errors import UsageError
+from simsiam_tf.files import write_json
 from simsiam_tf.reproduce import runs, table5
-from simsiam_tf.reproduce.experiments import EXPERIMENTS
-from simsiam_tf.reproduce.table5_rows import ROWS, TRANSFER_SIZES
-from simsiam_tf.training.transfer_workdir import TransferWorkdir
-from tests.conftest import ROOT
-from tests.reproduce.conftest import OF_COCO, pretend_transfer
-from tests.reproduce.test_runs import pretend
+from simsiam_tf.reproduce.config import ReproduceConfig
+from simsiam_tf.training.workdir import record
+
+ROWS = ("scratch", "simsiam_base")
 
 
-def test_the_paper_s_numbers_are_those_of_its_table():
-    """Each row's numbers add up as they do in the paper's table, so that one wrong digit shows."""
-    table = {
-        size: [sum(row.paper(size)[name] for row in ROWS) for name in TRANSFER_SIZES[size].scores]
-        for size in ("voc07", "voc0712", "coco")
-    }
-    rounded = {size: [round(total, 1) for total in totals] for size, totals in table.items()}
-    assert rounded == {
-        "voc07": [568.7, 343.5, 360.5],
-        "voc0712": [632.9, 423.9, 465.6],
-        "coco": [450.9, 294.3, 316.6, 430.4, 264.1, 279.9],
-    }
-    assert ROWS[0].paper("coco")["mask_ap"] == 29.3
-    assert ROWS[-1].paper("voc07") == {"box_ap50": 77.3, "box_ap": 48.5, "box_ap75": 52.5}
-    assert ROWS[0].paper("made") == {}
+def settings(size="made", rows=ROWS, **others):
+    return ReproduceConfig(experiment="table5", size=size, rows=rows, **others)
 
 
-def test_each_transfer_begins_with_its_own_pretraining(plan_transfers):
-    made = plan_transfers(seeds=(0, 1))
-    assert list(made) == ["scratch", "simclr", "mocov2", "byol", "swav", "simsiam_base", "simsiam_optimal"]
-    for name, of_row in made.items():
-        assert [run.config.run.seed for run in of_row] == [0, 1]
-        for seed, run in enumerate(of_row):
-            if name == "scratch":
-                assert (run.pretraining, run.config.backbone.backbone) == (None, "none")
-                continue
-            assert run.config.backbone.backbone == str(run.pretraining.workdir.root)
-            assert run.pretraining.config.run.seed == seed
-            assert run.pretraining.config.data.dataset == "made"
-    folders = [run.workdir.root for of_row in made.values() for run in of_row]
-    assert len(set(folders)) == 14
-    base, optimal = (made[f"simsiam_{name}"][0].pretraining.config.optimizer for name in ("base", "optimal"))
-    assert (base.base_learning_rate, optimal.base_learning_rate) == (0.2, 2.0)
+def planner(root, size="made"):
+    size = size if size == "made" else "imagenet"
+    return runs.Planner(size, [], runs.Folders(root), definitions.training_config_of)
 
 
-def test_the_command_stands_alone(plan_transfers):
-    (run,) = plan_transfers(names=["simsiam_base"], flags=("--verbosity=quiet", "--steps=1200"))["simsiam_base"]
-    script, *arguments = run.command[1:]
-    assert pathlib.Path(script) == ROOT / "transfer.py"
-    config = definitions.transfer_config_of(arguments)
-    assert config.identity() == run.config.identity()
-    assert (config.run.steps, config.run.workdir) == (1200, str(run.workdir.root))
-    assert (config.recipe, config.data.dataset, config.backbone.arch) == ("made", "made", "resnet18")
-    assert pathlib.Path(run.pretraining.command[1]) == ROOT / "train.py"
-
-
-def test_the_paper_s_sizes_share_the_pretraining_on_imagenet(plan_transfers, tmp_path):
-    folders = runs.Folders(tmp_path)
-    voc, coco = (plan_transfers(size, flags=OF_COCO, folders=folders) for size in ("voc07", "coco"))
-    assert voc["byol"][0].pretraining.workdir.root == coco["byol"][0].pretraining.workdir.root
-    assert voc["byol"][0].workdir.root != coco["byol"][0].workdir.root
-    settings = {
-        name: of_row[0].pretraining.config for name, of_row in voc.items() if name not in ("scratch", "supervised")
-    }
-    assert {config.run.epochs for config in settings.values()} == {200}
-    assert settings["swav"].optimizer.optimizer == "lars"  # of its authors
-    assert settings["simsiam_optimal"].optimizer.weight_decay == 1e-5
-    planner = runs.Planner("imagenet", (), folders, definitions.training_config_of)
-    table4 = planner.plan(EXPERIMENTS["table4"].rows, lambda _: [0])
-    assert table4["table4_epochs_200"][0].workdir.root == voc["simsiam_base"][0].pretraining.workdir.root
-    assert table4["table4_mocov2_epochs_200"][0].workdir.root == voc["mocov2"][0].pretraining.workdir.root
-
-
-def test_other_settings_or_weights_are_another_run_and_another_place_of_the_data_is_not(plan_transfers, tmp_path):
-    def folder(*flags, extra=(), supervised=""):
-        name = "supervised" if supervised else "simsiam_base"
-        made = plan_transfers("voc07", names=[name], flags=("--data_dir=a", *flags), extra=extra, supervised=supervised)
-        return made[name][0].workdir.root
-
-    assert folder("--data_dir=b") == folder()
-    for other in ("--steps=23000", "--eval_examples=8", "--metric=coco"):
-        assert folder(other) != folder()
-    assert folder(extra=("--sgd_momentum=0.8",)) != folder()
-    for name in ("a.pth", "b.pth"):
-        (tmp_path / name).touch()
-    assert folder(supervised=str(tmp_path / "a.pth")) != folder(supervised=str(tmp_path / "b.pth"))
-
-
-def test_what_is_done_is_skipped_and_each_transfer_comes_after_its_pretraining(plan_transfers, monkeypatch):
-    made = plan_transfers(names=["scratch", "simsiam_base", "simsiam_optimal"])
-    scratch, base, optimal = (made[name][0] for name in ("scratch", "simsiam_base", "simsiam_optimal"))
-    pretend_transfer(scratch)
-    pretend(base.pretraining)
-    base.workdir.root.mkdir(parents=True)  # interrupted
-    called = []
-
-    def call(command):
-        called.append(command)
-        (optimal.pretraining.workdir.root).mkdir(parents=True, exist_ok=True)
-        return 3 if command == optimal.pretraining.command else 0
-
-    monkeypatch.setattr(runs, "_call", call)
-    runs.carry_out(table5.in_order(made), "none")
-    assert called == [base.command, optimal.pretraining.command]
-    assert optimal.is_done  # there is nothing that it could begin with
-    assert (optimal.lacks_backbone, optimal.has_diverged) == (True, False)
-
-
-def test_a_transfer_that_diverges_is_not_tried_again(plan_transfers, monkeypatch):
-    (run,) = plan_transfers(names=["scratch"])["scratch"]
+def pretend(run, **scores):
+    """Leaves what a finished run of transfer.py leaves."""
     run.workdir.root.mkdir(parents=True)
-    monkeypatch.setattr(runs, "_call", lambda command: 3)
-    runs.carry_out([run], "none")
-    monkeypatch.setattr(runs, "_call", pytest.fail)
-    runs.carry_out([run], "none")
-    assert (run.has_diverged, run.lacks_backbone) == (True, False)
+    write_json(run.workdir.config_path, {"git_commit": "c" * 40})
+    run.workdir.append_metrics({"epoch": 1, "step": 50, "loss": 2.0})
+    run.workdir.append_metrics({"epoch": 2, "step": 100, "loss": 1.0, **scores})
+    values = {**scores, "loss": 1.0, "wall_seconds": 1800}
+    run.workdir.add_to_summary({name: record(value) for name, value in values.items()})
 
 
-def test_the_folder_of_a_transfer_is_read_as_such(plan_transfers):
-    (run,) = plan_transfers(names=["scratch"])["scratch"]
-    pretend_transfer(run)
-    assert isinstance(run.workdir, TransferWorkdir)
-    assert run.workdir.config() == run.config
+def test_each_row_has_its_pre_training_and_its_seeds(tmp_path):
+    config = settings(seeds=2)
+    pretraining = table5.plan_pretraining(config, planner(tmp_path), seed=3)
+    assert list(pretraining) == ["simsiam_base"]
+    settings_of_run = pretraining["simsiam_base"].config
+    assert (settings_of_run.data.dataset, settings_of_run.run.epochs, settings_of_run.run.seed) == ("made", 60, 3)
+    transfers = table5.plan_transfers(config, tmp_path, pretraining, seed=3)
+    assert [len(of_row) for of_row in transfers.values()] == [2, 2]
+    scratch, simsiam = transfers["scratch"][0], transfers["simsiam_base"][1]
+    assert "--backbone=none" in scratch.command
+    assert f"--backbone={pretraining['simsiam_base'].workdir.root}" in simsiam.command
+    assert [part for part in simsiam.command if part.startswith("--seed")] == ["--seed=4"]
+    assert simsiam.command[1].endswith("transfer.py")
+
+
+def test_flags_of_the_transfer_are_passed_on_and_have_folders_of_their_own(tmp_path):
+    config = settings("coco", rows=("scratch",), transfer_flags="--data_dir=/data/coco --steps=100")
+    (run,) = table5.plan_transfers(config, tmp_path, {}, 0)["scratch"]
+    assert {"--data_dir=/data/coco", "--steps=100"} <= set(run.command)
+    (plain,) = table5.plan_transfers(settings("coco", rows=("scratch",)), tmp_path, {}, 0)["scratch"]
+    assert run.workdir.root != plain.workdir.root
+
+
+def test_other_methods_are_pre_trained_as_in_table_4(tmp_path):
+    found = table5.plan_pretraining(settings("voc07", rows=("byol", "swav")), planner(tmp_path, "voc07"), 0)
+    assert {run.config.model.method for run in found.values()} == {"byol", "swav"}
+    assert all(run.config.run.epochs == 200 and run.config.optimizer.optimizer == "lars" for run in found.values())
+
+
+def test_finished_runs_are_skipped_and_a_divergence_is_marked(tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(runs, "_call", lambda command: called.append(command) or 3)
+    config = settings(rows=("scratch",), seeds=2)
+    first, second = table5.plan_transfers(config, tmp_path, {}, 0)["scratch"]
+    pretend(first, box_ap50=40.0, box_ap=20.0, box_ap75=18.0)
+    second.workdir.root.mkdir(parents=True)
+    table5.run_table5(config, planner(tmp_path), tmp_path, 0, [])
+    assert called == [second.command]
+    table5.run_table5(config, planner(tmp_path), tmp_path, 0, [])
+    assert len(called) == 1
+
+
+def test_the_page_has_means_spreads_and_the_paper_s_numbers(tmp_path):
+    config = settings("coco", rows=("scratch", "supervised"), seeds=2, supervised="resnet50.pth")
+    transfers = table5.plan_transfers(config, tmp_path, {}, 0)
+    assert "--backbone=resnet50.pth" in transfers["supervised"][0].command
+    for number, run in enumerate(transfers["scratch"]):
+        names = ("box_ap50", "box_ap", "box_ap75", "mask_ap50", "mask_ap", "mask_ap75")
+        pretend(run, **dict.fromkeys(names, 40.0 + 2 * number))
+    place = table5.write_page(config, tmp_path, transfers, ["--experiment=table5"])
+    text = place.with_suffix(".md").read_text()
+    assert "| scratch | 41.0 +- 1.4 (44) | 41.0 +- 1.4 (26.4) | 41.0 +- 1.4 (27.8) | 41.0 +- 1.4 (46.9)" in text
+    assert "| ImageNet supervised | diverged (58.2)" in text
+    assert json.loads(place.with_suffix(".json").read_text())["rows"]["scratch"]["ours"]["box_ap"]["values"] == [40, 42]
+    assert place.with_suffix(".png").exists()
+
+
+def test_a_finished_scratch_of_made_has_no_number_of_the_paper(tmp_path):
+    config = settings(rows=("scratch",))
+    transfers = table5.plan_transfers(config, tmp_path, {}, 0)
+    pretend(transfers["scratch"][0], box_ap50=40.0, box_ap=20.0, box_ap75=18.0)
+    text = table5.write_page(config, tmp_path, transfers, []).with_suffix(".md").read_text()
+    assert "| scratch | 40.0 | 20.0 | 18.0 |" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"size": "shapes"}, "--experiment=table5 needs --size=made, voc07, voc0712, coco"),
+        ({"experiment": "fig2", "size": "voc07"}, "--experiment=fig2 needs --size=imagenet"),
+        ({"experiment": "fig2", "size": "shapes", "rows": ("scratch",)}, "--rows needs --experiment=table5"),
+        ({"size": "made", "rows": ("scrach",)}, "--rows must name rows of scratch"),
+        ({"size": "made", "rows": ("supervised",)}, "The row 'supervised' needs --supervised"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        ReproduceConfig(**{"experiment": "table5", **options})
+
+
+def test_by_default_all_rows_but_the_supervised_one():
+    assert list(table5.planned_rows(settings(rows=()))) == [name for name in table5.ROWS if name != "supervised"]
+    assert "supervised" in table5.planned_rows(settings(rows=(), supervised="w.pth"))

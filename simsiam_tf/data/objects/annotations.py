@@ -102,7 +102,10 @@ class AnnotatedImages:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Returns a string that identifies the images, their order and their annotations."""
+        """Returns a string that identifies the images, their order and their annotations.
+
+        A set that was moved has the same one: of image files it knows the names relative to their folder.
+        """
         digest = hashlib.sha256(repr((self.classes, self.category_ids, self.has_masks)).encode())
         for objects in self.objects:
             digest.update(repr((objects.size, objects.image_id, len(objects))).encode())
@@ -110,7 +113,11 @@ class AnnotatedImages:
                 digest.update(array.tobytes())
             for mask in objects.masks or ():
                 digest.update(mask_bytes(mask))
-        return f"{self.source.fingerprint}:{digest.hexdigest()[:16]}"
+        files = self.source.files
+        if files is not None and files.are_files:
+            names = "\n".join(files.name(position) for position in range(len(self)))
+            digest.update(names.encode("utf-8", "surrogateescape"))
+        return f"{len(self)}:{digest.hexdigest()[:16]}"
 
     def to_train(self) -> "AnnotatedImages":
         """Returns the images that have an object to train on.
@@ -127,6 +134,13 @@ class AnnotatedImages:
             left_out = len(self) - len(positions)
             _log.info(f"{left_out} of {len(self)} images of {self.source.name} have no object, and are not trained on.")
         return self.subset(positions)
+
+    def without_masks(self) -> "AnnotatedImages":
+        """Returns the images with boxes alone."""
+        if not self.has_masks:
+            return self
+        objects = [dataclasses.replace(found, masks=None) for found in self.objects]
+        return dataclasses.replace(self, objects=objects, has_masks=False)
 
     def subset(self, positions: np.ndarray) -> "AnnotatedImages":
         """Returns the images at some positions `[n]`, in this order."""

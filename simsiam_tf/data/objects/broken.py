@@ -37,11 +37,6 @@ class BrokenAnnotations:
         """Returns the place and the reason of each broken annotation, as one line of text each."""
         return tuple(self._lines)
 
-    @property
-    def kinds(self) -> dict[str, int]:
-        """Returns how many annotations are broken in which way."""
-        return dict(self._kinds)
-
     def add(self, place: str, reason: str, kind: str) -> None:
         """Records a broken annotation.
 

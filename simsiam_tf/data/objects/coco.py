@@ -1,7 +1,5 @@
 """Reads images and objects from JSON files in the format of COCO."""
 
-import dataclasses
-import json
 from typing import Any
 
 import numpy as np
@@ -10,19 +8,24 @@ from simsiam_tf.config.detection_data import DetectionDataConfig
 from simsiam_tf.data.image_files import FolderImages
 from simsiam_tf.data.objects.annotations import AnnotatedImages
 from simsiam_tf.data.objects.broken import BrokenAnnotations
+from simsiam_tf.data.objects.coco_file import CocoFile, read_content
 from simsiam_tf.data.objects.flat import Annotations, sort_into_images
 from simsiam_tf.data.objects.headers import with_sizes
 from simsiam_tf.data.objects.masks import Mask, read_mask
 from simsiam_tf.data.sources import Source
 from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError, check
-from simsiam_tf.files import is_file, is_folder, printable, read_regular, user_path
+from simsiam_tf.files import is_file, is_folder, printable, user_path
 
 # If so many images of a set are not there, the folder is a wrong one.
 _LOOKED_FOR = 10
+# No image that can be read has a longer side, in pixels.
+_LONGEST = 2**31
 
 
-def open_coco(config: DetectionDataConfig, annotations: str, folder: str, name: str) -> AnnotatedImages:
+def open_coco(
+    config: DetectionDataConfig, annotations: str, folder: str, name: str, masks: bool = True
+) -> AnnotatedImages:
     """Opens the images that a JSON file in the format of COCO describes.
 
     Args:
@@ -30,13 +33,14 @@ def open_coco(config: DetectionDataConfig, annotations: str, folder: str, name: 
         annotations: the path of the JSON file.
         folder: the path of the folder that the names of its images are relative to.
         name: the name of the set, for messages and records.
+        masks: whether the masks are read, if there are any.
 
     Raises:
         UsageError: if the file or the folder is missing or cannot be used, or too many annotations are broken.
     """
     root = user_path(folder)
     check(is_folder(root), "The folder of the images of a COCO set must exist.", folder)
-    content = _read(annotations)
+    content = read_content(annotations)
     categories, images = content.categories, content.images
     files = [root / image["file_name"] for image in images]
     if images and not any(map(is_file, files[:_LOOKED_FOR])):
@@ -49,9 +53,10 @@ def open_coco(config: DetectionDataConfig, annotations: str, folder: str, name: 
     encoded = FolderImages(root, files, unreadable, config.pixels, names)
     sizes = with_sizes(encoded, [_size(image) for image in images])
     broken = BrokenAnnotations(name, config.max_bad_fraction)
-    reader = _Reader(content, names, sizes, broken)
+    reader = _Reader(content, names, sizes, broken, masks)
     found = reader.read()
-    objects = sort_into_images(found, sizes, [image["id"] for image in images], reader.place, broken)
+    image_ids = [image["id"] for image in images]
+    objects = sort_into_images(found, sizes, image_ids, reader.place, broken, num_classes=len(categories))
     broken.check(len(content.annotations))
     source = Source(name, len(images), None, 0, encoded)
     classes = tuple(category["name"] for category in categories)
@@ -59,78 +64,28 @@ def open_coco(config: DetectionDataConfig, annotations: str, folder: str, name: 
     return AnnotatedImages(source, objects, classes, found.masks is not None, ids, broken.lines)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Content:
-    """Holds what a file says: its images and categories by their numbers, and its annotations in their order."""
-
-    images: list[dict[str, Any]]
-    annotations: list[dict[str, Any]]
-    categories: list[dict[str, Any]]
-
-
-def _read(path: str) -> _Content:
-    """Reads a JSON file, and checks all but its single annotations."""
-    file = user_path(path)
-    check(is_file(file), "The file of annotations of a COCO set must exist.", path)
-    try:
-        content = json.loads(read_regular(file))
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"A file of annotations must be JSON ({error}). Received: {path}.") from error
-    rule = "A file of annotations in COCO's format must have the lists images, annotations and categories."
-    parts: list[list[dict[str, Any]]] = []
-    for key, kinds in (
-        ("images", {"id": int, "file_name": str}),
-        ("annotations", {}),
-        ("categories", {"id": int, "name": str}),
-    ):
-        part = content.get(key) if isinstance(content, dict) else None
-        check(isinstance(part, list), rule, f"{path}, which has no list {key}")
-        assert isinstance(part, list)
-        for entry in part:
-            fits = isinstance(entry, dict) and all(type(entry.get(name)) is kind for name, kind in kinds.items())
-            needed = " and ".join(f"{name} ({_WORDS[kind]})" for name, kind in kinds.items()) or "names and values"
-            check(fits, f"Each entry of {key} must have {needed}, in {path}.", printable(repr(entry)[:80]))
-        parts.append(part)
-    images, annotations, categories = parts
-    for key, entries, names in (
-        ("images", images, ("id", "file_name")),
-        ("categories", categories, ("id", "name")),
-    ):
-        for name in names:
-            _check_distinct([entry[name] for entry in entries], f"{name} of {key}", path)
-    check(bool(images) and bool(categories), "A file of annotations must have images and categories.", path)
-    return _Content(_by_id(images), annotations, _by_id(categories))
-
-
-_WORDS = {int: "a whole number", str: "a text"}
-
-
-def _by_id(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(entries, key=lambda entry: entry["id"])
-
-
-def _check_distinct(values: list[Any], what: str, path: str) -> None:
-    seen: set[Any] = set()
-    for value in values:
-        check(value not in seen, f"Each {what} must be there once, in {path}.", f"{printable(str(value))} again")
-        seen.add(value)
-
-
 def _size(image: dict[str, Any]) -> tuple[int, int] | None:
     height, width = image.get("height"), image.get("width")
-    return (height, width) if type(height) is type(width) is int and min(height, width) > 0 else None
+    if type(height) is not int or type(width) is not int:
+        return None
+    return (height, width) if 0 < min(height, width) <= max(height, width) < _LONGEST else None
 
 
 class _Reader:
     """Reads the annotations of a file one by one."""
 
     def __init__(
-        self, content: _Content, names: list[str], sizes: list[tuple[int, int] | None], broken: BrokenAnnotations
+        self,
+        content: CocoFile,
+        names: list[str],
+        sizes: list[tuple[int, int] | None],
+        broken: BrokenAnnotations,
+        masks: bool,
     ) -> None:
         self._content, self._names, self._sizes, self._broken = content, names, sizes, broken
         self._positions = {image["id"]: i for i, image in enumerate(content.images)}
         self._classes = {category["id"]: i for i, category in enumerate(content.categories)}
-        self._has_masks = any(_has_mask(entry) for entry in content.annotations)
+        self._has_masks = masks and any(_has_mask(entry) for entry in content.annotations)
 
     def place(self, position: int, number: int) -> str:
         """Returns the name of an image and of one of its annotations."""
@@ -182,10 +137,11 @@ class _Reader:
             area = float(entry["area"]) if type(entry.get("area")) in (int, float) else float("nan")
         except OverflowError:
             raise _BrokenError("it has a number that is too large", "not finite") from None
-        own = entry.get("id")
-        crowd = entry.get("iscrowd") in (1, True)
+        own, crowd = entry.get("id"), entry.get("iscrowd", 0)
+        if type(crowd) not in (int, bool) or crowd not in (0, 1):
+            raise _BrokenError(f"its iscrowd {crowd!r} is neither 0 nor 1", "iscrowd")
         own = own if type(own) is int and abs(own) < 2**63 else place
-        return position, (x, y, x + width, y + height), number, crowd, area, own, mask
+        return position, (x, y, x + width, y + height), number, bool(crowd), area, own, mask
 
 
 class _BrokenError(Exception):

@@ -11,6 +11,8 @@ from simsiam_tf.data.objects.masks import Mask
 
 # A box that reaches beyond its image by less is not worth counting.
 _CLOSE = 1e-6
+# The least side of what is left of a box in its image, pixels: less vanishes in float32.
+_LEAST_SIDE = 1e-2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,6 +46,7 @@ def sort_into_images(
     image_ids: Sequence[int],
     place: Callable[[int, int], str],
     broken: BrokenAnnotations,
+    num_classes: int,
 ) -> list[Objects]:
     """Makes the objects of each image. Broken boxes are left out, and boxes that reach beyond their image cut off.
 
@@ -53,6 +56,7 @@ def sort_into_images(
         image_ids: the number of each image.
         place: a function of an image's position and an annotation's number that names them.
         broken: gets the boxes that are left out.
+        num_classes: the number of classes.
     """
     edges = np.array([size or (np.inf, np.inf) for size in sizes], np.float64).reshape(-1, 2)[found.image]
     limits = edges[:, [1, 0, 1, 0]]
@@ -60,6 +64,9 @@ def sort_into_images(
     for i, reason, kind in _reasons(found.boxes, limits):
         broken.add(place(int(found.image[i]), int(found.ids[i])), reason, kind)
     is_good = _is_good(found.boxes, clipped)
+    for i, reason, kind in _odd_values(found, num_classes, is_good):
+        broken.add(place(int(found.image[i]), int(found.ids[i])), reason, kind)
+        is_good[i] = False
     broken.num_clipped += int((np.abs(clipped - found.boxes).max(axis=1, initial=0.0) > _CLOSE)[is_good].sum())
     chosen = np.flatnonzero(is_good)
     of_box = (clipped[chosen, 2] - clipped[chosen, 0]) * (clipped[chosen, 3] - clipped[chosen, 1])
@@ -83,10 +90,22 @@ def sort_into_images(
 
 
 def _is_good(boxes: np.ndarray, clipped: np.ndarray) -> np.ndarray:
-    def is_box(array: np.ndarray) -> np.ndarray:
-        return np.isfinite(array).all(axis=1) & (array[:, 2] > array[:, 0]) & (array[:, 3] > array[:, 1])
+    def is_box(array: np.ndarray, least: float) -> np.ndarray:
+        sides = array[:, 2:] - array[:, :2]
+        return np.isfinite(array).all(axis=1) & (sides > 0).all(axis=1) & (sides >= least).all(axis=1)
 
-    return is_box(boxes) & is_box(clipped)
+    with np.errstate(invalid="ignore"):
+        return is_box(boxes, 0.0) & is_box(clipped, _LEAST_SIDE)
+
+
+def _odd_values(found: Annotations, num_classes: int, is_good: np.ndarray) -> list[tuple[int, str, str]]:
+    """Returns the places of good boxes with a class or an area that cannot be, each with the reason and its kind."""
+    reasons = []
+    for i in np.flatnonzero(is_good & ((found.classes < 0) | (found.classes >= num_classes))):
+        reasons.append((int(i), f"its class {found.classes[i]} is not one of the {num_classes}", "unknown class"))
+    for i in np.flatnonzero(is_good & (found.areas < 0)):
+        reasons.append((int(i), f"its area {found.areas[i]:g} is negative", "negative area"))
+    return reasons
 
 
 def _reasons(boxes: np.ndarray, limits: np.ndarray) -> list[tuple[int, str, str]]:

@@ -5,15 +5,16 @@ import numpy as np
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.objects.annotations import AnnotatedImages, Objects
 from simsiam_tf.data.objects.masks import runs_of
-from simsiam_tf.data.scenes import CLASS_NAMES, make_scenes
-from simsiam_tf.data.sources import open_source
+from simsiam_tf.data.scenes import CLASS_NAMES, SPLIT_SIZES, make_scenes
+from simsiam_tf.data.sources import memory_source, open_source
 
 
-def open_made(split: str) -> AnnotatedImages:
+def open_made(split: str, count: int = 0) -> AnnotatedImages:
     """Opens a split of the built-in images with objects.
 
     Args:
         split: the name of the split, `train` or `test`.
+        count: the number of images, the first ones; 0: all. The others are not drawn.
 
     Raises:
         UsageError: if there is no such split.
@@ -22,8 +23,11 @@ def open_made(split: str) -> AnnotatedImages:
         annotated = open_made("test")
         annotated.objects[0].boxes
     """
-    source = open_source(DataConfig(dataset="made"), split)
-    scenes = make_scenes(split)
+    if not 0 < count < SPLIT_SIZES.get(split, 0):
+        source, scenes = open_source(DataConfig(dataset="made"), split), make_scenes(split)
+    else:
+        scenes = make_scenes(split, count)
+        source = memory_source(f"made/{split}", scenes.images, None)
     objects = [
         _objects(owners, classes[classes >= 0], i)
         for i, (owners, classes) in enumerate(zip(scenes.owners, scenes.classes, strict=True))

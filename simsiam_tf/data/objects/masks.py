@@ -4,6 +4,7 @@ Masks are checked as they are read. `pycocotools`, which draws them, does not ch
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,26 +63,31 @@ def read_mask(segmentation: Any, size: tuple[int, int] | None) -> Mask:
         outlines = [np.array(part, np.float64) for part in segmentation]
     except (TypeError, ValueError, OverflowError):
         raise ValueError("its mask is no list of outlines") from None
-    if any(part.ndim != 1 or part.size % 2 or not np.isfinite(part).all() for part in outlines):
-        raise ValueError("its mask has an outline that is no list of pairs of finite numbers")
+    if any(part.ndim != 1 or part.size % 2 for part in outlines):
+        raise ValueError("its mask has an outline that is no list of pairs of numbers")
     outlines = [part for part in outlines if part.size >= 6]
+    for part in outlines:
+        _check_place(part.reshape(-1, 2), size)
     if not any(_area(part) > 0 for part in outlines):
         raise ValueError("its mask is empty")
-    if size is not None:
-        height, width = size
-        for part in outlines:
-            if _is_far(part[0::2], width) or _is_far(part[1::2], height):
-                raise ValueError("its mask reaches far beyond the image")
     return Polygons(tuple(outlines))
 
 
 def _area(outline: np.ndarray) -> float:
     x, y = outline[0::2], outline[1::2]
-    return abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))) / 2
+    last = x[-1] * y[0] - y[-1] * x[0]
+    return abs(float(x[:-1] @ y[1:] - y[:-1] @ x[1:] + last)) / 2
 
 
-def _is_far(values: np.ndarray, length: int) -> bool:
-    return values.min() < -_FARTHEST * length or values.max() > (1 + _FARTHEST) * length
+def _check_place(corners: np.ndarray, size: tuple[int, int] | None) -> None:
+    """Checks that the corners `[n, 2]` of an outline are finite, and not far beyond the image."""
+    (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    if not math.isfinite(left + top + right + bottom):
+        raise ValueError("its mask has an outline with a number that is not finite")
+    if size is not None:
+        y, x = (_FARTHEST * side for side in size)
+        if left < -x or top < -y or right > size[1] + x or bottom > size[0] + y:
+            raise ValueError("its mask reaches far beyond the image")
 
 
 def _read_runs(segmentation: dict[str, Any], size: tuple[int, int] | None) -> Runs:

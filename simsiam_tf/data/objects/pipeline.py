@@ -17,6 +17,8 @@ from simsiam_tf.data.objects.resize import Recipe, drawn_flips, drawn_short_side
 from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.distribute.input import Share
 
+# A batch with masks takes hundreds of megabytes, so no more than these are made ahead.
+_AHEAD = 2
 _as_it_is = tf.autograph.experimental.do_not_convert
 
 
@@ -84,7 +86,7 @@ def evaluation_batches(annotated: AnnotatedImages, recipe: Recipe, batch_size: i
 
     dataset = tf.data.Dataset.range(len(annotated)).batch(batch_size)
     dataset = dataset.map(_as_it_is(read), num_parallel_calls=2, deterministic=True)
-    return dataset.filter(lambda batch: tf.size(batch["index"]) > 0).prefetch(tf.data.AUTOTUNE)
+    return dataset.filter(lambda batch: tf.size(batch["index"]) > 0).prefetch(_AHEAD)
 
 
 def _shaped(found: Any, shapes: dict[str, tuple[list[int | None], tf.DType]]) -> dict[str, tf.Tensor]:
@@ -117,7 +119,7 @@ class _Batches:
         """Makes a batch of each element of a data set of positions, `[B] int64`."""
         # Two batches at a time, so that no core is idle during the last image of a batch.
         dataset = positions.map(_as_it_is(self._batch), num_parallel_calls=2, deterministic=True)
-        return dataset.prefetch(tf.data.AUTOTUNE)
+        return dataset.prefetch(_AHEAD)
 
     def _batch(self, positions: tf.Tensor) -> dict[str, tf.Tensor]:
         size = self.order.global_batch_size

@@ -56,7 +56,12 @@ def open_tfds(config: DetectionDataConfig, split: str) -> AnnotatedImages:
     found = Annotations(**columns)
     known = [(height, width) if height else None for height, width in arrays["sizes"].tolist()]
     objects = sort_into_images(
-        found, known, arrays["image_ids"].tolist(), lambda i, n: f"example {i}, object {n}", broken
+        found,
+        known,
+        arrays["image_ids"].tolist(),
+        lambda i, n: f"example {i}, object {n}",
+        broken,
+        num_classes=len(classes),
     )
     broken.check(len(found.image))
     source = Source(name, count, None, 0, encoded)

@@ -60,7 +60,7 @@ def open_voc(config: DetectionDataConfig, split: str) -> AnnotatedImages:
                 broken.add(place(position, number), f"{thing.name!r} is no class (--class_names)", "unknown class")
             else:
                 rows.append((position, thing.box, classes.index(thing.name), thing.difficult, number))
-    objects = sort_into_images(_annotations(rows), sizes, range(len(files)), place, broken)
+    objects = sort_into_images(_annotations(rows), sizes, range(len(files)), place, broken, num_classes=len(classes))
     broken.check(sum(len(found.objects) for found in read.values()) + len(listed) - len(read))
     if not files:
         raise UsageError(f"An image of a split of VOC must have an XML file that can be read. Received: {name}.")

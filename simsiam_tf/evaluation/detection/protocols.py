@@ -3,15 +3,20 @@
 import json
 import logging
 import time
+from typing import Any
 
 import tensorflow as tf
 
-from simsiam_tf.config.evaluation import EvaluationConfig
+from simsiam_tf.config.evaluation import EvaluationConfig, ExportConfig
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.data.sources import listing_bad_images
 from simsiam_tf.detection.measuring import Measured, measure
 from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation.detection.exporting import check_export, export_run
 from simsiam_tf.evaluation.detection.loaded_detector import LoadedDetector
+from simsiam_tf.evaluation.detection.report import SAMPLES, write_report
+from simsiam_tf.evaluation.detection.samples import sample_pictures
+from simsiam_tf.evaluation.report.page import report_path
 from simsiam_tf.files import write_text
 from simsiam_tf.training.transfer_summary import score_records
 
@@ -21,12 +26,15 @@ _log = logging.getLogger(__name__)
 OF_DETECTORS = ("detection", "report", "export")
 
 
-def evaluate_detector(path: str, options: EvaluationConfig, strategy: tf.distribute.Strategy) -> None:
+def evaluate_detector(
+    path: str, options: EvaluationConfig, data_overrides: dict[str, Any], strategy: tf.distribute.Strategy
+) -> None:
     """Runs protocols on a run of transfer.py.
 
     Args:
         path: the folder of the run.
         options: the protocols and their settings.
+        data_overrides: the settings of the data that differ from the run's, by name.
         strategy: the distribution strategy to compute under.
 
     Raises:
@@ -38,13 +46,33 @@ def evaluate_detector(path: str, options: EvaluationConfig, strategy: tf.distrib
             f"A run of transfer.py takes --protocol={','.join(OF_DETECTORS)}, or some of them. "
             f"Received: {','.join(wrong)}."
         )
-    run = LoadedDetector.load(path, options.task.checkpoint, strategy)
-    with (
-        listing_bad_images([run.training.source, run.test.source], run.workdir.skipped_path),
-        run.estimated_statistics(),
-    ):
-        if "detection" in options.task.protocol:
-            _detection(run)
+    protocols, formats = options.task.protocol, options.export.format
+    if formats == ExportConfig().format:  # the usual ones of a backbone; of a detector the first is usual
+        formats = formats[:1]
+    run = LoadedDetector.load(path, options.task.checkpoint, strategy, data_overrides)
+    if "export" in protocols:
+        check_export(run, formats)
+    if "report" in protocols:
+        out = report_path(options.images.out, run.workdir.root)  # before other protocols take their time
+    pictures: list[dict[str, str]] = []
+    note = ""
+    try:
+        with (
+            listing_bad_images([run.training.source, run.test.source], run.workdir.skipped_path),
+            run.estimated_statistics(),
+        ):
+            if "detection" in protocols:
+                _detection(run)
+            if "export" in protocols:
+                export_run(run, formats)
+            if "report" in protocols:
+                pictures = sample_pictures(run, SAMPLES)
+    except UsageError as error:
+        if {"detection", "export"}.intersection(protocols):
+            raise
+        note = f"Without pictures: {error}"
+    if "report" in protocols:
+        write_report(run, out, pictures, note)
 
 
 def _detection(run: LoadedDetector) -> None:
@@ -55,20 +83,22 @@ def _detection(run: LoadedDetector) -> None:
     file = run.workdir.root / "detections.json"
     write_text(file, json.dumps(coco_results(run, measured)))
     by_class = dict(zip(run.test.classes, measured.per_class, strict=True))
-    records = score_records(
-        measured.scores, run.config, run.test, run.metric, checkpoint=run.checkpoint, seconds=seconds
-    )
+    evaluated = {"test_size": len(measured.found), "checkpoint": run.checkpoint, "seconds": seconds}
+    evaluated["precision"] = run.detector.compute_dtype
+    records = score_records(measured.scores, run.config, run.test, run.metric, **evaluated)
     records["box_ap"]["per_class"] = by_class
     run.workdir.add_to_summary(records)
     shown = ", ".join(
         f"{name.replace('_', ' ').replace('ap', 'AP')} {'-' if value is None else f'{value:.2f} %'}"
         for name, value in measured.scores.items()
     )
-    _log.log(RESULT, f"Detection by {run.checkpoint} on {len(run.test)} images: {shown} ({seconds:.0f} s; {file}).")
+    _log.log(
+        RESULT, f"Detection by {run.checkpoint} on {len(measured.found)} images: {shown} ({seconds:.0f} s; {file})."
+    )
 
 
 def coco_results(run: LoadedDetector, measured: Measured) -> list[dict]:
-    """Returns detections in COCO's format for results, with the numbers of images and categories of its file.
+    """Returns detections in COCO's format for results, with the numbers and names of images and categories.
 
     Args:
         run: the run.
@@ -82,6 +112,8 @@ def coco_results(run: LoadedDetector, measured: Measured) -> list[dict]:
             result = {
                 "image_id": image,
                 "category_id": run.test.category_ids[int(found.classes[i])],
+                "file_name": run.test.source.name_of(position),
+                "category": run.test.classes[int(found.classes[i])],
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
                 "score": float(found.scores[i]),
             }

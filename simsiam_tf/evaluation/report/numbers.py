@@ -1,9 +1,8 @@
 """Makes the report's table of numbers: the records in the runs' summary.json, side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simsiam_tf.evaluation.report.reported_run import ReportedRun
 from simsiam_tf.evaluation.values import with_unit
 
 # The settings that a row shows after the name of its protocol.
@@ -13,34 +12,37 @@ _SHOWN = (
 )
 
 
-def number_rows(runs: Sequence[ReportedRun]) -> list[dict[str, Any]]:
+def number_rows(
+    summaries: Mapping[str, Mapping[str, dict[str, Any]]], shown: Sequence[str] = _SHOWN
+) -> list[dict[str, Any]]:
     """Makes a row for each name and protocol in any run's summary.json, with the accuracies first.
 
     Numbers of the same name but of different protocols get rows of their own, since they cannot be compared.
 
     Args:
-        runs: the runs, with one column each.
+        summaries: the records of each run by its name, with one column for each run.
+        shown: the settings that a row shows after the name of its protocol, where its record has them.
 
     Returns:
         A dictionary for each row, with its `name`, its `protocol`, and `values`, the text of each run's number.
     """
     records: dict[tuple[str, str], dict[str, Any]] = {}
-    for run in runs:
-        for name, record in run.loaded.workdir.summary().items():
+    for run, summary in summaries.items():
+        for name, record in summary.items():
             if "verdicts" in record:  # the sentence of did_it_help, which has a section of its own
                 continue
-            records.setdefault((name, _protocol(record)), {})[run.name] = record
+            records.setdefault((name, _protocol(record, shown)), {})[run] = record
     rows = [
-        {"name": name, "protocol": protocol, "values": [_value(by_run.get(run.name)) for run in runs]}
+        {"name": name, "protocol": protocol, "values": [_value(by_run.get(run)) for run in summaries]}
         for (name, protocol), by_run in records.items()
     ]
     return sorted(rows, key=lambda row: not any("%" in value for value in row["values"]))
 
 
-def _protocol(record: dict[str, Any]) -> str:
+def _protocol(record: dict[str, Any], shown: Sequence[str]) -> str:
     """Describes the protocol and the settings that produced a number."""
     words = next((record[key] for key in ("protocol", "over", "reason", "of") if record.get(key)), "")
-    settings = [f"{key.replace('_', ' ')} {record[key]}" for key in _SHOWN if key in record]
+    settings = [f"{key.replace('_', ' ')} {record[key]}" for key in shown if record.get(key, words) != words]
     return ", ".join([*([words] if words else []), *settings])
 
 

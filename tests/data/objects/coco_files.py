@@ -62,6 +62,8 @@ def write_coco(folder, annotations, images="images", name="objects.json"):
     """Writes the images and the JSON file; returns the path of the file."""
     (folder / images).mkdir(parents=True, exist_ok=True)
     for i, (height, width) in SIZES.items():
+        if (folder / images / f"{i}.png").exists():
+            continue
         levels = np.random.default_rng(i).integers(0, 256, (height, width, 3), np.uint8)
         Image.fromarray(levels).save(folder / images / f"{i}.png")
     path = folder / name

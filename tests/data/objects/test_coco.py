@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_images_without_an_object_are_not_trained_on(tmp_path, caplog):
     assert [found.image_id for found in annotated.objects] == [3, 5, 11]
     assert annotated.max_objects == 1  # a crowd does not count
     assert annotated.objects[0].to_train().ids.tolist() == [100]
-    assert "1 of 4 images of coco/train have no object" in caplog.text
+    assert "1 of 4 images of coco/objects.json have no object" in caplog.text
 
 
 BREAKS = {
@@ -54,8 +55,12 @@ BREAKS = {
     "empty box": ({"bbox": [1, 1, 0, 3]}, r"its box is empty \(1, 1 to 1, 4\)"),
     "inverted box": ({"bbox": [9, 1, -3, 3]}, r"its box ends before it begins \(9, 1 to 6, 4\)"),
     "box outside": ({"bbox": [60, 1, 3, 3]}, r"outside of the image \(60, 1 to 63, 4, in 60 x 40 pixels\)"),
+    "a sliver": ({"bbox": [59.999999, 1, 10, 10]}, "outside of the image"),
+    "iscrowd": ({"iscrowd": "1"}, "its iscrowd '1' is neither 0 nor 1"),
+    "negative area": ({"area": -105}, "its area -105 is negative"),
     "mask": ({"segmentation": []}, "it has no mask"),
 }
+KINDS = {"a sliver": "box outside"}
 
 
 @pytest.mark.parametrize("kind", BREAKS)
@@ -67,7 +72,7 @@ def test_a_broken_annotation_is_named_and_left_out(kind, tmp_path, caplog):
     assert annotated.objects[0].ids.tolist() == [101]
     assert len(annotated.broken) == 1
     assert re.search(reason, annotated.broken[0])
-    assert f"left out 1 of 4 annotations of coco/train ({kind}: 1)" in caplog.text
+    assert f"left out 1 of 4 annotations of coco/objects.json ({KINDS.get(kind, kind)}: 1)" in caplog.text
     broken["annotations"][1] |= {"bbox": None}
     with pytest.raises(UsageError, match=r"At most 1\.00% of the 4 annotations .* Received: 2 .* the first of them"):
         open_coco_files(tmp_path, broken)
@@ -161,6 +166,7 @@ def test_the_fingerprint_tells_other_annotations(tmp_path):
         other["annotations"][number] |= change
         prints.add(open_coco_files(tmp_path, other).fingerprint)
     assert len(prints) == 5
+    assert open_coco_files(tmp_path, content()).fingerprint in prints
 
 
 def test_classes_are_numbered_as_in_training(tmp_path):
@@ -170,3 +176,29 @@ def test_classes_are_numbered_as_in_training(tmp_path):
     assert other.category_ids == (-1, 7, 2)
     with pytest.raises(UsageError, match=r"must have no class that the images to train on lack\. Received: dog"):
         annotated.numbered_by(("cat",))
+
+
+def test_a_set_that_was_moved_is_the_same_and_one_with_other_boxes_is_not(tmp_path):
+    before = open_coco_files(tmp_path / "here", content()).fingerprint
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    assert open_coco_files(tmp_path / "there", content()).fingerprint == before
+    changed = content()
+    changed["annotations"][0]["bbox"][0] += 1
+    assert open_coco_files(tmp_path / "there", changed).fingerprint != before
+
+
+def test_masks_that_nobody_wants_are_neither_needed_nor_kept(tmp_path):
+    some = content()
+    some["annotations"][0]["segmentation"] = []
+    path = write_coco(tmp_path, some)
+    config = DetectionDataConfig(dataset="coco", data_dir=str(tmp_path / "images"), train_annotations=str(path))
+    annotated = open_annotated(config, "train", masks=False)
+    assert not annotated.has_masks
+    assert len(annotated.objects[0]) == 2
+    assert not annotated.broken
+
+
+def test_a_size_that_no_image_has_is_taken_for_unknown(tmp_path):
+    huge = content()
+    huge["images"][0]["height"] = 10**30
+    assert open_coco_files(tmp_path, huge).objects[0].size == open_coco_files(tmp_path, content()).objects[0].size

@@ -24,7 +24,7 @@ def test_every_readable_image_is_shown_once_in_order(tmp_path):
 
 
 def test_images_in_memory_are_read_too():
-    annotated = open_annotated(DetectionDataConfig(dataset="made"), "eval").first(6)
+    annotated = open_annotated(DetectionDataConfig(dataset="made"), "eval", 6)
     recipe = Recipe((96, 128), 200, 128)
     (batch,) = detection_batches(annotated, ShuffledOrder(6, 6, 0), recipe, Share(6), 0, 1).as_numpy_iterator()
     assert batch["images"].shape == (6, 128, 128, 3)

@@ -9,8 +9,9 @@ from tests.data.objects.coco_files import content, open_coco_files
 @pytest.mark.parametrize(
     ("segmentation", "reason"),
     [
-        ([[1, 2, 3]], "no list of pairs"),
-        ([[1, 2, 3, float("inf"), 4, 5]], "no list of pairs of finite numbers"),
+        ([[1, 2, 3]], "no list of pairs of numbers"),
+        ([[1, 2, 3, float("inf"), 4, 5]], "that is not finite"),
+        ([[1, 2, 3, float("nan"), 4, 5]], "that is not finite"),
         ([["a", "b"]], "no list of outlines"),
         ([[1, 1, 9, 9]], "its mask is empty"),
         ([[1, 1, 9, 9, 1, 1]], "its mask is empty"),

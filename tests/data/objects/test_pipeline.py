@@ -145,6 +145,17 @@ def test_an_unreadable_image_is_replaced_by_the_next_on_the_same_canvas(every, t
     assert caplog.text.count("skipped an image that cannot be read") == 1
 
 
+def test_a_stand_in_that_the_canvas_does_not_hold_is_shrunk(every, tmp_path):
+    (tmp_path / "images/9.png").unlink()
+    found = [batch for batch in batches(every, ShuffledOrder(4, 1, seed=1), 0, 40) if batch["index"] == 2]
+    assert {batch["images"].shape[1:3] for batch in found} == {(64, 64)}
+    for batch in found:
+        ((height, width),) = batch["sizes"]
+        assert abs(width / height - 64 / 40) < 0.1 and width <= 64  # the next one has 64 x 40 pixels
+        assert batch["classes"][0, 0] == 0
+        assert batch["boxes"][0, 0, 3] - batch["boxes"][0, 0, 1] == pytest.approx(8 * height / 40)
+
+
 def test_a_size_that_differs_from_the_annotation_is_said(every, tmp_path, caplog):
     Image.new("RGB", (60, 30)).save(tmp_path / "images/3.png")
     batches(every, ShuffledOrder(4, 4, seed=1), 0, 1)
@@ -169,7 +180,7 @@ def test_too_many_unreadable_images_end_the_run(tmp_path):
     annotated = open_coco_files(tmp_path, content())
     for number in (3, 5):
         (tmp_path / f"images/{number}.png").unlink()
-    rule = r"At most 1\.00% of the 4 images of coco/train may be unreadable"
+    rule = r"At most 1\.00% of the 4 images of coco/objects.json may be unreadable"
     with (
         pytest.raises(UsageError, match=rule),
         listing_bad_images([annotated.source], tmp_path / "bad.txt"),
