@@ -11,6 +11,7 @@ import sys
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_reproduce_flags, reproduce_config, training_config_of
 from simsiam_tf.cli.quiet import load_tensorflow_for
+from simsiam_tf.cli.transfer_flags import transfer_config_of
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import user_path, write_text
@@ -38,7 +39,7 @@ def reproduce() -> None:
     size = config.size if config.experiment != TABLE5 or config.size == "made" else "imagenet"
     planner = runs.Planner(size, extra, runs.Folders(root), training_config_of)
     if config.experiment == TABLE5:
-        place = table5.run_table5(config, planner, root, seed, sys.argv[1:])
+        place = table5.run_table5(config, planner, root, seed, transfer_config_of)
         _log.log(RESULT, f"Wrote {place}.md, .json and .png")
         return
     apart = ("--workdir", "--data_dir", "--experiment", "--verbosity")

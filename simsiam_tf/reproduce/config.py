@@ -55,6 +55,10 @@ class ReproduceConfig(SettingsGroup):
     def _check_table5(self) -> None:
         """Raises a UsageError if the size or the rows do not belong to the experiment."""
         is_transfer, sizes = self.experiment == TABLE5, TRANSFER_SIZES if self.experiment == TABLE5 else SIZES
+        if is_transfer:
+            check(self.probe == "none", "--experiment=table5 measures no linear probe; leave --probe out.", self.probe)
+            number = self.reference_seeds
+            check(number == 1, "--experiment=table5 has no reference rows; leave --reference_seeds out.", number)
         check(self.size in sizes, f"--experiment={self.experiment} needs --size={', '.join(sizes)}.", self.size)
         for name in ("rows", "supervised", "transfer_flags"):
             given = getattr(self, name)
@@ -65,6 +69,11 @@ class ReproduceConfig(SettingsGroup):
             "supervised" not in self.rows or bool(self.supervised),
             "The row 'supervised' needs --supervised, a file of weights that were trained with labels.",
             "no --supervised",
+        )
+        check(
+            not self.supervised or not self.rows or "supervised" in self.rows,
+            "--supervised goes with the row 'supervised', which --rows does not name.",
+            f"--rows={','.join(self.rows)}",
         )
 
     @property

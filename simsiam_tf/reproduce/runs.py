@@ -9,8 +9,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
+from simsiam_tf.config.fields import SettingsGroup
 from simsiam_tf.config.run import Config
 from simsiam_tf.errors import Stopped, UsageError
 from simsiam_tf.files import write_json
@@ -84,12 +86,20 @@ class Folders:
 
 
 def _identity(config: Config) -> str:
+    return identity_text(config.identity(), config.groups.values())
+
+
+def identity_text(settings: Mapping[str, Any], groups: Iterable[SettingsGroup]) -> str:
     """Returns the settings that tell runs apart, as text.
 
     Settings that are newer than the kept runs are left out where they have the value of those runs.
+
+    Args:
+        settings: the settings that tell runs apart, by name.
+        groups: the groups of all settings.
     """
-    identity = config.identity()
-    for group in config.groups.values():
+    identity = dict(settings)
+    for group in groups:
         values = group.values()
         for setting in group.settings():
             if setting.says_absent and values[setting.name] == setting.absent:

@@ -1,111 +1,37 @@
 """Repeats Table 5: pre-trains each row, fine-tunes detectors from it, and writes our numbers beside the paper's."""
 
-import dataclasses
-import hashlib
 import logging
 import pathlib
 import shlex
 import statistics
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from simsiam_tf.config.transfer import NO_WEIGHTS
+from simsiam_tf.config.transfer import TransferConfig
 from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.report.plots import COLOURS
 from simsiam_tf.files import write_json, write_text
 from simsiam_tf.reproduce.config import ReproduceConfig
-from simsiam_tf.reproduce.runs import RECIPES, Planner, Run, call_or_diverge, carry_out
-from simsiam_tf.reproduce.table5_rows import ROWS, TransferRow
+from simsiam_tf.reproduce.runs import Planner, call_or_diverge, carry_out
+from simsiam_tf.reproduce.table5_plan import Transfer, plan_pretraining, plan_transfers, shown_flags
+from simsiam_tf.reproduce.table5_rows import ROWS
 from simsiam_tf.training.run_files import read_json
-from simsiam_tf.training.transfer_workdir import TransferWorkdir
 
 _log = logging.getLogger(__name__)
 
 _TITLE = "Transfer to detection and segmentation (Table 5)"
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The records that a row shows, in the paper's order.
 _BOXES, _MASKS = ("box_ap50", "box_ap", "box_ap75"), ("mask_ap50", "mask_ap", "mask_ap75")
 
 
-@dataclasses.dataclass(frozen=True)
-class Transfer:
-    """Holds one run of transfer.py.
-
-    Attributes:
-        arguments: the flags of transfer.py, without --workdir.
-        workdir: the folder of the run.
-    """
-
-    arguments: tuple[str, ...]
-    workdir: TransferWorkdir
-
-    @property
-    def diverged_path(self) -> pathlib.Path:
-        """Returns the path of the file that marks a run as diverged, so that it is not started again."""
-        return self.workdir.root / "diverged.json"
-
-    @property
-    def command(self) -> list[str]:
-        """Returns the command that starts or resumes the run."""
-        return [sys.executable, str(_ROOT / "transfer.py"), *self.arguments, f"--workdir={self.workdir.root}"]
-
-
-def planned_rows(config: ReproduceConfig) -> dict[str, TransferRow]:
-    """Returns the rows to carry out: those that are named, or all that can be."""
-    names = config.rows or [name for name in ROWS if name != "supervised" or config.supervised]
-    return {name: ROWS[name] for name in ROWS if name in names}
-
-
-def plan_pretraining(config: ReproduceConfig, planner: Planner, seed: int) -> dict[str, Run]:
-    """Plans the pre-training of each row that has one; rows of other experiments with the same settings are shared.
-
-    Args:
-        config: the settings of the reproduction.
-        planner: the planner of pre-training runs, of the size `made` or `imagenet`.
-        seed: the seed of the pre-training.
-
-    Raises:
-        UsageError: if a flagfile is missing, or the flags are not valid.
-    """
-    rows = {name: row.pretraining for name, row in planned_rows(config).items() if row.pretraining is not None}
-    planned = planner.plan(list(rows.values()), lambda row: [seed], monitored=False)
-    return {name: planned[row.recipe][0] for name, row in rows.items()}
-
-
-def plan_transfers(
-    config: ReproduceConfig, root: pathlib.Path, pretraining: Mapping[str, Run], seed: int
-) -> dict[str, list[Transfer]]:
-    """Plans the runs of transfer.py, one for each row and seed.
-
-    Args:
-        config: the settings of the reproduction.
-        root: the folder of the reproduction.
-        pretraining: the pre-training of each row that has one.
-        seed: the first seed.
-    """
-    recipe, more = RECIPES / "transfer" / f"{config.size}.flags", shlex.split(config.transfer_flags)
-    if not recipe.exists():
-        raise UsageError(f"Reproducing needs a checkout of the project: this recipe is missing. Received: {recipe}.")
-    ending = f"-{hashlib.sha256(config.transfer_flags.encode()).hexdigest()[:6]}" if more else ""
-    planned = {}
-    for name in planned_rows(config):
-        others = config.supervised if name == "supervised" else NO_WEIGHTS
-        backbone = str(pretraining[name].workdir.root) if name in pretraining else others
-        planned[name] = [
-            Transfer(
-                (f"--flagfile={recipe}", *more, f"--backbone={backbone}", f"--seed={number}"),
-                TransferWorkdir(root / "transfer" / f"{config.size}-{name}-seed{number}{ending}"),
-            )
-            for number in range(seed, seed + config.seeds)
-        ]
-    return planned
-
-
 def run_table5(
-    config: ReproduceConfig, planner: Planner, root: pathlib.Path, seed: int, flags: Sequence[str]
+    config: ReproduceConfig,
+    planner: Planner,
+    root: pathlib.Path,
+    seed: int,
+    config_of: Callable[[Sequence[str]], TransferConfig],
 ) -> pathlib.Path:
     """Carries out the runs that are missing, and writes the page.
 
@@ -114,17 +40,18 @@ def run_table5(
         planner: the planner of pre-training runs.
         root: the folder of the reproduction.
         seed: the first seed.
-        flags: the flags of the command that the page shows.
+        config_of: the function that turns transfer.py's flags into settings.
 
     Returns:
         The path of the page, without its ending.
 
     Raises:
-        UsageError: if a run fails for another reason than a divergence.
+        UsageError: if flags are not valid, or a run fails for another reason than a divergence.
         Stopped: after SIGTERM or Ctrl-C, once the current run has saved its state.
     """
     pretraining = plan_pretraining(config, planner, seed)
-    transfers = plan_transfers(config, root, pretraining, seed)
+    verbosity = [flag for flag in planner.extra if flag.startswith("--verbosity=")]
+    transfers = plan_transfers(config, root, pretraining, seed, config_of, verbosity)
     carry_out(list(pretraining.values()), "none")
     failed = [run.workdir.root for run in pretraining.values() if not run.workdir.is_finished()]
     if failed:
@@ -139,7 +66,7 @@ def run_table5(
         else:
             _log.info(f"[{number}/{len(every)}] {name}: {' '.join(run.command)}")
             call_or_diverge(run.command, run.diverged_path)
-    return write_page(config, root, transfers, flags)
+    return write_page(config, root, transfers, shown_flags(config, seed, planner.extra))
 
 
 def write_page(
@@ -179,7 +106,7 @@ def _row(name: str, runs: Sequence[Transfer], size: str) -> dict[str, Any]:
     summaries = [run.workdir.summary() for run in runs if run.workdir.is_finished()]
     row, ours = ROWS[name], {}
     for key in (*_BOXES, *_MASKS):
-        found = [summary[key]["value"] for summary in summaries if key in summary]
+        found = [summary[key]["value"] for summary in summaries if summary.get(key, {}).get("value") is not None]
         if found:
             ours[key] = {"mean": statistics.fmean(found), "values": found}
             ours[key]["spread"] = statistics.stdev(found) if len(found) > 1 else None
@@ -208,10 +135,12 @@ def _markdown(about: Mapping[str, Any], rows: Mapping[str, dict[str, Any]], mask
         cells = []
         for key in names:
             ours, paper = row["ours"].get(key), row["paper"].get(key)
-            text = "diverged" if ours is None else f"{ours['mean']:.1f}"
+            text = ("diverged" if row["diverged"] else "-") if ours is None else f"{ours['mean']:.1f}"
             text += f" +- {ours['spread']:.1f}" if ours and ours["spread"] is not None else ""
             cells.append(text + (f" ({paper:g})" if paper is not None else ""))
-        lines.append(f"| {row['label']} | {' | '.join(cells)} |")
+        # A mean over fewer runs than the other rows' must not look like theirs.
+        lost = f", {row['diverged']} of {len(row['runs'])} runs diverged" if row["diverged"] else ""
+        lines.append(f"| {row['label']}{lost} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", f"![loss and average precision]({name}.png)", ""])
 
 

@@ -1,0 +1,170 @@
+"""Plans Table 5: the pre-training of each row, and its transfers to detection, one for each seed."""
+
+import dataclasses
+import hashlib
+import pathlib
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from simsiam_tf.config.transfer import NO_WEIGHTS, TRANSFER_GROUPS, TransferConfig
+from simsiam_tf.errors import UsageError, check
+from simsiam_tf.files import exists, expand
+from simsiam_tf.reproduce.config import ReproduceConfig
+from simsiam_tf.reproduce.runs import RECIPES, Planner, Run, identity_text
+from simsiam_tf.reproduce.table5_rows import ROWS, TransferRow
+from simsiam_tf.training.transfer_workdir import TransferWorkdir
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Flags that name places of one machine, or its messages: a page leaves them out.
+_PLACES = ("data_dir", "eval_dir", "index_dir", "train_annotations", "eval_annotations", "verbosity")
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """Holds one run of transfer.py.
+
+    Attributes:
+        arguments: the flags of transfer.py, without --workdir.
+        workdir: the folder of the run.
+    """
+
+    arguments: tuple[str, ...]
+    workdir: TransferWorkdir
+
+    @property
+    def diverged_path(self) -> pathlib.Path:
+        """Returns the path of the file that marks a run as diverged, so that it is not started again."""
+        return self.workdir.root / "diverged.json"
+
+    @property
+    def command(self) -> list[str]:
+        """Returns the command that starts or resumes the run."""
+        return [sys.executable, str(_ROOT / "transfer.py"), *self.arguments, f"--workdir={self.workdir.root}"]
+
+
+def planned_rows(config: ReproduceConfig) -> dict[str, TransferRow]:
+    """Returns the rows to carry out: those that are named, or all that can be."""
+    names = config.rows or [name for name in ROWS if name != "supervised" or config.supervised]
+    return {name: ROWS[name] for name in ROWS if name in names}
+
+
+def plan_pretraining(config: ReproduceConfig, planner: Planner, seed: int) -> dict[str, Run]:
+    """Plans the pre-training of each row that has one; rows of other experiments with the same settings are shared.
+
+    Args:
+        config: the settings of the reproduction.
+        planner: the planner of pre-training runs, of the size `made` or `imagenet`.
+        seed: the seed of the pre-training.
+
+    Raises:
+        UsageError: if a flagfile is missing, or the flags are not valid.
+    """
+    rows = {name: row.pretraining for name, row in planned_rows(config).items() if row.pretraining is not None}
+    planned = planner.plan(list(rows.values()), lambda row: [seed], monitored=False)
+    return {name: planned[row.recipe][0] for name, row in rows.items()}
+
+
+def plan_transfers(
+    config: ReproduceConfig,
+    root: pathlib.Path,
+    pretraining: Mapping[str, Run],
+    seed: int,
+    config_of: Callable[[Sequence[str]], TransferConfig],
+    more: Sequence[str] = (),
+) -> dict[str, list[Transfer]]:
+    """Plans the runs of transfer.py, one for each row and seed. Other settings or weights have folders of their own.
+
+    Args:
+        config: the settings of the reproduction.
+        root: the folder of the reproduction.
+        pretraining: the pre-training of each row that has one.
+        seed: the first seed.
+        config_of: the function that turns transfer.py's flags into settings.
+        more: flags of transfer.py beside those of the user.
+
+    Raises:
+        UsageError: if the recipe or weights are missing, or the flags are not valid.
+    """
+    recipe = RECIPES / "transfer" / f"{config.size}.flags"
+    if not recipe.exists():
+        raise UsageError(f"Reproducing needs a checkout of the project: this recipe is missing. Received: {recipe}.")
+    shared = (f"--flagfile={recipe}", *more, *flags_of(config.transfer_flags))
+    planned: dict[str, list[Transfer]] = {}
+    for name in planned_rows(config):
+        others = _given_weights(config.supervised) if name == "supervised" else NO_WEIGHTS
+        backbone = str(pretraining[name].workdir.root) if name in pretraining else others
+        # The name of the pre-training's folder tells its settings; its place does not matter.
+        weights = pretraining[name].workdir.root.name if name in pretraining else others
+        planned[name] = []
+        for number in range(seed, seed + config.seeds):
+            arguments = (*shared, f"--backbone={backbone}", f"--seed={number}")
+            digest = hashlib.sha256(f"{weights} {_settings(arguments, config_of)}".encode()).hexdigest()[:10]
+            folder = root / "transfer" / f"{config.size}-{name}-seed{number}-{digest}"
+            planned[name].append(Transfer(arguments, TransferWorkdir(folder)))
+    return planned
+
+
+def _given_weights(supervised: str) -> str:
+    """Returns the absolute path of the weights that the user gives."""
+    place = expand(supervised)
+    check(exists(place), "--supervised must be a file of weights, or the folder of a run.", place)
+    return place
+
+
+def _settings(arguments: Sequence[str], config_of: Callable[[Sequence[str]], TransferConfig]) -> str:
+    """Returns what tells runs of transfer.py apart: their settings, and how they are measured."""
+    try:
+        # A workdir is required, but the run's own one depends on the settings: any name will do here.
+        config = config_of([*arguments, "--workdir=w"])
+    except UsageError as error:  # else nobody could tell whether a flag of train.py is meant
+        raise UsageError(f"transfer.py refuses its flags, to which --transfer_flags adds: {error}") from error
+    settings = identity_text(config.identity(), [getattr(config, name) for name in TRANSFER_GROUPS])
+    return f"{config.run.metric} {config.run.eval_examples} {settings}"
+
+
+def flags_of(text: str) -> list[str]:
+    """Splits the text of --transfer_flags as a shell does.
+
+    Args:
+        text: flags of transfer.py, with spaces between them.
+
+    Raises:
+        UsageError: if a quotation mark is not closed, a flag is one that each run has of its own, or there is
+            something else than flags.
+    """
+    try:
+        parts = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"--transfer_flags must close its quotation marks. Received: {text}.") from error
+    for part in parts:
+        rule = "--transfer_flags must hold flags of transfer.py, each as --name=value or --name."
+        check(part.startswith("--") and len(part) > 2, rule, part)
+        own = _name(part) in ("backbone", "seed", "workdir")
+        check(not own, "Each run of table5 has its own --backbone, --seed and --workdir; leave them out.", text)
+    return parts
+
+
+def shown_flags(config: ReproduceConfig, seed: int, extra: Sequence[str]) -> list[str]:
+    """Returns the flags of the command for its page, without places of this machine: others have theirs elsewhere.
+
+    Args:
+        config: the settings of the reproduction.
+        seed: the first seed.
+        extra: the flags of train.py.
+    """
+    given = {
+        "experiment": config.experiment,
+        "size": config.size,
+        "seeds": config.seeds if config.seeds > 1 else "",
+        "seed": seed or "",
+        "rows": ",".join(config.rows),
+        "supervised": config.supervised.rstrip("/").rpartition("/")[2],
+        "transfer_flags": shlex.join(flag for flag in flags_of(config.transfer_flags) if _name(flag) not in _PLACES),
+    }
+    own = [f"--{name}={value}" for name, value in given.items() if value]
+    return [*own, *(flag for flag in extra if _name(flag) not in _PLACES)]
+
+
+def _name(flag: str) -> str:
+    return flag.lstrip("-").partition("=")[0]
