@@ -113,14 +113,13 @@ def _given_weights(supervised: str) -> str:
 
 
 def _settings(arguments: Sequence[str], config_of: Callable[[Sequence[str]], TransferConfig]) -> str:
-    """Returns what tells runs of transfer.py apart: their settings, and how they are measured."""
+    """Returns the settings that tell runs of transfer.py apart, with those of the measurement, as text."""
     try:
         # A workdir is required, but the run's own one depends on the settings: any name will do here.
         config = config_of([*arguments, "--workdir=w"])
     except UsageError as error:  # else nobody could tell whether a flag of train.py is meant
         raise UsageError(f"transfer.py refuses its flags, to which --transfer_flags adds: {error}") from error
-    settings = identity_text(config.identity(), [getattr(config, name) for name in TRANSFER_GROUPS])
-    return f"{config.run.metric} {config.run.eval_examples} {settings}"
+    return identity_text(config.identity(), [getattr(config, name) for name in TRANSFER_GROUPS])
 
 
 def flags_of(text: str) -> list[str]:
