@@ -94,8 +94,10 @@ def test_a_voc_set_goes_through_training_and_evaluation(tmp_path):
     results = summary(tmp_path / "run")
     assert "Pascal VOC" in results["box_ap"]["protocol"]
     assert "mask_ap" not in results
-    judged = run_script("evaluate.py", "--protocol=detection", f"--workdir={tmp_path / 'run'}")
+    judged = run_script("evaluate.py", "--protocol=detection,report,export", f"--workdir={tmp_path / 'run'}")
     assert judged.returncode == 0, judged.stderr
+    assert (tmp_path / "run" / "report.html").exists()
+    assert (tmp_path / "run" / "export" / "saved_model.pb").exists()
     assert summary(tmp_path / "run")["box_ap50"]["value"] == pytest.approx(results["box_ap50"]["value"], abs=0.1)
     other = run_script("transfer.py", *TINY, *flags, "--learning_rate=0.01")
     assert other.returncode == 2
