@@ -11,7 +11,6 @@ from simsiam_tf.cli.flags import (
     define_preview_flags,
     define_reproduce_flags,
     define_training_flags,
-    define_transfer_flags,
     define_workdir_flag,
     evaluation_config,
     inspect_config,
@@ -20,9 +19,9 @@ from simsiam_tf.cli.flags import (
     reproduce_config,
     training_config,
     training_config_of,
-    transfer_config,
     workdir_flag,
 )
+from simsiam_tf.cli.transfer_flags import define_transfer_flags, transfer_config
 from simsiam_tf.config.augment import AugmentConfig
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.detection_data import DetectionDataConfig

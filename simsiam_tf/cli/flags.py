@@ -23,6 +23,7 @@ from simsiam_tf.cli.parsers import (
 )
 from simsiam_tf.config.augment import AugmentConfig, PerView
 from simsiam_tf.config.data import DataConfig
+from simsiam_tf.config.detection_data import OF_OBJECTS, DetectionDataConfig
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.config.evaluation import EVALUATION_GROUPS, EvaluationConfig
 from simsiam_tf.config.fields import Integers, Names, Numbers, Setting, SettingsGroup
@@ -34,7 +35,6 @@ from simsiam_tf.config.preview import PreviewConfig
 from simsiam_tf.config.run import CONFIG_GROUPS, Config
 from simsiam_tf.config.scale import SizeConfig
 from simsiam_tf.config.start import StartConfig
-from simsiam_tf.config.transfer import TRANSFER_GROUPS, TransferConfig
 from simsiam_tf.errors import UsageError
 from simsiam_tf.reproduce.config import ReproduceConfig
 
@@ -64,7 +64,7 @@ _DEFINE: dict[Any, Callable[..., Any]] = {
 _Group = TypeVar("_Group", bound=SettingsGroup)
 
 
-def _define(group: type[SettingsGroup]) -> None:
+def define_group(group: type[SettingsGroup]) -> None:
     """Defines one flag for each setting, under the group's heading in --help."""
     heading = (group.__doc__ or group.__name__).splitlines()[0].rstrip(".")
     for setting in group.settings():
@@ -80,7 +80,7 @@ def _define_setting(setting: Setting, heading: str) -> None:
         _DEFINE[setting.type](name, default, text, **where)
 
 
-def _parsed(group: type[_Group]) -> _Group:
+def parsed_group(group: type[_Group]) -> _Group:
     """Makes a group of settings from the parsed flags."""
     return group.from_values({setting.name: flags.FLAGS[setting.name].value for setting in group.settings()})
 
@@ -93,18 +93,18 @@ def _training_settings() -> list[Setting]:
 def define_training_flags() -> None:
     """Defines the flags of train.py: those of a run, and those of its start."""
     define_run_flags()
-    _define(StartConfig)
+    define_group(StartConfig)
 
 
 def define_run_flags() -> None:
     """Defines the flags that describe a run."""
     for group in (*CONFIG_GROUPS.values(), SizeConfig):
-        _define(group)
+        define_group(group)
 
 
 def start_config() -> StartConfig:
     """Returns the settings of the start that the parsed flags ask for."""
-    return _parsed(StartConfig)
+    return parsed_group(StartConfig)
 
 
 def chooses_settings() -> bool:
@@ -129,8 +129,8 @@ def training_config() -> Config:
 
 
 def _config(arguments: Sequence[str]) -> Config:
-    groups: dict[str, Any] = {name: _parsed(group) for name, group in CONFIG_GROUPS.items()}
-    return _parsed(SizeConfig).apply(Config(**groups, recipe=recipe_name(arguments)))
+    groups: dict[str, Any] = {name: parsed_group(group) for name, group in CONFIG_GROUPS.items()}
+    return parsed_group(SizeConfig).apply(Config(**groups, recipe=recipe_name(arguments)))
 
 
 def training_config_of(arguments: Sequence[str]) -> Config:
@@ -160,22 +160,6 @@ def recipe_name(arguments: Sequence[str]) -> str:
     return "+".join(pathlib.Path(file).stem for file in flagfiles(arguments)) or "custom"
 
 
-def define_transfer_flags() -> None:
-    """Defines the flags of transfer.py."""
-    for group in TRANSFER_GROUPS.values():
-        _define(group)
-
-
-def transfer_config(arguments: Sequence[str] | None = None) -> TransferConfig:
-    """Returns the configuration of the transfer that the parsed flags ask for.
-
-    Args:
-        arguments: the command line that was parsed; by default that of the process.
-    """
-    groups: dict[str, Any] = {name: _parsed(group) for name, group in TRANSFER_GROUPS.items()}
-    return TransferConfig(**groups, recipe=recipe_name(sys.argv if arguments is None else arguments))
-
-
 def define_workdir_flag() -> None:
     """Defines the flag of a command that shows a run."""
     flags.DEFINE_string("workdir", "", "Folder of the run to show.", module_name=_OLD_RUN, flag_values=flags.FLAGS)
@@ -198,7 +182,7 @@ _DEVICES_OF_AN_EVALUATION = ("strategy", "tpu", "cpu_devices")
 def define_evaluation_flags() -> None:
     """Defines the flags of evaluate.py. By default, the data are those of the run."""
     for group in EVALUATION_GROUPS.values():
-        _define(group)
+        define_group(group)
     flags.DEFINE_multi_string(
         "workdir",
         [],
@@ -207,6 +191,10 @@ def define_evaluation_flags() -> None:
         flag_values=flags.FLAGS,
     )
     _define_data(_OLD_RUN, _DATA_OF_ANOTHER_SET, " By default that of the run.")
+    for setting in DetectionDataConfig.settings():
+        if setting.name in OF_OBJECTS:
+            text = f"{setting.help} Of a run of transfer.py; by default that of the run."
+            _define_setting(dataclasses.replace(setting, default=None, help=text), _OLD_RUN)
     for setting in DeviceConfig.settings():
         if setting.name in _DEVICES_OF_AN_EVALUATION:
             _define_setting(setting, "Devices of the evaluation")
@@ -224,9 +212,9 @@ def _given_data(names: Sequence[str]) -> dict[str, Any]:
 
 def evaluation_config() -> tuple[list[str], EvaluationConfig, dict[str, Any], DeviceConfig]:
     """Returns the workdirs, the evaluation's settings, the data settings that replace the run's, and the devices."""
-    given = _given_data(_DATA_OF_ANOTHER_SET)
+    given = _given_data((*_DATA_OF_ANOTHER_SET, *OF_OBJECTS))
     chosen: dict[str, Any] = {name: flags.FLAGS[name].value for name in _DEVICES_OF_AN_EVALUATION}
-    groups: dict[str, Any] = {name: _parsed(group) for name, group in EVALUATION_GROUPS.items()}
+    groups: dict[str, Any] = {name: parsed_group(group) for name, group in EVALUATION_GROUPS.items()}
     return flags.FLAGS.workdir, EvaluationConfig(**groups), given, DeviceConfig(**chosen)
 
 
@@ -253,40 +241,40 @@ def conversion_config() -> tuple[str, str, str, dict[str, Any]]:
 
 def define_preview_flags() -> None:
     """Defines the flags of the preview: those of a run, and those of the picture."""
-    _define(PreviewConfig)
+    define_group(PreviewConfig)
     define_run_flags()
 
 
 def preview_config() -> tuple[PreviewConfig, DataConfig, AugmentConfig, int]:
     """Returns the settings of the picture, and what it shows of a run: its data, augmentation and seed."""
-    return _parsed(PreviewConfig), _parsed(DataConfig), _parsed(AugmentConfig), flags.FLAGS.seed
+    return parsed_group(PreviewConfig), parsed_group(DataConfig), parsed_group(AugmentConfig), flags.FLAGS.seed
 
 
 def define_inspect_flags() -> None:
     """Defines the flags of the inspection: its own, and those of train.py, so that its command line can be given."""
-    _define(InspectConfig)
+    define_group(InspectConfig)
     define_training_flags()
 
 
 def inspect_config() -> tuple[InspectConfig, DataConfig]:
     """Returns the settings of the inspection, and of the data that it inspects."""
-    return _parsed(InspectConfig), _parsed(DataConfig)
+    return parsed_group(InspectConfig), parsed_group(DataConfig)
 
 
 def define_prepare_flags() -> None:
     """Defines the flags of the preparation: its own, and those of train.py, so that its command line can be given."""
-    _define(PrepareConfig)
+    define_group(PrepareConfig)
     define_training_flags()
 
 
 def prepare_config() -> tuple[PrepareConfig, DataConfig]:
     """Returns the settings of the preparation, and of the data that it prepares."""
-    return _parsed(PrepareConfig), _parsed(DataConfig)
+    return parsed_group(PrepareConfig), parsed_group(DataConfig)
 
 
 def define_reproduce_flags() -> None:
     """Defines the flags of the reproduction: its own, and those of its runs."""
-    _define(ReproduceConfig)
+    define_group(ReproduceConfig)
     define_run_flags()
 
 
@@ -296,4 +284,4 @@ def reproduce_config() -> tuple[ReproduceConfig, str, int, list[str]]:
     given = [flags.FLAGS[name] for name in names if flags.FLAGS[name].present and name not in ("workdir", "seed")]
     given += [flags.FLAGS["verbosity"]] if flags.FLAGS["verbosity"].present else []
     workdir, seed = flags.FLAGS.workdir, flags.FLAGS.seed
-    return _parsed(ReproduceConfig), workdir, seed, [flag.serialize() for flag in given]
+    return parsed_group(ReproduceConfig), workdir, seed, [flag.serialize() for flag in given]

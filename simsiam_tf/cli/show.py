@@ -29,7 +29,7 @@ _CONTENTS = {
 _OF_TRANSFER = {
     "metrics.jsonl": "one line for every few steps (--log_every_steps)",
     "checkpoints": "weights of the detector and its optimiser",
-    "export": "the detector, or its backbone, in other formats",
+    "export": "the detector as a SavedModel or an ONNX file, with the names of its classes",
 }
 
 

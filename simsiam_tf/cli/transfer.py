@@ -6,8 +6,8 @@ python transfer.py --flagfile=flags/recipes/transfer/made.flags --backbone=runs/
 import os
 
 from simsiam_tf.cli.entry_point import run
-from simsiam_tf.cli.flags import define_transfer_flags, transfer_config
 from simsiam_tf.cli.quiet import loading_tensorflow
+from simsiam_tf.cli.transfer_flags import define_transfer_flags, transfer_config
 
 
 def main() -> None:

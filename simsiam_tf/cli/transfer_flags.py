@@ -1,14 +1,32 @@
-"""Turns a list of flags of transfer.py into its settings, for commands that have other flags of their own."""
+"""Makes the flags of transfer.py, and its settings from them."""
 
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
 from simsiam_tf.cli.command_line import parse_flags
 from simsiam_tf.cli.console import define_verbosity_flag
-from simsiam_tf.cli.flags import define_transfer_flags, transfer_config
-from simsiam_tf.config.transfer import TransferConfig
+from simsiam_tf.cli.flags import define_group, parsed_group, recipe_name
+from simsiam_tf.config.transfer import TRANSFER_GROUPS, TransferConfig
 from simsiam_tf.errors import UsageError, check
+
+
+def define_transfer_flags() -> None:
+    """Defines the flags of transfer.py."""
+    for group in TRANSFER_GROUPS.values():
+        define_group(group)
+
+
+def transfer_config(arguments: Sequence[str] | None = None) -> TransferConfig:
+    """Returns the configuration of the transfer that the parsed flags ask for.
+
+    Args:
+        arguments: the command line that was parsed; by default that of the process.
+    """
+    groups: dict[str, Any] = {name: parsed_group(group) for name, group in TRANSFER_GROUPS.items()}
+    return TransferConfig(**groups, recipe=recipe_name(sys.argv if arguments is None else arguments))
 
 
 def transfer_config_of(arguments: Sequence[str]) -> TransferConfig:

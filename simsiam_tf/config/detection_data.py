@@ -9,6 +9,8 @@ from simsiam_tf.config.fields import Integers, Names, SettingsGroup, option
 from simsiam_tf.config.pixels import Pixels
 from simsiam_tf.errors import check
 
+# The settings that say where the objects of a set in COCO's format are.
+OF_OBJECTS = ("train_annotations", "eval_annotations", "eval_dir")
 # The beginning of --dataset for sets of TensorFlow Datasets.
 TFDS = "tfds:"
 

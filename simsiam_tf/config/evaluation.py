@@ -44,7 +44,9 @@ class TaskConfig(SettingsGroup):
         "Weights that 'finetune' begins with, in place of the run's: the folder of another run, or a file as for "
         "--init_weights of train.py. The names of its results end with the name of the file.",
     )
-    eval_batch_size: int = option(256, "Number of images that each replica embeds at a time.", positive=True)
+    eval_batch_size: int = option(
+        256, "Number of images that each replica embeds at a time; a detector takes that of its run.", positive=True
+    )
 
     def validate(self) -> None:
         """Checks that there is a protocol, and that given weights are for fine-tuning alone."""

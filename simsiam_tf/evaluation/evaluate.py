@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from simsiam_tf.config.detection_data import OF_OBJECTS
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.config.evaluation import EvaluationConfig
 from simsiam_tf.config.messages import RESULT
@@ -66,6 +67,8 @@ def evaluate(
         check(len(paths) == 1, "A run of transfer.py is judged alone.", f"{len(paths)} folders")
         evaluate_detector(paths[0], options, data_overrides, strategy)
         return
+    of_objects = [name for name in OF_OBJECTS if name in data_overrides]
+    check(not of_objects, "Files of objects go with a run of transfer.py.", f"--{', --'.join(of_objects)}")
     check(
         "detection" not in protocols,
         "--protocol=detection needs the folder of a run of transfer.py.",

@@ -19,6 +19,7 @@ from simsiam_tf.files import write_json
 from simsiam_tf.reproduce.experiments import Row
 from simsiam_tf.reproduce.verdicts import Outcome
 from simsiam_tf.training.stop_signals import StopSignals
+from simsiam_tf.training.transfer_workdir import is_transfer
 from simsiam_tf.training.workdir import Workdir, record
 
 _log = logging.getLogger(__name__)
@@ -68,7 +69,8 @@ class Folders:
     def __init__(self, root: pathlib.Path):
         self._root = root / "runs"
         self._of: dict[str, pathlib.Path] = {}
-        there = [Workdir(path.parent) for path in sorted(self._root.glob("*/config.json"))]
+        folders = [path.parent for path in sorted(self._root.glob("*/config.json"))]
+        there = [Workdir(folder) for folder in folders if not is_transfer(str(folder))]
         # Finished runs come last, so that they take the place of unfinished ones with the same settings.
         for workdir in sorted(there, key=lambda workdir: workdir.is_finished()):
             self._of[_identity(workdir.config())] = workdir.root

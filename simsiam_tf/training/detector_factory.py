@@ -121,7 +121,7 @@ def open_images(config: TransferConfig) -> tuple[AnnotatedImages, AnnotatedImage
     masks = config.detector.masks
     everything = open_annotated(config.data, "train", masks=masks)
     test = open_annotated(config.data, "eval", config.run.eval_examples, masks).numbered_by(everything.classes)
-    return everything.to_train(), test
+    return everything.to_train(), test if everything.has_masks else test.without_masks()
 
 
 def order_of(config: TransferConfig, training: AnnotatedImages) -> ShuffledOrder:

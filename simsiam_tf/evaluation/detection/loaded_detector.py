@@ -22,11 +22,15 @@ from simsiam_tf.errors import UsageError
 from simsiam_tf.training import factory
 from simsiam_tf.training.checkpoints import restore_model
 from simsiam_tf.training.detector_factory import make_detector, metric_of, open_images, order_of
+from simsiam_tf.training.run_files import OF_EVALUATION, check_kinds
 from simsiam_tf.training.transfer_summary import check_same_data, data_of
 from simsiam_tf.training.transfer_workdir import TransferWorkdir
 
 # The settings of the data that an evaluation may change.
-_OF_PLACE = ("data_dir", "index", "index_dir", "download", "max_bad_fraction", "max_pixels")
+_OF_PLACE = (
+    *("data_dir", "train_annotations", "eval_annotations", "eval_dir", "index", "index_dir", "download"),
+    *("max_bad_fraction", "max_pixels"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +76,7 @@ class LoadedDetector:
         workdir = TransferWorkdir.open_existing(path)
         config = _with_data(workdir.config(), data_overrides or {})
         workdir.check_writable()
+        check_kinds(workdir.root, OF_EVALUATION)
         data = workdir.data()
         if not data or "classes" not in data:
             raise UsageError(f"--workdir must hold a run that has begun to train. Received: {workdir.root}.")

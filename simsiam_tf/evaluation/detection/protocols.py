@@ -87,6 +87,8 @@ def _detection(run: LoadedDetector) -> None:
     evaluated["precision"] = run.detector.compute_dtype
     records = score_records(measured.scores, run.config, run.test, run.metric, **evaluated)
     records["box_ap"]["per_class"] = by_class
+    if run.workdir.is_finished() and run.checkpoint != f"step-{run.config.run.steps}":  # beside those of the end
+        records = {f"{name}_at_{run.checkpoint}": value for name, value in records.items()}
     run.workdir.add_to_summary(records)
     shown = ", ".join(
         f"{name.replace('_', ' ').replace('ap', 'AP')} {'-' if value is None else f'{value:.2f} %'}"
