@@ -60,6 +60,7 @@ def test_weights_that_are_not_finite_are_not_exported(tmp_path, backbone):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_format_that_is_cut_short_is_not_there(tmp_path, backbone, monkeypatch):
     monkeypatch.setattr(backbone, "save", lambda path: 1 / 0)
     with pytest.raises(ZeroDivisionError):
