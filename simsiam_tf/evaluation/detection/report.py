@@ -123,7 +123,8 @@ def _names(classes: Sequence[str]) -> str:
 
 
 def _schedule(milestones: Sequence[int], warmup_steps: int) -> str:
-    falls = f"divided by 10 at step {', '.join(map(str, milestones))}" if milestones else "never divided"
+    steps = f"step{'s' if len(milestones) > 1 else ''} {', '.join(map(str, milestones))}"
+    falls = f"divided by 10 at {steps}" if milestones else "never divided"
     return f"{falls}, after a warm-up of {warmup_steps:,} steps"
 
 
