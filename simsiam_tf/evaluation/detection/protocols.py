@@ -80,16 +80,17 @@ def _detection(run: LoadedDetector) -> None:
     start, settings = time.monotonic(), run.config.run
     measured = measure(run.detector, run.test, run.recipe, run.metric, settings.eval_batch_size, verbose=True)
     seconds = time.monotonic() - start
-    file = run.workdir.root / "detections.json"
+    # What another checkpoint of a finished run finds stands beside what the last one does.
+    is_other = run.workdir.is_finished() and run.checkpoint != f"step-{run.config.run.steps}"
+    ending = f"_at_{run.checkpoint}" if is_other else ""
+    file = run.workdir.root / f"detections{ending}.json"
     write_text(file, json.dumps(coco_results(run, measured)))
     by_class = dict(zip(run.test.classes, measured.per_class, strict=True))
     evaluated = {"test_size": len(measured.found), "checkpoint": run.checkpoint, "seconds": seconds}
     evaluated["precision"] = run.detector.compute_dtype
     records = score_records(measured.scores, run.config, run.test, run.metric, **evaluated)
     records["box_ap"]["per_class"] = by_class
-    if run.workdir.is_finished() and run.checkpoint != f"step-{run.config.run.steps}":  # beside those of the end
-        records = {f"{name}_at_{run.checkpoint}": value for name, value in records.items()}
-    run.workdir.add_to_summary(records)
+    run.workdir.add_to_summary({f"{name}{ending}": value for name, value in records.items()})
     shown = ", ".join(
         f"{name.replace('_', ' ').replace('ap', 'AP')} {'-' if value is None else f'{value:.2f} %'}"
         for name, value in measured.scores.items()
