@@ -120,13 +120,14 @@ def _markdown(about: Mapping[str, Any], rows: Mapping[str, dict[str, Any]], mask
     """Formats the page as Markdown."""
     names = [*_BOXES, *(_MASKS if masks else ())]
     titles = [key.replace("_", " ").replace("ap", "AP") for key in names]
+    has_paper = any(row["paper"] for row in rows.values())
     lines = [
         f"## {about['title']}, {about['size']}",
         "",
         f"`{about['command']}`",
         "",
         f"{about['hours']:.1f} hours of fine-tuning and evaluation, commit {', '.join(about['commits'])}. "
-        "In brackets are the paper's numbers, percent.",
+        + ("In brackets are the paper's numbers, percent." if has_paper else "The numbers are percent."),
         "",
         f"| pre-training | {' | '.join(titles)} |",
         "|---" * (1 + len(names)) + "|",
