@@ -136,6 +136,7 @@ def test_half_precision_gives_finite_losses():
     assert all(np.isfinite(list(run.values())).all() for run in losses)
 
 
+@pytest.mark.slow
 def test_a_saved_detector_goes_on(tmp_path):
     model, batch = make_detector(), make_batch()
     model.train_step(dict(batch))

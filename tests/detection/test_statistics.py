@@ -41,6 +41,7 @@ def test_the_statistics_of_one_batch_are_its_own():
         np.testing.assert_allclose(model.backbone.stem_norm.moving_variance.numpy(), variance, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_statistics_that_are_not_finite_are_refused():
     model = make_detector()
     model.backbone.stem_conv.kernel.assign(np.full(model.backbone.stem_conv.kernel.shape, np.inf))
@@ -48,6 +49,7 @@ def test_statistics_that_are_not_finite_are_refused():
         pass
 
 
+@pytest.mark.slow
 def test_an_error_inside_leaves_the_moving_averages():
     model = make_detector()
     before = model.region_norm.moving_mean.numpy()
