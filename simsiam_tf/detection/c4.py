@@ -122,7 +122,8 @@ class Detector(SSLModel):
         """Computes the sum of the losses of proposals, boxes and masks.
 
         Args:
-            batch: as the class describes it.
+            batch: a dictionary with `views`, `sizes`, `boxes`, `classes`, `keys` and, for masks, `masks`. The docstring
+                of the class gives their shapes.
             training: whether batch norm uses the statistics of the batch.
 
         Returns:
@@ -192,10 +193,11 @@ class Detector(SSLModel):
 
 
 def normalised(batch: dict[str, Any]) -> dict[str, Any]:
-    """Makes the batch of a detector from one of levels.
+    """Normalises the images of a batch, on the device, right before the training step.
 
     Args:
-        batch: as for `Detector`, with `images`, levels `[B, H, W, 3] uint8`, in the place of `views`.
+        batch: a dictionary that has `images`, pixels from 0 to 255 `[B, H, W, 3] uint8`, and no `views`. Its other
+            entries are those that the docstring of `Detector` lists.
 
     Returns:
         The batch with `views`.
