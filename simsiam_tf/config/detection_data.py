@@ -160,6 +160,12 @@ class DetectionDataConfig(SettingsGroup):
         return self.dataset.startswith(TFDS)
 
     @property
+    def is_voc(self) -> bool:
+        """Returns whether the data set is Pascal VOC, from its own files or from TensorFlow Datasets."""
+        # TFDS takes names in any case, with a configuration or a version behind them.
+        return bool(re.fullmatch(r"voc([/:].*)?", self.dataset.removeprefix(TFDS), re.IGNORECASE))
+
+    @property
     def sides(self) -> tuple[int, ...]:
         """Returns the lengths of the shorter side in training, of which one is drawn."""
         return self.short_sides or self._defaults.short_sides
@@ -196,7 +202,7 @@ class DetectionDataConfig(SettingsGroup):
     @property
     def _defaults(self) -> _Defaults:
         if self.is_tfds:
-            if re.fullmatch(r"voc([/:].*)?", self.dataset.removeprefix(TFDS)):
+            if self.is_voc:
                 return dataclasses.replace(_OF_VOC, train_split="train", eval_split="test")
             return dataclasses.replace(_OF_COCO, train_split="train", eval_split="validation")
         return {"voc": _OF_VOC, "coco": _OF_COCO, "made": _OF_MADE}[self.dataset]

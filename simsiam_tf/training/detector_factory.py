@@ -146,11 +146,11 @@ def metric_of(config: TransferConfig) -> Metric:
     if config.run.metric != "auto":
         return config.run.metric
     dataset = config.data.dataset
-    if dataset.startswith("tfds:voc"):  # TFDS takes 2007 if no year is named
+    if not config.data.is_voc:
+        return "coco"
+    if config.data.is_tfds:  # which takes 2007 if no year is named
         return "voc12" if "2012" in dataset else "voc07"
-    if dataset == "voc":
-        return "voc07" if "2007" in config.data.split("eval") else "voc12"
-    return "coco"
+    return "voc07" if "2007" in config.data.split("eval") else "voc12"
 
 
 def on_tpu(strategy: tf.distribute.Strategy, config: TransferConfig) -> TransferConfig:

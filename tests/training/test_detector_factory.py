@@ -51,6 +51,9 @@ def images(count=2, shift=0.0):
         ("tfds:voc", "", "voc07"),
         ("tfds:voc/2007", "", "voc07"),
         ("tfds:voc/2012", "validation", "voc12"),
+        ("tfds:VOC/2007", "", "voc07"),
+        ("tfds:voc:4.0.0", "", "voc07"),
+        ("tfds:vocals", "", "coco"),
         ("tfds:coco/2017", "", "coco"),
     ],
 )
