@@ -31,6 +31,13 @@ def pytest_configure(config):
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef):
+    """What a whole module shares is made before fixed_seed, and must not be another thing each time."""
+    if fixturedef.scope != "function":
+        keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(autouse=True)
 def fixed_seed():
     keras.utils.set_random_seed(0)

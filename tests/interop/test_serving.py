@@ -29,7 +29,8 @@ def network():
 
 @pytest.fixture(scope="module")
 def classifier(network):
-    kernel = np.random.default_rng(1).standard_normal((network.feature_dim, 3)).astype(np.float32)
+    # Small, for the features of some networks are large, and the log of a score that is 0 has no gradient.
+    kernel = 0.1 * np.random.default_rng(1).standard_normal((network.feature_dim, 3)).astype(np.float32)
     return Classifier(kernel, np.array([0.5, 0, 0], np.float32), NAMES, 90.0, "")
 
 
