@@ -84,6 +84,10 @@ def _keywords(cls: Any) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
 
 
+# The exit code of a command that ends because a number is not finite, or a run is seen to go wrong.
+NOT_FINITE = 3
+
+
 class Stopped(Exception):  # noqa: N818 - not an error
     """Ends a run that was asked to stop and has saved its state. The same command resumes the run.
 

@@ -17,7 +17,7 @@ from simsiam_tf.cli.console import (
     verbosity_flag,
 )
 from simsiam_tf.config.messages import RESULT
-from simsiam_tf.errors import Stopped, UsageError
+from simsiam_tf.errors import NOT_FINITE, Stopped, UsageError
 from simsiam_tf.files import printable
 
 _log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def _exit_code(work: Callable[[], None]) -> int:
     except (flags.Error, UsageError, PermissionError) as error:
         return _report(str(error), 2)
     except FloatingPointError as error:
-        return _report(str(error), 3)
+        return _report(str(error), NOT_FINITE)
     except ConnectionError as error:
         return _report(str(error), 1)
     except Stopped as stopped:

@@ -6,7 +6,7 @@ choices and explanation of a setting are therefore written only once, in this fo
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from simsiam_tf.config.augment import AugmentConfig
 from simsiam_tf.config.data import DataConfig
@@ -20,6 +20,7 @@ from simsiam_tf.errors import check
 # The format of config.json. Files of format 1 have no "format". Settings added since then declare what a file without
 # them means (`absent` in fields.py).
 FORMAT = 2
+OnCollapse = Literal["warn", "stop", "ignore"]
 # The number of neighbours that the kNN monitor chooses from a larger set.
 KNN_BANK = 50_000
 
@@ -43,6 +44,20 @@ class RunConfig(SettingsGroup):
     save_every_minutes: float = option(10.0, "Minutes between two additional checkpoints; 0: none.", identity=False)
     keep_checkpoints: int = option(3, "Number of checkpoints to keep.", identity=False)
     resume: bool = option(True, "Continue an interrupted run in --workdir.", identity=False)
+    on_collapse: OnCollapse = option(
+        "warn",
+        "What to do when the run is seen to go wrong, as by a collapse or a loss that stands still: 'warn', in words "
+        "that say what was measured and what to try; 'stop', which warns, saves and exits with code 3; or 'ignore'.",
+        identity=False,
+        absent="warn",
+    )
+    max_skipped_steps: int = option(
+        0,
+        "Number of steps that may be left out because their loss or gradient is not finite. One more ends the run, "
+        "with exit code 3.",
+        identity=False,
+        absent=0,
+    )
     knn_every_epochs: int = option(
         1, "Epochs between two runs of the kNN monitor, which also runs after the last epoch; 0: never.", identity=False
     )

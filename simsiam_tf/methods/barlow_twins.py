@@ -54,4 +54,4 @@ class BarlowTwins(SSLModel):
         """Computes the loss of the correlations between z1 and z2; see `SSLModel.compute_ssl_loss`."""
         z1, z2 = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
         loss = barlow_twins_loss(z1, z2, self.redundancy_weight, collectives.all_reduce_mean)
-        return loss, self.logs((z1, z2))
+        return loss, self.logs(batch, (z1, z2))

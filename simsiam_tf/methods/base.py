@@ -10,12 +10,16 @@ from simsiam_tf.distribute import collectives
 from simsiam_tf.errors import check
 from simsiam_tf.features.metrics import top_k_hits
 from simsiam_tf.methods.batch import as_batch
-from simsiam_tf.methods.collapse import scaled_std
+from simsiam_tf.methods.collapse import spread_logs
 from simsiam_tf.methods.keras_model import KerasMethod
-from simsiam_tf.methods.running_mean import RunningMean
+from simsiam_tf.methods.running_mean import Count, RunningMean
 from simsiam_tf.networks import feature_dim
 from simsiam_tf.networks.heads import make_classifier
 from simsiam_tf.networks.normalization import each_view
+from simsiam_tf.optim import SGD
+
+# The log that counts the steps of an epoch whose loss or gradient is not finite.
+LEFT_OUT = "left_out"
 
 
 class SSLModel(KerasMethod):
@@ -47,7 +51,7 @@ class SSLModel(KerasMethod):
     # The loss of a network that finds views of an image no more alike than others; `None` if that is not known.
     chance_loss: float | None = None
     # Names of the logs of `compute_ssl_loss`. They are averaged over an epoch, like the loss.
-    log_names: tuple[str, ...] = ("z_std_scaled",)
+    log_names: tuple[str, ...] = ("z_std_scaled", "z_mean_length", "z_rank", "feature_rank")
 
     def __init__(
         self,
@@ -65,11 +69,11 @@ class SSLModel(KerasMethod):
         self.backbone = backbone
         self.steps_per_epoch, self.epochs = steps_per_epoch, epochs
         self.online_probe: keras.layers.Dense | None = None
-        names = ["loss", *self.log_names]
+        names = ["loss", *self.log_names, "gradient_norm"]
         if online_probe_classes:
             self.online_probe = make_classifier(feature_dim(backbone), online_probe_classes, name="online_probe")
             names.append("online_probe_train_top1")
-        self.trackers = {name: RunningMean(name=name) for name in names}
+        self.trackers = {name: RunningMean(name=name) for name in names} | {LEFT_OUT: Count(name=LEFT_OUT)}
         self.accumulate_steps = 1
         self.accumulators: list[tf.Variable] = []
 
@@ -112,9 +116,9 @@ class SSLModel(KerasMethod):
         return round(epochs * self.steps_per_epoch)
 
     @staticmethod
-    def logs(z: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Measures whether z of each view, `[B, d]`, is collapsing (paper Sec. 4.1)."""
-        return {"z_std_scaled": tf.add_n([scaled_std(view) for view in z]) / len(z)}
+    def logs(batch: dict[str, Any], z: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Measures whether z of each view, `[B, d]`, or the features are collapsing (paper Sec. 4.1)."""
+        return spread_logs(z, batch["features"][0])
 
     def _online_probe_loss(self, batch: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
         """Computes the online probe's mean cross-entropy over the views, and its accuracy in percent."""
@@ -165,6 +169,7 @@ class SSLModel(KerasMethod):
         gradients = self._with_accumulated(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))  # update(f, h)
         self.after_step()
+        self._track_gradient(self._gradient_norm(gradients), batch["loss"])
         return self._step_logs(learning_rate)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -184,7 +189,7 @@ class SSLModel(KerasMethod):
         if self.online_probe is not None:
             logs["online_probe_train_top1"] = self._online_probe_loss(batch)[1]
         self._track(logs)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        return {name: self.trackers[name].result() for name in logs}
 
     def compute_loss_share(self, batch: dict[str, Any]) -> tf.Tensor:
         """Computes this replica's part of the loss to differentiate, and tracks the loss and its logs.
@@ -205,14 +210,29 @@ class SSLModel(KerasMethod):
             probe_loss, logs["online_probe_train_top1"] = self._online_probe_loss(batch)
             total = loss + tf.cast(probe_loss, loss.dtype)  # they share no variable
         share = self.optimizer.scale_loss(total / (collectives.num_replicas() * self.accumulate_steps))
-        self._track(logs)
+        batch["loss"] = self._track(logs)["loss"]
         return share
 
-    def _track(self, logs: dict[str, tf.Tensor]) -> None:
-        """Adds scalars to the means that are logged; each counts as its mean over the replicas."""
+    def _track(self, logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Adds scalars to the means that are logged, and returns what was added: their means over the replicas."""
         averages = tf.unstack(collectives.all_reduce_mean(tf.stack(list(logs.values()))))
         for name, value in zip(logs, averages, strict=True):
             self.trackers[name].update_state(value)
+        return dict(zip(logs, averages, strict=True))
+
+    def _gradient_norm(self, gradients: list[tf.Tensor]) -> tf.Tensor:
+        """Returns the length of the gradient of the global batch.
+
+        With an optimizer of others on several replicas, it is the square root of the sum of the replicas' squares.
+        """
+        if isinstance(self.optimizer, SGD):
+            return self.optimizer.gradient_norm
+        return tf.sqrt(collectives.all_reduce_sum(tf.square(tf.linalg.global_norm(gradients))))
+
+    def _track_gradient(self, norm: tf.Tensor, loss: tf.Tensor) -> None:
+        """Adds the length of the gradient to its mean, and counts the step if that or the loss is not finite."""
+        self.trackers["gradient_norm"].update_state(norm)
+        self.trackers[LEFT_OUT].update_state(tf.cast(norm, loss.dtype) + 0 * loss)
 
     def loss_gradients(self, data: Any) -> list[tf.Tensor]:
         """Computes this replica's part of the gradient of the loss over the global batch."""
@@ -230,7 +250,8 @@ class SSLModel(KerasMethod):
         return gradients
 
     def _step_logs(self, learning_rate: tf.Tensor) -> dict[str, tf.Tensor]:
-        logs = {name: tracker.result() for name, tracker in self.trackers.items()} | {"learning_rate": learning_rate}
+        logs = {name: tracker.result() for name, tracker in self.trackers.items()}
+        logs["learning_rate"] = learning_rate
         return logs | ({"loss_scale": tf.convert_to_tensor(self.optimizer.loss_scale)} if self.scales_loss else {})
 
     @property

@@ -69,7 +69,7 @@ class BYOL(SSLModel):
         z = each_view(self.projector, self.features(batch, training), training)  # [B, d] each
         p = each_view(self.predictor, z, training)
         targets = self.target(batch["views"], training=training) if self.target else z
-        return tf.reduce_mean(byol_loss(p, targets)), self.logs(z)
+        return tf.reduce_mean(byol_loss(p, targets)), self.logs(batch, z)
 
     def after_step(self) -> None:
         """Moves the target network towards the online network (BYOL, Eq. 1)."""

@@ -10,6 +10,7 @@ from simsiam_tf.distribute import collectives
 from simsiam_tf.losses.common import normalize
 from simsiam_tf.losses.mocov2 import mocov2_loss
 from simsiam_tf.methods.base import SSLModel
+from simsiam_tf.methods.queue import put_into_queue
 from simsiam_tf.networks import feature_dim
 from simsiam_tf.networks.heads import make_projector
 from simsiam_tf.networks.momentum_encoder import MomentumEncoder, momentum_at
@@ -81,8 +82,8 @@ class MoCoV2(SSLModel):
             # The newest keys come first. They are those of every replica, so that all have the same queue.
             newest = collectives.all_gather(tf.cast(tf.concat([normalize(view) for view in k], 1), self.queue.dtype))
             newest = tf.reshape(newest, [-1, self.queue.shape[1]])  # [2 G, d]
-            self.queue.assign(tf.concat([newest, self.queue], axis=0)[: self.queue.shape[0]])
-        return loss, self.logs(q)
+            put_into_queue(self.queue, newest)
+        return loss, self.logs(batch, q)
 
     def after_step(self) -> None:
         """Moves the momentum encoder towards the encoder (MoCo, Eq. 2)."""

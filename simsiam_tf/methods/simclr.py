@@ -65,4 +65,4 @@ class SimCLR(SSLModel):
         keys = tf.split(collectives.all_gather(tf.concat(z, axis=1)), 2, axis=1)  # [G, d] each
         first = collectives.replica_id() * tf.shape(z[0])[0]
         loss = tf.reduce_mean(nt_xent(p, keys, self.temperature, first, self.stop_gradient))
-        return loss, self.logs(z)
+        return loss, self.logs(batch, z)

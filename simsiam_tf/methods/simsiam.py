@@ -86,7 +86,7 @@ class SimSiam(SSLModel):
         eta = self.targets(batch, z) if training else z
         targets = [eta[j] for _, j in self.pairs]  # z2, z1
         loss = tf.reduce_mean(simsiam_loss(p, targets, self.distance, self.stop_gradient))
-        return loss, self.logs(z)
+        return loss, self.logs(batch, z)
 
     def encode(self, views: Sequence[tf.Tensor], training: bool = False) -> tuple[tf.Tensor, ...]:
         """Computes z = f(x) of each view x, the projector after the backbone: `[B, H, W, 3]` to `[B, d]` each."""

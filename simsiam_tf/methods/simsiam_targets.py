@@ -159,7 +159,8 @@ class MovingAverageTargets(Targets):
         old = self._read(batch["index"])  # [B, d]
         newest = [tf.stop_gradient(tf.cast(normalize(view), old.dtype)) for view in z]
         eta = tuple(self.momentum * old + (1.0 - self.momentum) * view for view in newest)
-        self._write(batch["index"], tf.add_n(eta) / len(eta))
+        mean = tf.add_n(eta) / len(eta)
+        self._write(batch["index"], tf.where(tf.math.is_finite(mean), mean, old))
         return eta
 
 

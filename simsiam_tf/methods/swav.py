@@ -10,6 +10,7 @@ from simsiam_tf.distribute import collectives
 from simsiam_tf.losses.common import normalize
 from simsiam_tf.losses.swav import sinkhorn, swapped_prediction
 from simsiam_tf.methods.base import SSLModel
+from simsiam_tf.methods.queue import put_into_queue
 from simsiam_tf.networks import feature_dim
 from simsiam_tf.networks.heads import make_predictor, make_projector, make_prototypes
 from simsiam_tf.networks.normalization import each_view
@@ -99,9 +100,8 @@ class SwAV(SSLModel):
         loss = swapped_prediction(predictions, codes, self.temperature, self.stop_gradient)
         if training and self.queue is not None:
             newest = tf.stop_gradient(tf.stack(z, axis=1))  # [B, 2, d]
-            newest = tf.cast(collectives.all_gather(newest), self.queue.dtype)
-            self.queue.assign(tf.concat([newest, self.queue], axis=0)[: self.queue.shape[0]])
-        return tf.reduce_mean(loss), self.logs(z)
+            put_into_queue(self.queue, tf.cast(collectives.all_gather(newest), self.queue.dtype))
+        return tf.reduce_mean(loss), self.logs(batch, z)
 
     def _prototypes(self) -> tf.Tensor:
         """Returns the prototypes c, of length 1 each: `[d, K]`."""

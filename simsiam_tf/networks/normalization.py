@@ -202,14 +202,14 @@ class BatchNormalization(keras.layers.Layer):
         return tf.reshape(y, tf.shape(x))
 
     def _update_moving(self, means: list[tf.Tensor], unbiased_variances: list[tf.Tensor]) -> None:
-        """Moves the moving statistics towards those of each view in turn."""
+        """Moves the moving statistics towards those of each view in turn, unless these are not finite."""
         if not _MOVING.get():
             return
         for moving, views in ((self.moving_mean, means), (self.moving_variance, unbiased_variances)):
             value = tf.convert_to_tensor(moving)
             for statistics in views:
                 value = self.bn_momentum * value + (1.0 - self.bn_momentum) * statistics
-            moving.assign(value)
+            moving.assign(tf.where(tf.math.is_finite(value), value, moving))
 
     def _normalize(
         self, x: tf.Tensor, mean: tf.Tensor | keras.Variable, variance: tf.Tensor | keras.Variable

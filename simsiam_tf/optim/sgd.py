@@ -1,6 +1,7 @@
 """Defines the paper's SGD: coupled weight decay on every parameter, the learning rate outside the velocity."""
 
 import math
+import threading
 from collections.abc import Sequence
 from typing import Any, Self, TypeAlias
 
@@ -11,6 +12,9 @@ import tensorflow as tf
 from simsiam_tf.distribute import collectives
 from simsiam_tf.errors import check, names_its_options
 from simsiam_tf.optim.chosen import ChosenVariables, Variables
+
+# What the optimizer measures in a step. Each replica is traced in its own thread.
+_OF_REPLICA = threading.local()
 
 Rate: TypeAlias = "float | keras.optimizers.schedules.LearningRateSchedule"
 
@@ -24,6 +28,9 @@ class SGD(keras.optimizers.Optimizer):
     Keras' own SGD decouples the decay and folds the learning rate into the velocity. Under a schedule both give other
     weights.
 
+    If a number of the gradient is not finite on any replica, the step changes no weight and no velocity. It counts as a
+    step of the schedule all the same.
+
     Args:
         learning_rate: the learning rate, or a schedule of the step.
         sgd_momentum: the weight of the old velocity.
@@ -31,9 +38,8 @@ class SGD(keras.optimizers.Optimizer):
         overrides: variables with their own learning rate, such as the predictor's (Sec. 4.2): pairs of a list of
             variables (or their paths) and a rate or schedule.
         scale_loss: whether the loss is multiplied by a power of two, which keeps small gradients of float16 from
-            vanishing. If a gradient overflows on any replica, the factor halves and the step is skipped. After 2000
-            good steps in a row the factor doubles. A skipped step counts as a step of the schedule. (Keras' wrapper
-            looks at one replica only.)
+            vanishing. If a gradient overflows on any replica, the factor halves. After 2000 good steps in a row the
+            factor doubles. (Keras' wrapper looks at one replica only.)
         undecayed: variables (or their paths) that the decay leaves out, such as the scales and offsets of batch norm in
             the fine-tuning of a detector (Table 5).
         name: the name of the optimizer, a part of its variables' paths.
@@ -122,22 +128,41 @@ class SGD(keras.optimizers.Optimizer):
         self.good_steps.assign(tf.where(grow, 0.0, steps))
         return [g * tf.cast(by, g.dtype) for g in gradients]
 
-    def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
-        """Updates one variable and its velocity."""
+    @property
+    def gradient_norm(self) -> tf.Tensor:
+        """Returns the length of the gradient that was applied last in this replica, summed over the replicas.
+
+        It is not finite if a number of the gradient is not. It can be read in the function that calls
+        `apply_gradients`, after the call.
+        """
+        return _OF_REPLICA.gradient_norm
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[tuple[Any, tf.Variable]]:
+        """Sums the gradients over the replicas, and measures the sum. Keras calls it before the update.
+
+        Returns:
+            For each variable its gradient, with a number that is 1 if all gradients are finite and otherwise 0.
+        """
+        reduced = super()._all_reduce_sum_gradients(grads_and_vars)
+        norm = tf.linalg.global_norm([gradient for gradient, _ in reduced if gradient is not None])
+        _OF_REPLICA.gradient_norm = norm
+        is_finite = tf.math.is_finite(norm)
+        return [(None if gradient is None else (gradient, is_finite), variable) for gradient, variable in reduced]
+
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
+        """Updates one variable and its velocity, unless a number of the whole gradient is not finite."""
         index = self._get_variable_index(variable)
         own_rate = self._own_rate[index]
         if own_rate is not None:
             learning_rate = own_rate(self.iterations) if callable(own_rate) else own_rate
+        gradient, is_finite = gradient
         velocity, gradient = self.velocities[index], tf.cast(gradient, variable.dtype)
-        if self.scales_loss:
-            skip = tf.reduce_any(tf.math.is_nan(gradient))
-            before = tf.convert_to_tensor(velocity)
+        before = tf.convert_to_tensor(velocity)
         self.accumulate(velocity, gradient, variable)
-        step = tf.cast(learning_rate, variable.dtype) * velocity
-        if self.scales_loss:
-            self.assign(velocity, tf.where(skip, before, velocity))
-            step = tf.where(skip, tf.zeros_like(step), step)
-        self.assign_sub(variable, step)
+        after = tf.convert_to_tensor(velocity)
+        self.assign(velocity, tf.where(is_finite, after, before))
+        step = tf.cast(learning_rate, variable.dtype) * after
+        self.assign_sub(variable, tf.where(is_finite, step, tf.zeros_like(step)))
 
     def accumulate(self, velocity: keras.Variable, gradient: tf.Tensor, variable: keras.Variable) -> None:
         """Sets v = sgd_momentum * v + (gradient + weight_decay * w)."""

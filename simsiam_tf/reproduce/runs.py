@@ -14,7 +14,7 @@ from typing import Any
 
 from simsiam_tf.config.fields import SettingsGroup
 from simsiam_tf.config.run import Config
-from simsiam_tf.errors import Stopped, UsageError
+from simsiam_tf.errors import NOT_FINITE, Stopped, UsageError
 from simsiam_tf.files import write_json
 from simsiam_tf.reproduce.experiments import Row
 from simsiam_tf.reproduce.verdicts import Outcome
@@ -26,7 +26,8 @@ _log = logging.getLogger(__name__)
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPES = _ROOT / "flags" / "recipes"
-_DIVERGED = 3  # train.py's exit code after a divergence
+# The runs of the paper that go wrong are to go wrong to their end.
+_TRAIN = sys.executable, str(_ROOT / "train.py"), "--on_collapse=ignore"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Run:
     @property
     def command(self) -> list[str]:
         """Returns the command that starts or resumes the run."""
-        return [sys.executable, str(_ROOT / "train.py"), *self.arguments, f"--workdir={self.workdir.root}"]
+        return [*_TRAIN, *self.arguments, f"--workdir={self.workdir.root}"]
 
 
 class Folders:
@@ -220,7 +221,7 @@ def call_or_diverge(command: Sequence[str], mark: pathlib.Path) -> None:
         UsageError: if the command fails for another reason than a divergence.
         Stopped: after SIGTERM or Ctrl-C, once the command has saved its state.
     """
-    if _call(command) == _DIVERGED:
+    if _call(command) == NOT_FINITE:
         write_json(mark, record(None, reason="the loss became NaN or infinite"))
 
 
@@ -237,7 +238,7 @@ def _call(command: Sequence[str]) -> int:
             time.sleep(0.2)
     if signals.received:
         raise Stopped("Stopped. The current run is saved; the same command resumes it.", 143)
-    if process.returncode not in (0, _DIVERGED):
+    if process.returncode not in (0, NOT_FINITE):
         raise UsageError(
             f"This run failed; its error message is above: {' '.join(command)}. "
             f"Received: exit code {process.returncode}."

@@ -9,7 +9,7 @@ import math
 import pathlib
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -62,12 +62,11 @@ class Checkpoints:
     def __init__(self, model: SSLModel, strategy: tf.distribute.Strategy, directory: pathlib.Path, keep: int):
         self._model, self._strategy, self._directory, self._keep = model, strategy, directory, keep
         table = model.targets.table if model.targets is not None else None
-        self._checkpoint = tf.train.Checkpoint(
-            model=_trackable(model.variables),
-            optimizer=_trackable(model.optimizer.variables),
-            averages=_trackable(model.metrics_variables),
+        self._held = {
+            "model": _trackable(model.variables),
+            "optimizer": _trackable(model.optimizer.variables),
             **({} if table is None else {"table": table}),
-        )
+        }
         held = [*model.variables, *model.optimizer.variables, *([] if table is None else [table])]
         self._size = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in held)
         self._saved_step = -1
@@ -83,6 +82,17 @@ class Checkpoints:
         """Returns the step that was saved or restored last, or -1 if there was none yet."""
         return self._saved_step
 
+    def _checkpoint(self, path: str = "") -> tf.train.Checkpoint:
+        """Makes the object that writes a checkpoint, or that reads the one at a path.
+
+        A run of an older version has no averages of what is measured since then. They begin anew.
+        """
+        averages = self._model.metrics_variables
+        if path:
+            keys = "".join(tf.train.load_checkpoint(path).get_variable_to_shape_map())
+            averages = [average for average in averages if average.path.replace("/", "..") in keys]
+        return tf.train.Checkpoint(**self._held, averages=_trackable(averages))
+
     def save(self) -> None:
         """Saves the current step, unless it is saved already, and deletes checkpoints beyond the number to keep.
 
@@ -93,13 +103,26 @@ class Checkpoints:
         if self._saved_step != self.step:
             _check_finite([*self._model.variables, *self._model.optimizer.variables], f"Step {self.step}")
         if self._is_chief and self._saved_step != self.step:
-            write_whole(self._checkpoint.write, self._directory, f"step-{self.step}")
+            write_whole(self._checkpoint().write, self._directory, f"step-{self.step}")
             _log.debug(f"Saved step {self.step} in {self._directory}.")
             saved = saved_checkpoints(self._directory)
             damaged = [path for path in saved if step_of(path) > self.step]  # if readable, it would have been restored
             for old in [*damaged, *saved[len(damaged) :][self._keep :]]:
                 delete_checkpoint(old)
         self._saved_step = self.step
+
+    def write(self, folder: pathlib.Path, name: str) -> None:
+        """Writes the present state as a checkpoint of another name, whatever its numbers are.
+
+        Args:
+            folder: the folder to write into.
+            name: the name of the checkpoint.
+        """
+        write_whole(self._checkpoint().write, folder, name)
+
+    def read(self, path: str) -> bool:
+        """Restores the state from a checkpoint that `write` or `save` wrote; returns whether it can be read."""
+        return _read_first(self._checkpoint, [path]) is not None
 
     def restore_latest(self) -> int:
         """Restores the latest checkpoint that can be read, on every worker.
@@ -146,14 +169,19 @@ def _check_finite(variables: Sequence[keras.Variable], what: str) -> None:
             )
 
 
-def _read_first(checkpoint: tf.train.Checkpoint, paths: Sequence[str]) -> str | None:
-    """Restores the first checkpoint that can be read, and returns its path, or `None` if none can be read."""
+def _read_first(make: Callable[[str], tf.train.Checkpoint], paths: Sequence[str]) -> str | None:
+    """Restores the first checkpoint that can be read, and returns its path, or `None` if none can be read.
+
+    Args:
+        make: a function that makes the object to restore from a path.
+        paths: the paths of checkpoints.
+    """
     for path in paths:
         try:
             literal = plain_path(as_path(path).parent) / as_path(path).name
             check_files(path)
             _check_step(literal)
-            checkpoint.read(str(literal)).assert_existing_objects_matched().expect_partial()
+            make(str(literal)).read(str(literal)).assert_existing_objects_matched().expect_partial()
             _log.debug(f"Restored {path}.")
             return path
         except (tf.errors.OpError, OSError, ValueError, IndexError, RuntimeError) as error:  # raised for damaged files
@@ -193,7 +221,7 @@ def restore_model(model: SSLModel, directory: pathlib.Path, checkpoint: str = ""
     if not paths:
         raise UsageError(f"The run has no checkpoint yet; looked in {directory}.")
     try:
-        path = _read_first(tf.train.Checkpoint(model=_trackable(model.variables)), paths)
+        path = _read_first(lambda _: tf.train.Checkpoint(model=_trackable(model.variables)), paths)
     except AssertionError:  # raised for a checkpoint of another model
         path = None
     if path is None:

@@ -1,7 +1,7 @@
 """Runs training steps on all replicas, one or several in one call."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -9,9 +9,26 @@ import tensorflow as tf
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.distribute.xla import compiled, compiles_step
 from simsiam_tf.methods import SSLModel
+from simsiam_tf.methods.base import LEFT_OUT
 
 # A function that each replica applies to its batch before the training step.
 Prepare = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Execution(NamedTuple):
+    """Holds what an execution returns.
+
+    Attributes:
+        logs: the logs by name, as the last step gives them.
+        seconds_waited: the seconds that the steps waited for input; `None` with op determinism, which forbids reading
+            the clock inside a step.
+        first_bad: the number of the first step, counted from 0, whose loss or gradient was not finite; -1 if there was
+            none.
+    """
+
+    logs: dict[str, float]
+    seconds_waited: float | None
+    first_bad: int
 
 
 class Executor:
@@ -40,26 +57,28 @@ class Executor:
         self._train, self._accumulate = (compiled(strategy, s) if is_compiled else s for s in steps)
         self._execute = tf.function(self._many_steps, autograph=False)
 
-    def __call__(self, count: int) -> tuple[dict[str, float], float | None]:
-        """Runs `count` steps.
-
-        Returns:
-            The logs by name, as the last step gives them, and the seconds that the steps waited for input. The seconds
-            are `None` with op determinism, which forbids reading the clock inside a step.
-        """
-        logs, waited = self._execute(self._iterator, tf.constant(count))
+    def __call__(self, count: int) -> Execution:
+        """Runs `count` steps."""
+        left_out = self._model.trackers[LEFT_OUT].result()
+        logs, waited, first_bad = self._execute(self._iterator, tf.constant(count), left_out)
         logs = {name: float(value) for name, value in logs.items()}
-        return logs, float(waited) if self._measures_waiting else None
+        return Execution(logs, float(waited) if self._measures_waiting else None, int(first_bad))
 
-    def _many_steps(self, iterator: Iterator[Any], count: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        """Runs `count` steps in a `tf.while_loop`: one graph serves every count, and gives the same bits."""
+    def _many_steps(
+        self, iterator: Iterator[Any], count: tf.Tensor, left_out: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        """Runs `count` steps in a `tf.while_loop`: one graph serves every count, and gives the same bits.
 
-        def body(i: tf.Tensor, _: Any, waited: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
+        `left_out` is the number of steps of the epoch so far whose loss or gradient was not finite.
+        """
+
+        def body(i: tf.Tensor, _: Any, waited: tf.Tensor, first_bad: tf.Tensor) -> tuple[Any, ...]:
             logs, seconds = self._one_step(iterator)
-            return i + 1, logs, waited + seconds
+            is_first = (first_bad < 0) & (logs[LEFT_OUT] > tf.cast(left_out, logs[LEFT_OUT].dtype))
+            return i + 1, logs, waited + seconds, tf.where(is_first, i, first_bad)
 
         nothing = {name: tf.zeros([], keras.config.floatx()) for name in self._model.step_log_names}
-        start = tf.constant(0), nothing, tf.zeros([], tf.float64)
+        start = tf.constant(0), nothing, tf.zeros([], tf.float64), tf.constant(-1)
         return tf.while_loop(lambda i, *_: i < count, body, start)[1:]
 
     def _one_step(self, iterator: Iterator[Any]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:

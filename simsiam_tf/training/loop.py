@@ -13,10 +13,12 @@ from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.distribute import workers
 from simsiam_tf.distribute.input import Share, dataset_of
 from simsiam_tf.methods import SSLModel
+from simsiam_tf.optim import SGD
 from simsiam_tf.progress import Progress, verbosity
 from simsiam_tf.training.checkpoints import Saver
 from simsiam_tf.training.executor import Executor, Prepare
 from simsiam_tf.training.lookahead import Lookahead
+from simsiam_tf.training.progress_bar import ProgressBar
 from simsiam_tf.training.stop_signals import StopSignals
 
 
@@ -28,11 +30,25 @@ class StepResult:
         logs: the running means over the epoch by name, and the measurements of `Pace`.
         save_requested: whether a save is due by the clock on any worker.
         stop_requested: whether any worker has received a signal to stop.
+        ends: whether a callback of any worker ends the run, by `model.stop_training` as in Keras.
     """
 
     logs: dict[str, float]
     save_requested: bool
     stop_requested: bool
+    ends: bool
+
+
+class EndedByCallback(Exception):  # noqa: N818 - not an error
+    """Ends a run that a callback asked to end, after its state was saved.
+
+    Args:
+        step: the number of updates made so far.
+    """
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"A callback ended the run; saved at step {step}.")
+        self.step = step
 
 
 class TrainingLoop:
@@ -52,6 +68,9 @@ class TrainingLoop:
         saver: the object that decides when a checkpoint is due, and saves it.
         devices: the settings of the devices: steps in an execution, parts of a batch, XLA, op determinism.
         order: the order of the images; it defines the number of images in a step and of steps in an epoch.
+        on_bad_step: a function that is called after a step whose loss or gradient is not finite, or whose weights are
+            not. It gets the number of the step, counted from 0, and the logs, which are empty for weights. It may raise
+            a FloatingPointError. By default, it does.
     """
 
     def __init__(
@@ -65,10 +84,12 @@ class TrainingLoop:
         saver: Saver,
         devices: DeviceConfig,
         order: ShuffledOrder,
+        on_bad_step: Callable[[int, dict[str, float]], None] | None = None,
     ) -> None:
+        self._on_bad_step = on_bad_step or _raise
         self._model, self._strategy, self._make_dataset = model, strategy, make_dataset
         self._prepare, self._saver, self._devices, self._order = prepare, saver, devices, order
-        self._callbacks = [keras.callbacks.ProgbarLogger(), *callbacks]
+        self._callbacks = [ProgressBar(), *callbacks]
         self._signals = StopSignals()
 
     def run(self, epochs: range) -> None:
@@ -80,7 +101,8 @@ class TrainingLoop:
 
         Raises:
             Stopped: after SIGTERM or Ctrl-C, once the execution under way is finished and saved.
-            FloatingPointError: if a variable is not finite when it is to be saved.
+            EndedByCallback: if a callback ends the run by `model.stop_training`, once the step is saved.
+            FloatingPointError: if a step is bad, and `on_bad_step` does not let it pass.
         """
         first_step, last_step = self._saver.step, epochs.stop * self._order.steps_per_epoch
         self._events = keras.callbacks.CallbackList(
@@ -91,6 +113,7 @@ class TrainingLoop:
             verbose=verbosity() if workers.is_chief(self._strategy) else 0,
         )
         data = self._batches(first_step)
+        self._model.stop_training = False  # as in Keras' fit
         self._events.on_train_begin()
         # Keras shows each epoch, by a bar or a line at its end. These lines come in between, outside of a terminal.
         is_chief = workers.is_chief(self._strategy)
@@ -130,10 +153,12 @@ class TrainingLoop:
             done, logs = done + count, result.logs
             self._progress.add(count)
             is_due = self._saver.is_due_at(self._saver.step)
-            if is_due or result.save_requested or result.stop_requested or done == steps:
-                self._saver.save()
+            if is_due or result.save_requested or result.stop_requested or result.ends or done == steps:
+                self._save()
             if result.stop_requested:
                 raise self._signals.stopped(self._saver.step)
+            if result.ends:
+                raise EndedByCallback(self._saver.step)
         self._events.on_epoch_end(epoch, logs)
 
     def run_execution(self, done: int, count: int, pace: "Pace") -> StepResult:
@@ -145,22 +170,42 @@ class TrainingLoop:
             pace: the speed measurement of the epoch.
         """
         self._events.on_train_batch_begin(done)
-        logs, seconds_waited = self._executor(count)
+        logs, seconds_waited, first_bad = self._executor(count)
         logs |= pace.after(count, seconds_waited)
+        if first_bad >= 0 and not self._is_overflow(logs):
+            self._on_bad_step(self._saver.step - count + first_bad, logs)
         # All workers must save or stop after the same step: one that went on alone would wait for the others for ever.
-        save, stop = workers.agreed(self._strategy, (self._saver.is_due, self._signals.received))
         self._events.on_train_batch_end(done + count - 1, logs)
-        return StepResult(logs, save, stop)
+        requests = self._saver.is_due, self._signals.received, bool(self._model.stop_training)
+        return StepResult(logs, *workers.agreed(self._strategy, requests))
+
+    def _is_overflow(self, logs: dict[str, float]) -> bool:
+        """Returns whether gradients of float16 overflowed because the loss is still scaled by too much."""
+        return logs.get("loss_scale", SGD.LEAST_SCALE) > SGD.LEAST_SCALE
+
+    def _save(self) -> None:
+        """Saves a checkpoint, and names the step if there are weights that are not finite."""
+        try:
+            self._saver.save()
+        except FloatingPointError:
+            self._on_bad_step(self._saver.step - 1, {})
+            raise
 
     def _look_ahead(self, step: int) -> None:
         """Precomputes the targets of the window that begins at a step, if any; stops if a signal comes meanwhile."""
         if not self._lookahead.prepare(step, stop=lambda: self._signals.received):
-            self._saver.save()  # the resumed run precomputes the whole window again
+            self._save()  # the resumed run precomputes the whole window again
             raise self._signals.stopped(step)
 
     def _batches(self, start_step: int) -> Any:
         batch_size, parts = self._order.global_batch_size, self._devices.accumulate_steps
         return dataset_of(self._strategy, lambda share: self._make_dataset(share, start_step), batch_size, parts)
+
+
+def _raise(step: int, logs: dict[str, float]) -> None:
+    """Raises a FloatingPointError that names a step whose loss or gradient is not finite; weights have their own."""
+    if logs:
+        raise FloatingPointError(f"The loss or the gradient of step {step + 1} is not finite; lower the learning rate.")
 
 
 def restored_logs(model: SSLModel, step: int) -> dict[str, float]:

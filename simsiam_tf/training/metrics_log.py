@@ -7,7 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from simsiam_tf.callbacks.collapse_monitor import CollapseMonitor
 from simsiam_tf.files import plain_path
+from simsiam_tf.training.run_files import STATE
 from simsiam_tf.training.workdir import Workdir
 
 
@@ -17,7 +19,12 @@ class MetricsLog(keras.callbacks.Callback):
     Args:
         workdir: the folder of the run.
         steps_per_epoch: the number of steps in an epoch.
+
+    Attributes:
+        guard: the monitor whose state each line names; without one, lines name no state.
     """
+
+    guard: CollapseMonitor | None = None
 
     def __init__(self, workdir: Workdir, steps_per_epoch: int) -> None:
         super().__init__()
@@ -47,7 +54,8 @@ class MetricsLog(keras.callbacks.Callback):
             if not math.isfinite(value):
                 raise FloatingPointError(f"{name} became {value} in epoch {epoch}, so the run has diverged.")
         wall_seconds = time.monotonic() - self._start
-        self._workdir.append_metrics({"epoch": epoch, "step": step, **values, "wall_seconds": wall_seconds})
+        state = {STATE: str(self.guard.state)} if self.guard is not None and epoch else {}
+        self._workdir.append_metrics({"epoch": epoch, "step": step, **values, "wall_seconds": wall_seconds, **state})
         with self._writer.as_default():
             for name, value in values.items():
                 tf.summary.scalar(name, value, step=step)

@@ -1,5 +1,6 @@
 """Pre-trains a model: puts strategy, images, method and callbacks together, and runs the training loop."""
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -14,14 +15,18 @@ from simsiam_tf.config.run import Config
 from simsiam_tf.data.sources import listing_bad_images
 from simsiam_tf.distribute import workers
 from simsiam_tf.distribute.strategy import hosts_of_tpu, make_strategy
+from simsiam_tf.errors import NOT_FINITE, Stopped
 from simsiam_tf.files import check_bucket, user_path
+from simsiam_tf.guard.causes import State
+from simsiam_tf.guard.facts import facts_of_run
 from simsiam_tf.interop.given import Given
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.training import factory, slices, summary
+from simsiam_tf.training.bad_steps import BadSteps
 from simsiam_tf.training.checkpoints import Checkpoints, Saver, weights_sha256
 from simsiam_tf.training.data_record import as_started, knn_bank_rule
 from simsiam_tf.training.given_weights import begin_with_given, given_for
-from simsiam_tf.training.loop import TrainingLoop
+from simsiam_tf.training.loop import EndedByCallback, TrainingLoop
 from simsiam_tf.training.metrics_log import MetricsLog
 from simsiam_tf.training.opened_run import OpenedImages, OpenedRun, refuse_what_cannot_be_computed
 from simsiam_tf.training.run_input import make_input
@@ -111,10 +116,10 @@ def _train(run: OpenedRun, given: Given | None) -> dict[str, Any]:
         if run.is_chief:
             _log.info(taken)
             run.workdir.record_initial_weights(taken)
-    callbacks, on_record = [CollapseMonitor("lower --base_learning_rate or use --warmup_epochs")], step // steps
-    if run.is_chief:
-        chief_callbacks, on_record = _begin_record(run, model, step)
-        callbacks += chief_callbacks
+    monitors, log, on_record = _begin_record(run, model, step) if run.is_chief else ([], None, step // steps)
+    guard = _guard(run, model)
+    if log is not None:
+        log.guard = guard
     looks_ahead = model.targets is not None and bool(model.targets.lookahead_window(0))
     make_dataset, prepare = make_input(config, run.strategy, run.source, run.order, looks_ahead)
     loop = TrainingLoop(
@@ -122,23 +127,54 @@ def _train(run: OpenedRun, given: Given | None) -> dict[str, Any]:
         run.strategy,
         make_dataset=make_dataset,
         prepare=prepare,
-        callbacks=callbacks,
+        callbacks=[*monitors, guard, *([log] if log is not None else [])],
         saver=Saver(checkpoints, config.run.save_every_steps, config.run.save_every_minutes),
         devices=config.devices,
         order=run.order,
+        on_bad_step=BadSteps(config, run.workdir, run.source, run.order, checkpoints, run.strategy),
     )
-    loop.run(range(workers.broadcast_from_chief(run.strategy, on_record), config.run.epochs))
+    try:
+        loop.run(range(workers.broadcast_from_chief(run.strategy, on_record), config.run.epochs))
+    except EndedByCallback as ended:
+        raise _stopped(run, guard, ended.step) from None
     digest = weights_sha256(model)
     return record(digest, of="every model and optimizer variable, ordered by path", step=checkpoints.step)
 
 
-def _begin_record(run: OpenedRun, model: SSLModel, step: int) -> tuple[list[keras.callbacks.Callback], int]:
+def _guard(run: OpenedRun, model: SSLModel) -> CollapseMonitor:
+    """Makes the monitor of the run's state. On the chief it knows kNN of the untrained network, and the last state."""
+    lines = run.workdir.metrics() if run.is_chief else []
+    facts = facts_of_run(run.config, model, run.source.num_examples)
+    untrained = [line["knn_top1"] for line in lines[:1] if line["epoch"] == 0 and "knn_top1" in line]
+    last = lines[-1].get("state") if lines else None
+    return CollapseMonitor(
+        "lower --base_learning_rate or use --warmup_epochs",
+        on_collapse=run.config.run.on_collapse,
+        facts=dataclasses.replace(facts, untrained_knn=untrained[0]) if untrained else facts,
+        max_skipped_steps=run.config.run.max_skipped_steps,
+        state=last if last in list(State) else State.HEALTHY,
+    )
+
+
+def _stopped(run: OpenedRun, guard: CollapseMonitor, step: int) -> Stopped:
+    """Writes into summary.json that the run was stopped, and returns the exception that ends the command."""
+    if not run.is_chief:
+        return Stopped(f"Stopped at step {step}, which is saved; the chief's output says why.", NOT_FINITE)
+    run.workdir.add_to_summary({"stopped": record(str(guard.state), step=step, checkpoint=f"step-{step}")})
+    return Stopped(
+        f"Stopped at step {step}, which is saved: the run is {guard.state}. The same command goes on, with "
+        "--on_collapse=warn to the end; other settings need another --workdir.",
+        NOT_FINITE,
+    )
+
+
+def _begin_record(run: OpenedRun, model: SSLModel, step: int) -> tuple[list[keras.callbacks.Callback], MetricsLog, int]:
     """Prepares the chief's records for training from a step on: config.json, metrics.jsonl and the monitors.
 
     Lines of metrics.jsonl after that step are dropped. At step 0 a line for the untrained network is added.
 
     Returns:
-        The callbacks of the chief, and the number of epochs whose metrics are recorded.
+        The monitors, the log of metrics, and the number of epochs whose metrics are recorded.
     """
     config, steps = run.config, run.order.steps_per_epoch
     _announce(run, step)
@@ -146,6 +182,8 @@ def _begin_record(run: OpenedRun, model: SSLModel, step: int) -> tuple[list[kera
     rule = knn_bank_rule(run.workdir.root)
     run.workdir.record_resolved(summary.resolved_settings(config, model, run.order, replicas, rule))
     run.workdir.keep_metrics_up_to(step)
+    if "stopped" in run.workdir.summary():
+        run.workdir.add_to_summary({"stopped": None})
     log, lines, every = MetricsLog(run.workdir, steps), run.workdir.metrics(), config.run.knn_every_epochs
     watched = run.knn.queries if run.knn else run.source.first(_WATCHED)
     monitors = []
@@ -159,7 +197,7 @@ def _begin_record(run: OpenedRun, model: SSLModel, step: int) -> tuple[list[kera
         on_record = min(max(lines[-1]["epoch"] if lines else 0, (step - 1) // steps), on_record)
         if not lines and step:
             _log.warning(f"metrics.jsonl has no line up to step {step}; it goes on with epoch {on_record + 1}.")
-    return [*monitors, log], on_record
+    return monitors, log, on_record
 
 
 def _announce(run: OpenedRun, step: int) -> None:

@@ -14,7 +14,7 @@ OF_TRANSFER = "transfer.py"
 # The files and the folders that training reads or writes in the folder of a run.
 OF_TRAINING = (
     *("config.json", "metrics.jsonl", "summary.json", "skipped.txt", "holdout.json", ".lock"),
-    *("checkpoints", "tensorboard"),
+    *("checkpoints", "tensorboard", "bad_step"),
 )
 # Those that an evaluation reads or writes.
 OF_EVALUATION = (
@@ -23,7 +23,7 @@ OF_EVALUATION = (
     *("checkpoints", "features", "probes", "classifiers", "finetune", "embeddings", "neighbours", "did_it_help"),
 )
 _FOLDERS = {"tensorboard", "checkpoints", "features", "probes", "classifiers", "finetune", "embeddings", "neighbours"}
-_FOLDERS |= {"did_it_help"}
+_FOLDERS |= {"did_it_help", "bad_step"}
 # The types of what a resumed run reads from config.json beside its settings.
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("steps_per_epoch", "training_images", "images", "trained_on"), int),
@@ -31,6 +31,8 @@ _TYPES: dict[str, type] = {
 }
 # The texts of a record of summary.json.
 _TEXTS = ("protocol", "over", "reason", "of", "unit", "checkpoint")
+# The one text in a line of metrics.jsonl: how the run was doing.
+STATE = "state"
 # The numbers in a line of metrics.jsonl that a resumed run needs.
 TO_RESUME = frozenset({"epoch", "step", "wall_seconds"})
 
@@ -163,7 +165,10 @@ def _line(text: bytes, needed: frozenset[str]) -> dict[str, Any] | None:
     """Parses a line of metrics.jsonl; returns `None` unless it is one that train.py writes."""
     try:
         line = parse_json(text)
-        if not isinstance(line, dict) or not line.keys() >= needed or not all(map(math.isfinite, line.values())):
+        if not isinstance(line, dict) or not line.keys() >= needed:
+            return None
+        numbers = {name: value for name, value in line.items() if name != STATE}
+        if not all(map(math.isfinite, numbers.values())) or not isinstance(line.get(STATE, ""), str):
             return None
         counts = all(type(line[name]) is int for name in ("epoch", "step") if name in line)
         return line if counts and ("loss" in line or line["epoch"] == 0) else None

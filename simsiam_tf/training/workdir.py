@@ -261,12 +261,13 @@ class Workdir:
         return read_summary(self.summary_path)
 
     def add_to_summary(self, records: dict[str, Any]) -> None:
-        """Adds records to summary.json. A record of the same name is replaced.
+        """Adds records to summary.json. A record of the same name is replaced, or removed by `None` in its place.
 
         Args:
             records: the records (see `record`) by name.
         """
-        write_json(self.summary_path, {**self.summary(), **records})
+        content = {**self.summary(), **records}
+        write_json(self.summary_path, {name: record for name, record in content.items() if record is not None})
 
     def is_finished(self) -> bool:
         """Returns whether pre-training has run to its end."""

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from simsiam_tf.errors import UsageError
 from simsiam_tf.features import metrics
-from simsiam_tf.methods.collapse import scaled_std
+from simsiam_tf.methods.collapse import scaled_std, spread
 
 
 def test_is_near_one_for_random_directions_and_zero_for_equal_ones(rng):
@@ -19,14 +19,34 @@ def test_is_the_biased_std_of_unit_vectors(rng):
     assert float(scaled_std(tf.constant(z))) == pytest.approx(unit.std(0).mean() * 2, abs=1e-12)
 
 
+@pytest.mark.parametrize("d", [8, 200])
+def test_the_rank_counts_directions(rng, d):
+    basis = np.linalg.qr(rng.standard_normal((d, 8)))[0]
+    for directions in (1, 2, 8):
+        along = rng.standard_normal((4096, directions)) @ basis[:, :directions].T
+        found = spread(tf.constant(along))
+        assert float(found.rank) == pytest.approx(directions, rel=0.2)  # 64 dimensions show 8 as about 7
+        assert float(found.mean_length) < 0.1
+    near_a_point = spread(tf.constant(basis[:, 0] + 0.01 * rng.standard_normal((4096, d))))
+    assert float(near_a_point.mean_length) == pytest.approx(1, abs=0.02)
+    assert float(near_a_point.std) < 0.2
+
+
+def test_the_length_of_the_mean_is_that_of_unit_vectors(rng):
+    x = rng.standard_normal((50, 5)) + 1
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    assert float(spread(tf.constant(x)).mean_length) == pytest.approx(np.linalg.norm(unit.mean(0)), abs=1e-12)
+
+
 def test_two_replicas_see_the_global_batch(rng, two_replicas):
     z = rng.standard_normal((8, 4))
     halves = two_replicas.experimental_distribute_values_from_function(
         lambda c: tf.constant(z[4 * c.replica_id_in_sync_group :][:4])
     )
-    values = tf.function(lambda: two_replicas.run(scaled_std, args=(halves,)))()
-    for value in two_replicas.experimental_local_results(values):
-        assert float(value) == pytest.approx(float(scaled_std(tf.constant(z))), abs=1e-12)
+    values = tf.function(lambda: two_replicas.run(spread, args=(halves,)))()
+    for found, expected in zip(values, spread(tf.constant(z)), strict=True):
+        for value in two_replicas.experimental_local_results(found):
+            assert float(value) == pytest.approx(float(expected), abs=1e-12)
 
 
 def test_alignment_is_the_squared_distance_of_directions(rng):

@@ -277,7 +277,7 @@ def test_fit_takes_plain_pairs_and_our_dictionaries(method, rng):
     dictionaries = pairs.map(lambda a, b: {"views": (a, b), "index": tf.range(16, dtype=tf.int64)})
     for dataset in (pairs, dictionaries):
         history = model.fit(dataset, epochs=1, verbose=0).history
-        assert set(history) == {"loss", *model.log_names, "learning_rate"}
+        assert set(history) == {"loss", *model.log_names, "learning_rate", "gradient_norm", "left_out"}
     assert int(model.optimizer.iterations.numpy()) == 4
 
 

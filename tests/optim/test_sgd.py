@@ -136,3 +136,31 @@ def test_scaling_multiplies_the_loss(float64):
     optimizer.build([keras.Variable(1.0)])
     assert float(optimizer.scale_loss(tf.constant(2.0))) == 2.0**16
     assert float(SGD(0.1).scale_loss(tf.constant(2.0))) == 2.0
+
+
+@pytest.mark.parametrize("make", [lambda: SGD(0.1, 0.9, 0.1), lambda: LARS(0.1, 0.9, 0.1)], ids=["sgd", "lars"])
+def test_a_gradient_that_is_not_finite_changes_nothing(make):
+    """Not even the variables whose own gradient is finite."""
+    a, b = keras.Variable(np.ones(3, np.float32)), keras.Variable(np.ones(2, np.float32))
+    optimizer = make()
+    optimizer.apply_gradients([(tf.ones(3), a), (tf.ones(2), b)])
+    before = [v.numpy() for v in (a, b, *optimizer.velocities)]
+    optimizer.apply_gradients([(tf.ones(3), a), (tf.constant([1.0, np.nan]), b)])
+    assert not np.isfinite(optimizer.gradient_norm)
+    for variable, value in zip((a, b, *optimizer.velocities), before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+    assert int(optimizer.iterations) == 2
+
+
+def test_the_length_of_the_gradient_is_that_of_the_sum_over_replicas(two_replicas):
+    with two_replicas.scope():
+        variable, optimizer = keras.Variable(np.zeros(2)), SGD(0.1)
+        optimizer.build([variable])
+
+    def step():
+        number = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, variable.dtype)
+        optimizer.apply_gradients([(tf.stack([3 * number, 2 + 2 * number - 2]), variable)])
+        return optimizer.gradient_norm
+
+    norms = two_replicas.experimental_local_results(tf.function(lambda: two_replicas.run(step))())
+    np.testing.assert_allclose(norms, [13**0.5] * 2, rtol=1e-6)  # of (0 + 3, 0 + 2)

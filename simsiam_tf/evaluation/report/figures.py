@@ -9,6 +9,7 @@ from simsiam_tf.evaluation.report.plots import Line
 from simsiam_tf.evaluation.report.reported_run import ReportedRun
 from simsiam_tf.features import metrics
 from simsiam_tf.features.embed import Features
+from simsiam_tf.guard.causes import State
 
 # The three curves of Fig. 2, then two of our own. Each entry holds the name in metrics.jsonl, the label of the vertical
 # axis, the height and label of a reference line, and the height at or below which the axis begins.
@@ -25,6 +26,8 @@ _SPECTRUM_ROWS = 10_000
 def curves(runs: Sequence[ReportedRun]) -> list[dict[str, str]]:
     """Draws the training metrics over the epochs, in one figure for each metric that at least one run has.
 
+    Under them, a band for each run shows its state in each epoch (simsiam_tf/guard).
+
     Args:
         runs: the runs, with one curve each.
 
@@ -36,6 +39,9 @@ def curves(runs: Sequence[ReportedRun]) -> list[dict[str, str]]:
         lines = [line for run in runs if len((line := run.curve(metric)).x)]
         if lines:
             figures.append({"svg": plots.plot(lines, "epoch", label, guide, floor), "caption": label})
+    bands = [band for run in runs if (band := run.states()).spans]
+    if bands:
+        figures.append({"svg": plots.plot_bands(bands, "epoch", list(State)), "caption": "state of the run"})
     return figures
 
 

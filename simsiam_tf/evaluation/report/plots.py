@@ -81,6 +81,50 @@ def plot(
     return _svg(figure, f"{y_label} over {x_label}: {', '.join(line.label for line in lines)}")
 
 
+class Band(NamedTuple):
+    """Holds one row of a figure of bands.
+
+    Attributes:
+        label: the text at the row's left.
+        spans: for each span its beginning, its end and its name.
+    """
+
+    label: str
+    spans: Sequence[tuple[float, float, str]]
+
+
+def plot_bands(rows: Sequence[Band], x_label: str, names: Sequence[str]) -> str:
+    """Draws a row of coloured spans for each band, in the width of `plot`.
+
+    Args:
+        rows: the bands, from the top down.
+        x_label: the label of the horizontal axis, with its unit.
+        names: the names that spans may have; the first one is drawn pale.
+
+    Returns:
+        An `<svg>` element.
+    """
+    figure = Figure(figsize=(_SIZE[0], 1.0 + 0.3 * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    number = {name: i for i, name in enumerate(names)}
+    shown: set[str] = set()
+    for place, row in enumerate(rows):
+        for start, end, name in row.spans:
+            label = name if name not in shown else None
+            colour, alpha = COLOURS[number[name] % len(COLOURS)], 0.9 if number[name] else 0.35
+            axes.broken_barh([(start, end - start)], (place - 0.4, 0.8), label=label, color=colour, alpha=alpha)
+            shown.add(name)
+    axes.set_yticks(range(len(rows)), [row.label.replace("$", r"\$") for row in rows])
+    axes.invert_yaxis()
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel(x_label)
+    axes.legend(frameon=False, labelcolor=_TEXT, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.4), ncols=2)
+    _take_text_colour(axes)
+    axes.grid(visible=False)
+    words = [f"{row.label}: {', '.join(dict.fromkeys(name for *_, name in row.spans))}" for row in rows]
+    return _svg(figure, f"State over {x_label}: {'; '.join(words)}")
+
+
 class Ranges(NamedTuple):
     """Holds one row of a figure of intervals.
 

@@ -3,7 +3,9 @@
 import dataclasses
 
 from simsiam_tf.evaluation.loaded_run import LoadedRun
-from simsiam_tf.evaluation.report.plots import COLOURS, Line
+from simsiam_tf.evaluation.report.plots import COLOURS, Band, Line
+from simsiam_tf.guard.causes import State
+from simsiam_tf.training.run_files import STATE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,3 +35,9 @@ class ReportedRun:
         """
         points = [(line["epoch"], line[metric]) for line in self.loaded.workdir.metrics() if metric in line]
         return Line(self.name, [x for x, _ in points], [y for _, y in points], self.number)
+
+    def states(self) -> Band:
+        """Reads the state of each epoch from metrics.jsonl. Epochs of older versions have none."""
+        known = set(State)
+        lines = [line for line in self.loaded.workdir.metrics() if line.get(STATE) in known]
+        return Band(self.name, [(line["epoch"] - 1, line["epoch"], line[STATE]) for line in lines])

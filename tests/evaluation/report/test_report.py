@@ -34,8 +34,10 @@ def test_the_report_holds_all_it_shows(report):
     for text in pictures:
         assert Image.open(io.BytesIO(base64.b64decode(text))).size == (32, 32)
     drawings = page.split("<svg")[1:]
-    assert len(drawings) == 5 + 2  # curves, spectra
-    assert all(colour in drawing for drawing in drawings for colour in plots.COLOURS[:2])  # both runs
+    assert len(drawings) == 5 + 1 + 2  # curves, states, spectra
+    of_runs = [drawing for drawing in drawings if "State over epoch" not in drawing]
+    assert all(colour in drawing for drawing in of_runs for colour in plots.COLOURS[:2])  # both runs
+    assert "State over epoch: tiny: healthy; other: healthy" in page
     assert "currentColor" in page
     for words in ("Sec. 4.1", "kNN, weighted vote, eval mode, k 200, temperature 0.1", "tiny", "other", "bn_placement"):
         assert words in page
@@ -51,7 +53,7 @@ def test_the_report_replaces_its_own_and_nobody_else_s_and_shows_names_as_text(t
     assert "&lt;b&gt;odd &amp; even" in page
     assert "<b>odd" not in page
     assert "Without images: --data_dir must be an existing folder of images" in page
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 5 + 1
     assert "<img" not in page
     (odd / "report.html").write_text("mine")
     with pytest.raises(UsageError, match="holds a file that is not a report of simsiam_tf"):

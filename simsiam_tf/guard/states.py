@@ -1,0 +1,119 @@
+"""Judges a run: names its state from what its steps measure. docs/results/guard.md tells where thresholds come from.
+
+No single number shows all that can go wrong. The loss of SimSiam is least after a collapse, and the standard deviation
+of z stays high while z varies along one line only.
+"""
+
+import statistics
+from collections.abc import Mapping
+
+from simsiam_tf.config.collapse import COLLAPSED_LOSS, COLLAPSED_STD, POINT_STD
+from simsiam_tf.guard.causes import State
+from simsiam_tf.guard.facts import Facts
+from simsiam_tf.guard.windows import Window
+
+# A state is named once so many windows agree.
+_WINDOWS_TO_AGREE = 2
+# Features that vary in more directions than this are alive.
+_LIVE_RANK = 2.0
+# z that varies in fewer directions than this varies along a line. If its mean is longer than this as well, all z are on
+# their way to one point, long before the loss is at its minimum.
+_LINE_RANK, _LONG_MEAN = 1.8, 0.5
+# A gradient that is so many times the median of earlier windows grows without end.
+_EXPLODED = 30.0
+# Nothing is said of a loss that stands before this share of the run and this many steps.
+_PATIENCE, _LEAST_STEPS = 0.2, 100
+# The loss of a network that has learned nothing is so near to that of chance. A cosine, whose whole range is 2, is far
+# from it soon.
+_NEAR_CHANCE, _NEAR_CHANCE_OF_COSINE = 0.05, 0.15
+# kNN must exceed that of the untrained network by so many points, after this share of the run.
+_KNN_GAIN, _KNN_PATIENCE, _KNN_TIMES = 1.0, 0.4, 2
+
+
+class Judge:
+    """Names the state of a run after each window and each epoch.
+
+    Args:
+        facts: the settings of the run.
+        total_steps: the number of steps of the run; 0 if that is not known.
+        state: the state to begin with, as of a run that is resumed.
+
+    Attributes:
+        state: the state of the run.
+    """
+
+    def __init__(self, facts: Facts, total_steps: int = 0, state: State = State.HEALTHY) -> None:
+        self._facts, self._total = facts, total_steps
+        self.state = state
+        self._candidate, self._agreeing = state, 0
+        self._windows: list[Window] = []
+        self._last_loss: float | None = None
+        self._low_knn = 0
+
+    def add_window(self, window: Window) -> State:
+        """Takes in a window; returns the state after it."""
+        found = self._of_window(window)
+        self._windows.append(window)
+        self._agreeing = self._agreeing + 1 if found is self._candidate else 1
+        self._candidate = found
+        by_epochs = self.state is State.SOMETHING_ELSE and found is State.HEALTHY
+        if self._agreeing >= _WINDOWS_TO_AGREE and not by_epochs:
+            self.state = found
+        return self.state
+
+    def add_epoch(self, step: int, logs: Mapping[str, float]) -> State:
+        """Takes in the means of an epoch, with kNN if it was measured; returns the state after it.
+
+        Args:
+            step: the number of steps so far.
+            logs: the means by name.
+        """
+        loss = logs.get("loss")
+        # A classifier's loss of 0 is a success, but that of views is none.
+        stands = loss is not None and (loss == self._last_loss or (loss == 0 and "z_std_scaled" in logs))
+        if stands and self.state is State.HEALTHY:
+            self.state = State.NOT_LEARNING
+        self._last_loss = loss
+        accuracy, untrained = logs.get("knn_top1"), self._facts.untrained_knn
+        if accuracy is not None and untrained is not None and self._is_late(step, _KNN_PATIENCE):
+            self._low_knn = self._low_knn + 1 if accuracy < untrained + _KNN_GAIN else 0
+            if self._low_knn >= _KNN_TIMES and self.state is State.HEALTHY:
+                self.state = State.SOMETHING_ELSE
+            elif not self._low_knn and self.state is State.SOMETHING_ELSE:
+                self.state = State.HEALTHY
+        return self.state
+
+    def _is_late(self, step: int, share: float) -> bool:
+        return step >= max(_LEAST_STEPS, share * self._total)
+
+    def _of_window(self, window: Window) -> State:
+        """Returns the state that one window looks like."""
+        means, facts = window.means, self._facts
+        loss, std = means.get("loss"), means.get("z_std_scaled")
+        if loss is None:
+            return State.DIVERGING  # no step of the window was finite
+        rank, length = means.get("z_rank", _LINE_RANK), means.get("z_mean_length", 0.0)
+        is_cosine_at_end = facts.loss_is_cosine and loss < COLLAPSED_LOSS
+        is_point = std is not None and (std < POINT_STD or (is_cosine_at_end and std < COLLAPSED_STD))
+        if is_point or (rank < _LINE_RANK and length > _LONG_MEAN):
+            lives = means.get("feature_rank", 0.0) > _LIVE_RANK and facts.bn_placement == "none"
+            return State.DIRECTION if lives else State.POINT
+        if rank < _LINE_RANK:
+            return State.DIMENSIONAL
+        if self._explodes(means):
+            return State.DIVERGING
+        if self._stands(window.step, loss):
+            return State.NOT_LEARNING
+        return State.HEALTHY
+
+    def _explodes(self, means: Mapping[str, float]) -> bool:
+        earlier = [w.means["gradient_norm"] for w in self._windows if "gradient_norm" in w.means]
+        if len(earlier) < 5 or "gradient_norm" not in means:
+            return False
+        return means["gradient_norm"] > _EXPLODED * max(statistics.median(earlier), 1e-12)
+
+    def _stands(self, step: int, loss: float) -> bool:
+        """Returns whether the loss is that of chance after a part of the run."""
+        chance = self._facts.chance_loss
+        near = _NEAR_CHANCE_OF_COSINE if self._facts.loss_is_cosine else _NEAR_CHANCE
+        return chance is not None and self._is_late(step, _PATIENCE) and abs(loss - chance) < near

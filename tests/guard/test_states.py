@@ -1,0 +1,82 @@
+import pytest
+
+from simsiam_tf.guard.causes import State
+from simsiam_tf.guard.facts import Facts
+from simsiam_tf.guard.states import Judge
+from simsiam_tf.guard.windows import Window
+
+COSINE = Facts(loss_is_cosine=True, chance_loss=0.0, untrained_knn=20.0, bn_placement="release")
+HEALTHY = {"loss": -0.5, "z_std_scaled": 0.98, "z_mean_length": 0.1, "z_rank": 6, "feature_rank": 5, "gradient_norm": 1}
+
+
+def judge(*windows, facts=COSINE, total=1000):
+    """Gives windows of 10 steps to a judge, each as what differs from a healthy one; returns the states after each."""
+    judging = Judge(facts, total)
+    return [judging.add_window(Window(10 * (i + 1), {**HEALTHY, **means})) for i, means in enumerate(windows)]
+
+
+@pytest.mark.parametrize(
+    ("means", "state"),
+    [
+        ({"z_std_scaled": 0.05}, State.POINT),
+        ({"z_std_scaled": 0.3, "loss": -0.95}, State.POINT),
+        ({"z_std_scaled": 0.6, "z_mean_length": 0.8, "z_rank": 1.4, "loss": -0.8}, State.POINT),
+        ({"z_std_scaled": 0.3, "loss": -0.5}, State.HEALTHY),
+        ({"z_std_scaled": 0.55, "z_mean_length": 0.83, "z_rank": 3.4}, State.HEALTHY),  # as SimCLR's first steps
+        ({"z_rank": 1.2}, State.DIMENSIONAL),
+        ({"z_rank": 2.3}, State.HEALTHY),  # as BYOL's
+    ],
+)
+def test_two_windows_name_a_state(means, state):
+    assert judge({}, means, {}, means, means) == [State.HEALTHY] * 4 + [state]
+
+
+def test_without_batch_norm_features_that_live_make_it_a_direction():
+    facts = Facts(loss_is_cosine=True, bn_placement="none")
+    means = {"z_std_scaled": 0.05, "z_mean_length": 0.99}
+    assert judge(means, means, facts=facts)[-1] is State.DIRECTION
+    assert judge(*2 * [{**means, "feature_rank": 1.1}], facts=facts)[-1] is State.POINT
+
+
+def test_a_run_that_recovers_is_healthy_again():
+    bad = {"z_rank": 1.2}
+    assert judge(bad, bad, {}, {})[1:] == [State.DIMENSIONAL, State.DIMENSIONAL, State.HEALTHY]
+
+
+def test_a_gradient_that_grows_without_end():
+    assert judge(*7 * [{}], *2 * [{"gradient_norm": 1e4}])[-1] is State.DIVERGING
+    assert judge(*7 * [{}], *2 * [{"gradient_norm": 5}])[-1] is State.HEALTHY
+
+
+def test_a_loss_at_chance_is_named_after_a_while():
+    states = judge(*[{"loss": 0.01}] * 30)
+    assert states.index(State.NOT_LEARNING) == 20  # from step 200 of 1000 on, two windows
+    assert judge(*[{"loss": 0.01}] * 30, facts=Facts())[-1] is State.HEALTHY  # chance is not known
+
+
+@pytest.mark.parametrize("loss", [0.0, -0.25])
+def test_a_loss_that_is_the_same_to_the_bit(loss):
+    judging = Judge(COSINE)
+    judging.add_epoch(10, {**HEALTHY, "loss": loss})
+    assert judging.add_epoch(20, {**HEALTHY, "loss": loss}) is State.NOT_LEARNING
+
+
+def test_a_classifier_that_knows_all_its_images_is_healthy():
+    judging = Judge(Facts())
+    judging.add_epoch(10, {"loss": 0.1, "top1": 100.0})
+    assert judging.add_epoch(20, {"loss": 0.0, "top1": 100.0}) is State.HEALTHY
+
+
+def test_knn_that_stays_at_the_untrained_network_s():
+    judging, names = Judge(COSINE, 1000), []
+    for step, accuracy in ((200, 19.0), (400, 20.5), (600, 20.2), (700, 20.1), (800, 24.0)):
+        names.append(judging.add_epoch(step, {**HEALTHY, "loss": -0.5 - step / 1e4, "knn_top1": accuracy}))
+    assert names == [State.HEALTHY, State.HEALTHY, State.SOMETHING_ELSE, State.SOMETHING_ELSE, State.HEALTHY]
+
+
+def test_healthy_windows_do_not_take_back_what_knn_says():
+    judging = Judge(COSINE, 1000)
+    for step in (500, 600):
+        judging.add_epoch(step, {**HEALTHY, "loss": -step / 1000, "knn_top1": 20.0})
+    for step in (610, 620, 630):
+        assert judging.add_window(Window(step, HEALTHY)) is State.SOMETHING_ELSE

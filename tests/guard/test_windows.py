@@ -1,0 +1,35 @@
+import math
+
+import pytest
+
+from simsiam_tf.guard.windows import Window, Windows, window_steps
+
+
+def running_means(values):
+    return [sum(values[: i + 1]) / (i + 1) for i in range(len(values))]
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_windows_hold_the_means_of_their_own_steps(every):
+    """Also where Keras calls once for several steps."""
+    windows, losses, found = Windows(4), [5.0, 1, 2, 4, 8, 16, 3, 1, 7, 7], []
+    for epoch in range(2):
+        windows.begin_epoch()
+        for i, mean in enumerate(running_means(losses)):
+            if (i + 1) % every == 0:
+                found.append(windows.add(10 * epoch + i + 1, i + 1, {"loss": mean}))
+    found = [window for window in found if window]
+    assert [window.step for window in found] == [4, 8, 14, 18]  # what is left at the end of an epoch is in none
+    for window in found:
+        own = losses[(window.step - 1) % 10 - 3 : (window.step - 1) % 10 + 1]
+        assert window.means["loss"] == pytest.approx(sum(own) / 4)
+
+
+def test_what_is_not_finite_is_in_no_window():
+    windows = Windows(1)
+    windows.begin_epoch()
+    assert windows.add(1, 1, {"loss": math.nan, "z_rank": 2.0}) == Window(1, {"z_rank": 2.0})
+
+
+def test_a_run_has_about_a_hundred_windows():
+    assert [window_steps(n) for n in (0, 8, 240, 500, 100_000)] == [5, 5, 5, 5, 1000]
