@@ -29,6 +29,7 @@ class Facts:
         images: the number of training images.
         precision: the arithmetic, as in --precision.
         untrained_knn: the kNN accuracy of the untrained network in percent.
+        knn_images: the number of images that kNN is measured on.
     """
 
     method: str | None = None
@@ -48,6 +49,7 @@ class Facts:
     images: int | None = None
     precision: str | None = None
     untrained_knn: float | None = None
+    knn_images: int | None = None
 
 
 def facts_of_model(model: Any) -> Facts:

@@ -4,6 +4,7 @@ No single number shows all that can go wrong. The loss of SimSiam is least after
 of z stays high while z varies along one line only.
 """
 
+import math
 import statistics
 from collections.abc import Mapping
 
@@ -18,16 +19,18 @@ _WINDOWS_TO_AGREE = 2
 _LIVE_RANK = 2.0
 # z that varies in fewer directions than this varies along a line. If its mean is longer than this as well, all z are on
 # their way to one point, long before the loss is at its minimum.
-_LINE_RANK, _LONG_MEAN = 1.8, 0.5
+_LINE_RANK, _LONG_MEAN = 1.7, 0.5
 # A gradient that is so many times the median of earlier windows grows without end.
 _EXPLODED = 30.0
 # Nothing is said of a loss that stands before this share of the run and this many steps.
-_PATIENCE, _LEAST_STEPS = 0.2, 100
-# The loss of a network that has learned nothing is so near to that of chance. A cosine, whose whole range is 2, is far
-# from it soon.
-_NEAR_CHANCE, _NEAR_CHANCE_OF_COSINE = 0.05, 0.15
-# kNN must exceed that of the untrained network by so many points, after this share of the run.
-_KNN_GAIN, _KNN_PATIENCE, _KNN_TIMES = 1.0, 0.4, 2
+_PATIENCE, _LEAST_STEPS = 0.2, 150
+# The loss of a network that has learned nothing is so near to that of chance.
+_NEAR_CHANCE = 0.05
+# After this share of the run, kNN must exceed that of the untrained network by a point, and by two standard deviations
+# of chance. Otherwise the network learns something else, once that is so twice.
+_KNN_PATIENCE, _KNN_GAIN, _KNN_DEVIATIONS, _KNN_TIMES = 0.4, 1.0, 2.0, 2
+# A loss has fallen if it is below this cosine, or below this share of the first window's.
+_FALLEN_COSINE, _FALLEN_SHARE = -0.5, 0.7
 
 
 class Judge:
@@ -74,14 +77,28 @@ class Judge:
         if stands and self.state is State.HEALTHY:
             self.state = State.NOT_LEARNING
         self._last_loss = loss
-        accuracy, untrained = logs.get("knn_top1"), self._facts.untrained_knn
-        if accuracy is not None and untrained is not None and self._is_late(step, _KNN_PATIENCE):
-            self._low_knn = self._low_knn + 1 if accuracy < untrained + _KNN_GAIN else 0
+        if loss is not None and "knn_top1" in logs and self._is_late(step, _KNN_PATIENCE):
+            is_low = self._has_fallen(loss) and self._is_low(logs["knn_top1"])
+            self._low_knn = self._low_knn + 1 if is_low else 0
             if self._low_knn >= _KNN_TIMES and self.state is State.HEALTHY:
                 self.state = State.SOMETHING_ELSE
             elif not self._low_knn and self.state is State.SOMETHING_ELSE:
                 self.state = State.HEALTHY
         return self.state
+
+    def _is_low(self, accuracy: float) -> bool:
+        """Returns whether kNN is that of the untrained network, as far as its images can tell."""
+        untrained, images = self._facts.untrained_knn, self._facts.knn_images
+        if untrained is None:
+            return False
+        chance = math.sqrt(untrained * (100 - untrained) / images) if images else 0.0
+        return accuracy < untrained + max(_KNN_GAIN, _KNN_DEVIATIONS * chance)
+
+    def _has_fallen(self, loss: float) -> bool:
+        if self._facts.loss_is_cosine:
+            return loss < _FALLEN_COSINE
+        first = self._windows[0].means.get("loss", loss) if self._windows else loss
+        return loss < _FALLEN_SHARE * first
 
     def _is_late(self, step: int, share: float) -> bool:
         return step >= max(_LEAST_STEPS, share * self._total)
@@ -115,5 +132,4 @@ class Judge:
     def _stands(self, step: int, loss: float) -> bool:
         """Returns whether the loss is that of chance after a part of the run."""
         chance = self._facts.chance_loss
-        near = _NEAR_CHANCE_OF_COSINE if self._facts.loss_is_cosine else _NEAR_CHANCE
-        return chance is not None and self._is_late(step, _PATIENCE) and abs(loss - chance) < near
+        return chance is not None and self._is_late(step, _PATIENCE) and abs(loss - chance) < _NEAR_CHANCE

@@ -150,7 +150,11 @@ def _guard(run: OpenedRun, model: SSLModel) -> CollapseMonitor:
     return CollapseMonitor(
         "lower --base_learning_rate or use --warmup_epochs",
         on_collapse=run.config.run.on_collapse,
-        facts=dataclasses.replace(facts, untrained_knn=untrained[0]) if untrained else facts,
+        facts=dataclasses.replace(
+            facts,
+            untrained_knn=untrained[0] if untrained else None,
+            knn_images=run.knn.queries.num_examples if run.knn else None,
+        ),
         max_skipped_steps=run.config.run.max_skipped_steps,
         state=last if last in list(State) else State.HEALTHY,
     )

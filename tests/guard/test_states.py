@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from simsiam_tf.guard.causes import State
@@ -70,13 +72,32 @@ def test_a_classifier_that_knows_all_its_images_is_healthy():
 def test_knn_that_stays_at_the_untrained_network_s():
     judging, names = Judge(COSINE, 1000), []
     for step, accuracy in ((200, 19.0), (400, 20.5), (600, 20.2), (700, 20.1), (800, 24.0)):
-        names.append(judging.add_epoch(step, {**HEALTHY, "loss": -0.5 - step / 1e4, "knn_top1": accuracy}))
+        names.append(judging.add_epoch(step, {**HEALTHY, "loss": -0.6 - step / 1e4, "knn_top1": accuracy}))
     assert names == [State.HEALTHY, State.HEALTHY, State.SOMETHING_ELSE, State.SOMETHING_ELSE, State.HEALTHY]
+
+
+@pytest.mark.parametrize(
+    ("facts", "first", "loss", "accuracy", "state"),
+    [
+        ({}, -0.1, -0.3, 20.0, State.HEALTHY),  # the loss has not fallen
+        ({"knn_images": 500}, -0.1, -0.9, 23.0, State.SOMETHING_ELSE),  # 500 images cannot tell 23 from 20 %
+        ({"knn_images": 10_000}, -0.1, -0.9, 23.0, State.HEALTHY),
+        ({"loss_is_cosine": False, "chance_loss": None}, 6.4, 4.0, 20.0, State.SOMETHING_ELSE),
+        ({"loss_is_cosine": False, "chance_loss": None}, 5.0, 7.7, 20.0, State.HEALTHY),  # as MoCo's first steps
+        ({"untrained_knn": None}, -0.1, -0.9, 5.0, State.HEALTHY),
+    ],
+)
+def test_a_loss_that_falls_and_as_many_images_as_can_tell(facts, first, loss, accuracy, state):
+    judging = Judge(dataclasses.replace(COSINE, **facts), 1000)
+    judging.add_window(Window(10, {**HEALTHY, "loss": first}))
+    for step in (500, 600):
+        judging.add_epoch(step, {**HEALTHY, "loss": loss - step / 1e6, "knn_top1": accuracy})
+    assert judging.state is state
 
 
 def test_healthy_windows_do_not_take_back_what_knn_says():
     judging = Judge(COSINE, 1000)
     for step in (500, 600):
-        judging.add_epoch(step, {**HEALTHY, "loss": -step / 1000, "knn_top1": 20.0})
+        judging.add_epoch(step, {**HEALTHY, "loss": -0.2 - step / 1000, "knn_top1": 20.0})
     for step in (610, 620, 630):
         assert judging.add_window(Window(step, HEALTHY)) is State.SOMETHING_ELSE

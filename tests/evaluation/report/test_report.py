@@ -95,7 +95,7 @@ def test_a_browser_shows_the_report(report, tmp_path, scheme, dark):
     seen = json.loads(title.replace("&amp;", "&"))
     assert seen["errors"] == []
     assert seen["images"] == seen["loaded"] == 112
-    assert seen["drawings"] == seen["visible"] == 7
+    assert seen["drawings"] == seen["visible"] == 8
     assert seen["paths"] > 50
     assert not seen["wide"]
     light = {name: sum(map(int, re.findall(r"\d+", seen[name])[:3])) for name in ("text", "back")}
