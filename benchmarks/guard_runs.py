@@ -2,6 +2,7 @@
 
 python benchmarks/guard_runs.py --folder=runs/guard --data_dir=...    (makes the runs that are not there yet)
 python benchmarks/guard_runs.py --table                               (judges those of tests/fixtures/guard)
+python benchmarks/guard_runs.py --pictures=docs/results/guard         (draws them, and prints what the guard says)
 
 Each run is one of train.py, of 240 steps. What its steps measured, averaged over windows of five, its kNN accuracy and
 its settings are written into a file of tests/fixtures/guard, which tests/guard/test_kept_runs.py judges.
@@ -25,7 +26,12 @@ _CIFAR = (
     "--flagfile=flags/recipes/size/cifar10_small.flags --eval_split=test[:1000] --knn_max_examples=2000 "
     "--batch_scale=0.125 --epochs_scale=0.04 --max_examples=3840"
 )
-_SHAPES = "--flagfile=flags/recipes/shapes_demo.flags --epochs=4 --max_examples=3840 --knn_every_epochs=1"
+# Half as many images in each step, for those that came later.
+_HALF = "--batch_scale=0.0625 --max_examples=1920 --knn_max_examples=1000 --eval_split=test[:500]"
+_SHAPES = (
+    "--flagfile=flags/recipes/shapes_demo.flags --epochs=4 --knn_every_epochs=1 --global_batch_size=32 "
+    "--max_examples=1920"
+)
 _NO_CHANGES = "--crop_min_scale=1 --crop_max_aspect=1 --flip_p=0 --jitter_p=0 --gray_p=0 --blur_p=0"
 # For each run the recipe of the paper, the flags after that of the size, and the state that it is in, whatever its
 # numbers say. `None` is a recipe of another set.
@@ -33,29 +39,29 @@ RUNS: dict[str, tuple[str | None, str, str]] = {
     "simsiam": ("baseline", "", "healthy"),
     "simclr": ("table4_simclr_epochs_100", "", "healthy"),
     "byol": ("table4_byol_epochs_100", "", "healthy"),
-    "mocov2": ("table4_mocov2_epochs_100", "", "healthy"),
-    "swav": ("table4_swav_epochs_100", "", "healthy"),
-    "barlow_twins": ("baseline", "--method=barlow_twins", "healthy"),
-    "simsiam_width_4": ("baseline", "--width=0.25", "healthy"),
+    "mocov2": ("table4_mocov2_epochs_100", _HALF, "healthy"),
+    "swav": ("table4_swav_epochs_100", _HALF, "healthy"),
+    "barlow_twins": ("baseline", f"{_HALF} --method=barlow_twins --base_learning_rate=0.01", "healthy"),
+    "simsiam_width_4": ("baseline", f"{_HALF} --width=0.25", "healthy"),
     "simsiam_shapes": (None, "", "healthy"),
     "simclr_shapes": (None, "--method=simclr", "healthy"),
     "no_stop_gradient": ("fig2_no_stop_gradient", "", "collapsed to a point"),
-    "no_stop_gradient_bn_paper": ("fig2_no_stop_gradient_bn_paper", "", "collapsed to a point"),
+    "no_stop_gradient_bn_paper": ("fig2_no_stop_gradient_bn_paper", _HALF, "collapsed to a point"),
     "no_predictor": ("table1a_predictor_identity", "", "collapsed to a point"),
-    "byol_no_predictor": ("sec62_byol_no_momentum", "--predictor=identity", "collapsed to a point"),
+    "byol_no_predictor": ("sec62_byol_no_momentum", f"{_HALF} --predictor=identity", "collapsed to a point"),
     "predictor_fixed": ("table1b_predictor_fixed", "", "not learning"),
-    "bn_none": ("table3a_bn_none", "", "collapsed to a direction"),
-    "rate_low": ("baseline", "--base_learning_rate=1e-6", "not learning"),
-    "rate_high": ("baseline", "--base_learning_rate=100", "diverging"),
-    "weight_decay": ("baseline", "--weight_decay=0.1", "dimensional collapse"),
-    "no_augmentation": ("baseline", _NO_CHANGES, "learning something else"),
+    "bn_none": ("table3a_bn_none", _HALF, "collapsed to a direction"),
+    "rate_low": ("baseline", f"{_HALF} --base_learning_rate=1e-6", "not learning"),
+    "rate_high": ("baseline", f"{_HALF} --base_learning_rate=100", "diverging"),
+    "weight_decay": ("baseline", f"{_HALF} --weight_decay=0.1", "dimensional collapse"),
+    "no_augmentation": ("baseline", f"{_HALF} {_NO_CHANGES}", "learning something else"),
     "few_images": (
         "baseline",
-        "--max_examples=64 --epochs=240 --epochs_scale=1 --knn_every_epochs=60",
+        f"{_HALF} --max_examples=32 --epochs=240 --epochs_scale=1 --knn_every_epochs=60",
         "learning something else",
     ),
-    "small_batch": ("baseline", "--global_batch_size=2 --batch_scale=1 --max_examples=120", "not learning"),
-    "swav_no_stop_gradient": ("sec62_swav_no_stop_gradient", "", "diverging"),
+    "barlow_twins_rate_high": ("baseline", f"{_HALF} --method=barlow_twins", "learning something else"),
+    "swav_no_stop_gradient": ("sec62_swav_no_stop_gradient", _HALF, "diverging"),
 }
 
 
@@ -144,8 +150,42 @@ def table() -> None:
             print(f"| {name} | {RUNS[name][2]} | {said} |")
 
 
+def draw(folder: pathlib.Path) -> None:
+    """Draws what each kept run measured, with a line where the guard names a state, and prints its words."""
+    from matplotlib.figure import Figure
+
+    from simsiam_tf.guard.words import warning
+    from tests.guard.kept import judged, read
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in RUNS:
+        if not (KEPT / f"{name}.jsonl").exists():
+            continue
+        facts, steps, lines = read(name)
+        windows, epochs = ([line for line in lines if ("epoch" in line) == at_end] for at_end in (False, True))
+        figure = Figure(figsize=(9, 2.1), layout="constrained", facecolor="white")
+        for place, metric in enumerate(("loss", "z_std_scaled", "z_rank", "feature_rank", "knn_top1")):
+            axes = figure.add_subplot(1, 5, place + 1)
+            points = [line for line in (epochs if metric == "knn_top1" else windows) if metric in line]
+            axes.plot([line["step"] for line in points], [line[metric] for line in points], linewidth=1.4)
+            if metric == "knn_top1" and facts.untrained_knn is not None:
+                axes.axhline(facts.untrained_knn, linestyle=":", color="grey", linewidth=1)
+            for _, step in judged(name):
+                axes.axvline(step, color="#c0392b", linewidth=1)
+            axes.set_title(metric, fontsize=9)
+            axes.tick_params(labelsize=7)
+            axes.set_xlim(0, steps)
+        figure.savefig(folder / f"{name}.png", dpi=80)
+        for state, step in judged(name):
+            seen = {}
+            for line in lines:
+                if line["step"] <= step:
+                    seen |= line
+            print(f"{name}: {warning(state, step, steps, seen, facts)}")
+
+
 def main() -> None:
-    """Makes the runs, or prints the table."""
+    """Makes the runs, prints the table, or draws pictures."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     for argument in list(sys.argv[1:]):
         if argument.startswith("--record="):
@@ -156,8 +196,11 @@ def main() -> None:
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "runs" / "guard")
     parser.add_argument("--data_dir", default="", help="where TFDS has cifar10")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--pictures", type=pathlib.Path, help="folder for the pictures")
     options = parser.parse_args()
-    if options.table:
+    if options.pictures:
+        draw(options.pictures)
+    elif options.table:
         table()
     else:
         make(options.folder, options.data_dir)

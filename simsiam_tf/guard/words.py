@@ -1,5 +1,6 @@
 """Puts a state of a run into words: what was measured, what it means, what may be the cause, and what to try."""
 
+import re
 from collections.abc import Mapping
 
 from simsiam_tf.guard.causes import OTHERWISE, State, likely_causes
@@ -26,6 +27,7 @@ _MEASURES: dict[State, tuple[tuple[str, str], ...]] = {
     State.SOMETHING_ELSE: (("knn_top1", ""), ("loss", "")),
 }
 _MOST_CAUSES = 3
+_FLAG = re.compile(r"--\w+")
 
 
 def warning(state: State, step: int, total_steps: int, measured: Mapping[str, float], facts: Facts) -> str:
@@ -46,7 +48,8 @@ def warning(state: State, step: int, total_steps: int, measured: Mapping[str, fl
     if state is State.SOMETHING_ELSE and facts.untrained_knn is not None:
         numbers.append(f"knn_top1 of the untrained network {facts.untrained_knn:.3g}")
     where = f"step {step:,} of {total_steps:,}" if total_steps else f"step {step:,}"
-    return f"{where}: the run is {state}: {', '.join(numbers)}. {_MEANINGS[state]} {_advice(state, facts)}"
+    what = "in a dimensional collapse" if state is State.DIMENSIONAL else str(state)
+    return f"{where}: the run is {what}: {', '.join(numbers)}. {_MEANINGS[state]} {_advice(state, facts)}"
 
 
 def _advice(state: State, facts: Facts) -> str:
@@ -56,6 +59,9 @@ def _advice(state: State, facts: Facts) -> str:
     if likely:
         listed = "; ".join(f"{cause.words}: {cause.cure}" for cause in likely)
         sentences.append(f"The likeliest cause{'s' if len(likely) > 1 else ''} here, by the settings: {listed}.")
-    others = OTHERWISE[state][: max(1, _MOST_CAUSES - len(likely))]
-    sentences.append(f"{'It may also be' if likely else 'It may be'} {'; or '.join(others)}.")
+    named = set(_FLAG.findall(" ".join(cause.cure for cause in likely)))
+    others = [other for other in OTHERWISE[state] if not named & set(_FLAG.findall(other))]
+    others = others[: max(1, _MOST_CAUSES - len(likely))]
+    if others:
+        sentences.append(f"{'It may also be' if likely else 'It may be'} {'; or '.join(others)}.")
     return " ".join(sentences)

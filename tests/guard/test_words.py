@@ -11,7 +11,7 @@ MEASURED = {"z_std_scaled": 0.18, "z_mean_length": 0.98, "z_rank": 1.2, "feature
 @pytest.mark.parametrize("state", SICK)
 def test_a_warning_names_the_numbers_and_what_to_do(state):
     text = warning(state, 120, 240, MEASURED, Facts(method="simsiam"))
-    assert text.startswith(f"step 120 of 240: the run is {state}: ")
+    assert text.startswith("step 120 of 240: the run is ") and f"{state}: " in text
     assert "loss -0.951" in text or state is State.DIRECTION
     assert OTHERWISE[state][0] in text
 
@@ -43,6 +43,11 @@ def test_the_settings_in_force_come_first(state, facts, cure):
     facts = Facts(method="simsiam", **facts)
     assert likely_causes(state, facts)[0].cure.startswith(cure)
     assert f"by the settings: {likely_causes(state, facts)[0].words}: {cure}" in warning(state, 1, 2, MEASURED, facts)
+
+
+def test_what_is_likely_is_not_said_again():
+    text = warning(State.DIRECTION, 1, 2, MEASURED, Facts(method="simsiam", bn_placement="none"))
+    assert text.count("--bn_placement") == 1 and "images that are alike" in text
 
 
 def test_settings_as_the_paper_has_them_are_no_cause():
