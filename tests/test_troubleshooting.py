@@ -24,9 +24,11 @@ DEFINED_BY = {
     "simsiam_tf.cli.convert": module.define_conversion_flags,
     "simsiam_tf.cli.inspect": module.define_inspect_flags,
     "simsiam_tf.augment.preview": module.define_preview_flags,
+    "simsiam_tf.cli.preview": module.define_preview_flags,
+    "simsiam_tf.cli.replay": module.define_workdir_flag,
 }
 # The page names them, and they are still to be written.
-COMING = {"simsiam_tf.cli.doctor", "simsiam_tf.cli.replay", "--on_collapse=stop", "--max_skipped_steps"}
+COMING = {"simsiam_tf.cli.doctor"}
 
 
 def slug(heading: str) -> str:

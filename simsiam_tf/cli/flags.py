@@ -161,12 +161,12 @@ def recipe_name(arguments: Sequence[str]) -> str:
 
 
 def define_workdir_flag() -> None:
-    """Defines the flag of a command that shows a run."""
-    flags.DEFINE_string("workdir", "", "Folder of the run to show.", module_name=_OLD_RUN, flag_values=flags.FLAGS)
+    """Defines the flag of a command on one run."""
+    flags.DEFINE_string("workdir", "", "Folder of the run.", module_name=_OLD_RUN, flag_values=flags.FLAGS)
 
 
 def workdir_flag() -> str:
-    """Returns the folder of the run that the command shows."""
+    """Returns the folder of the run that the command names."""
     return flags.FLAGS.workdir
 
 

@@ -13,6 +13,7 @@ _CONTENTS = {
     "summary.json": "every number, with what produced it",
     "metrics.jsonl": "one line for each epoch",
     "skipped.txt": "images that could not be read",
+    "bad_step": "the step that ended the run because a number was not finite: its images, and the weights before it",
     "config.json": "every setting, versions, seed and commit",
     "tensorboard": "curves: tensorboard --logdir=...",
     "checkpoints": "weights and optimiser",

@@ -70,7 +70,7 @@ class TrainingLoop:
         order: the order of the images; it defines the number of images in a step and of steps in an epoch.
         on_bad_step: a function that is called after a step whose loss or gradient is not finite, or whose weights are
             not. It gets the number of the step, counted from 0, and the logs, which are empty for weights. It may raise
-            a FloatingPointError. By default, it does.
+            a FloatingPointError. By default, it is left to the callbacks to do so.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class TrainingLoop:
         order: ShuffledOrder,
         on_bad_step: Callable[[int, dict[str, float]], None] | None = None,
     ) -> None:
-        self._on_bad_step = on_bad_step or _raise
+        self._on_bad_step = on_bad_step or (lambda step, logs: None)
         self._model, self._strategy, self._make_dataset = model, strategy, make_dataset
         self._prepare, self._saver, self._devices, self._order = prepare, saver, devices, order
         self._callbacks = [ProgressBar(), *callbacks]
@@ -200,12 +200,6 @@ class TrainingLoop:
     def _batches(self, start_step: int) -> Any:
         batch_size, parts = self._order.global_batch_size, self._devices.accumulate_steps
         return dataset_of(self._strategy, lambda share: self._make_dataset(share, start_step), batch_size, parts)
-
-
-def _raise(step: int, logs: dict[str, float]) -> None:
-    """Raises a FloatingPointError that names a step whose loss or gradient is not finite; weights have their own."""
-    if logs:
-        raise FloatingPointError(f"The loss or the gradient of step {step + 1} is not finite; lower the learning rate.")
 
 
 def restored_logs(model: SSLModel, step: int) -> dict[str, float]:
