@@ -61,6 +61,7 @@ RUNS: dict[str, tuple[str | None, str, str]] = {
         "learning something else",
     ),
     "barlow_twins_rate_high": ("baseline", f"{_HALF} --method=barlow_twins", "learning something else"),
+    "bn_none_rate_high": ("table3a_bn_none", f"{_HALF} --base_learning_rate=10", "diverging"),
     "swav_no_stop_gradient": ("sec62_swav_no_stop_gradient", _HALF, "diverging"),
 }
 

@@ -24,8 +24,9 @@ _LINE_RANK, _LONG_MEAN = 1.7, 0.5
 _EXPLODED = 30.0
 # Nothing is said of a loss that stands before this share of the run and this many steps.
 _PATIENCE, _LEAST_STEPS = 0.2, 150
-# The loss of a network that has learned nothing is so near to that of chance.
-_NEAR_CHANCE = 0.05
+# The loss of a network that has learned nothing is so near to that of chance: in two windows after this patience, or in
+# two epochs of so many steps.
+_NEAR_CHANCE, _STEPS_AT_CHANCE = 0.05, 100
 # After this share of the run, kNN must exceed that of the untrained network by a point, and by two standard deviations
 # of chance. Otherwise the network learns something else, once that is so twice.
 _KNN_PATIENCE, _KNN_GAIN, _KNN_DEVIATIONS, _KNN_TIMES = 0.4, 1.0, 2.0, 2
@@ -42,14 +43,16 @@ class Judge:
         state: the state to begin with, as of a run that is resumed.
 
     Attributes:
-        state: the state of the run.
+        state: the state of the run: that of the windows unless it is healthy, else that of the epochs.
     """
 
     def __init__(self, facts: Facts, total_steps: int = 0, state: State = State.HEALTHY) -> None:
         self._facts, self._total = facts, total_steps
         self.state = state
+        self._of_windows, self._of_epochs = state, State.HEALTHY
         self._candidate, self._agreeing = state, 0
         self._windows: list[Window] = []
+        self._last_step, self._chance_since = 0, 0
         self._last_loss: float | None = None
         self._low_knn = 0
 
@@ -59,10 +62,9 @@ class Judge:
         self._windows.append(window)
         self._agreeing = self._agreeing + 1 if found is self._candidate else 1
         self._candidate = found
-        by_epochs = self.state is State.SOMETHING_ELSE and found is State.HEALTHY
-        if self._agreeing >= _WINDOWS_TO_AGREE and not by_epochs:
-            self.state = found
-        return self.state
+        if self._agreeing >= _WINDOWS_TO_AGREE:
+            self._of_windows = found
+        return self._joined()
 
     def add_epoch(self, step: int, logs: Mapping[str, float]) -> State:
         """Takes in the means of an epoch, with kNN if it was measured; returns the state after it.
@@ -72,19 +74,31 @@ class Judge:
             logs: the means by name.
         """
         loss = logs.get("loss")
-        # A classifier's loss of 0 is a success, but that of views is none.
-        stands = loss is not None and (loss == self._last_loss or (loss == 0 and "z_std_scaled" in logs))
-        if stands and self.state is State.HEALTHY:
-            self.state = State.NOT_LEARNING
-        self._last_loss = loss
-        if loss is not None and "knn_top1" in logs and self._is_late(step, _KNN_PATIENCE):
-            is_low = self._has_fallen(loss) and self._is_low(logs["knn_top1"])
-            self._low_knn = self._low_knn + 1 if is_low else 0
-            if self._low_knn >= _KNN_TIMES and self.state is State.HEALTHY:
-                self.state = State.SOMETHING_ELSE
-            elif not self._low_knn and self.state is State.SOMETHING_ELSE:
-                self.state = State.HEALTHY
+        if loss is not None:
+            if self._stands_still(step, loss, is_of_views="z_std_scaled" in logs):
+                self._of_epochs = State.NOT_LEARNING
+            elif self._of_epochs is State.NOT_LEARNING:
+                self._of_epochs = State.HEALTHY
+            if "knn_top1" in logs and self._is_late(step, _KNN_PATIENCE):
+                is_low = self._has_fallen(loss) and self._is_low(logs["knn_top1"])
+                self._low_knn = self._low_knn + 1 if is_low else 0
+                if self._of_epochs is not State.NOT_LEARNING:
+                    self._of_epochs = State.SOMETHING_ELSE if self._low_knn >= _KNN_TIMES else State.HEALTHY
+        self._last_step, self._last_loss = step, loss
+        return self._joined()
+
+    def _joined(self) -> State:
+        self.state = self._of_epochs if self._of_windows is State.HEALTHY else self._of_windows
         return self.state
+
+    def _stands_still(self, step: int, loss: float, is_of_views: bool) -> bool:
+        """Returns whether the loss of epochs is the same to the bit, or that of chance in two epochs and many steps."""
+        chance = self._facts.chance_loss
+        if chance is None or abs(loss - chance) >= _NEAR_CHANCE:
+            self._chance_since = step
+        is_chance = self._chance_since < self._last_step and step - self._chance_since >= _STEPS_AT_CHANCE
+        # A classifier's loss of 0 is a success, but that of views is none.
+        return loss == self._last_loss or (loss == 0 and is_of_views) or is_chance
 
     def _is_low(self, accuracy: float) -> bool:
         """Returns whether kNN is that of the untrained network, as far as its images can tell."""

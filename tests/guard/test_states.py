@@ -63,6 +63,23 @@ def test_a_loss_that_is_the_same_to_the_bit(loss):
     assert judging.add_epoch(20, {**HEALTHY, "loss": loss}) is State.NOT_LEARNING
 
 
+@pytest.mark.parametrize(
+    ("losses", "steps", "said"),
+    [
+        ([-0.3, 0.01, -0.04, 0.03], 60, True),  # as of batches of two, whose windows tell nothing
+        ([0.01, -0.6, 0.01, -0.7], 200, False),
+        ([0.01, -0.005, 0.0123], 2, False),
+        ([0.01, -0.005, -0.3], 200, False),
+    ],
+    ids=["stays at chance", "leaves it", "too few steps to say", "left it"],
+)
+def test_epochs_at_chance(losses, steps, said):
+    judging = Judge(COSINE)
+    for epoch, loss in enumerate(losses):
+        state = judging.add_epoch(steps * (epoch + 1), {**HEALTHY, "loss": loss})
+    assert (state is State.NOT_LEARNING) == said
+
+
 def test_a_classifier_that_knows_all_its_images_is_healthy():
     judging = Judge(Facts())
     judging.add_epoch(10, {"loss": 0.1, "top1": 100.0})
