@@ -49,12 +49,13 @@ class Judge:
     def __init__(self, facts: Facts, total_steps: int = 0, state: State = State.HEALTHY) -> None:
         self._facts, self._total = facts, total_steps
         self.state = state
-        self._of_windows, self._of_epochs = state, State.HEALTHY
+        by_epochs = state in (State.NOT_LEARNING, State.SOMETHING_ELSE)
+        self._of_windows, self._of_epochs = (State.HEALTHY, state) if by_epochs else (state, State.HEALTHY)
         self._candidate, self._agreeing = state, 0
         self._windows: list[Window] = []
         self._last_step, self._chance_since = 0, 0
         self._last_loss: float | None = None
-        self._low_knn = 0
+        self._low_knn = _KNN_TIMES if state is State.SOMETHING_ELSE else 0
 
     def add_window(self, window: Window) -> State:
         """Takes in a window; returns the state after it."""

@@ -118,3 +118,16 @@ def test_healthy_windows_do_not_take_back_what_knn_says():
         judging.add_epoch(step, {**HEALTHY, "loss": -0.2 - step / 1000, "knn_top1": 20.0})
     for step in (610, 620, 630):
         assert judging.add_window(Window(step, HEALTHY)) is State.SOMETHING_ELSE
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_a_resumed_run_begins_with_its_state(state):
+    judging = Judge(COSINE, 1000, state)
+    assert judging.state is state
+    judging.add_window(Window(10, HEALTHY))
+    assert judging.add_window(Window(20, HEALTHY)) is (
+        state if state in (State.NOT_LEARNING, State.SOMETHING_ELSE) else State.HEALTHY
+    )
+    assert judging.add_epoch(500, {**HEALTHY, "loss": -0.6, "knn_top1": 20.0}) is (
+        State.SOMETHING_ELSE if state is State.SOMETHING_ELSE else State.HEALTHY
+    )
