@@ -35,7 +35,9 @@ def index(tmp_path, make, monkeypatch):
     data.mkdir()
 
     def ask(stamp="as it is", name="train", **settings):
-        found = kept(name, data, DataConfig(**settings), {"stamp": stamp}, make)
+        found = kept(
+            name, data, DataConfig(**settings), {"stamp": stamp}, make, lambda arrays: arrays["where"].shape == (3, 2)
+        )
         np.testing.assert_array_equal(found["where"], ARRAYS["where"])
         assert unpacked(found["names"]) == ["a", "é\udce9", "b c"]
         return found

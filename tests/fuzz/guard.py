@@ -62,15 +62,18 @@ class Guard:
         elif event in _CHANGES:
             if not all(self._is_allowed(path) for path in arguments if isinstance(path, str | bytes)):
                 self.writes.append(f"{event} {arguments!r}")
-        elif event in _RUNS or (event == "exec" and arguments[0].co_filename.startswith("<string")):
-            if not _is_import():
-                self.runs.append(f"{event} {str(arguments)[:200]}")
+        elif _runs(event, arguments) and not _is_import():
+            self.runs.append(f"{event} {str(arguments)[:200]}")
 
     def _is_allowed(self, path: Any) -> bool:
         if isinstance(path, int) or path is None:
             return True
         whole = os.path.abspath(os.fsdecode(path))
         return whole == "/dev/null" or any(whole == f or whole.startswith(f + "/") for f in (self._case, self._tmp))
+
+
+def _runs(event: str, arguments: tuple[Any, ...]) -> bool:
+    return event in _RUNS or (event == "exec" and arguments[0].co_filename.startswith("<string"))
 
 
 def _is_import() -> bool:

@@ -116,7 +116,7 @@ def _put(config: Any, part: Any, chance: random.Random) -> str:
     """Puts a part into a description, in the place of any value."""
     from damages import _places
 
-    places = [place for place in _places(config)]
+    places = list(_places(config))
     inner, key = chance.choice([place for place in places if isinstance(place[0][place[1]], dict)] or places)
     if isinstance(inner, list):
         inner.insert(key, part)

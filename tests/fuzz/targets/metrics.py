@@ -84,4 +84,4 @@ class Metrics(Target):
 def _page(rows: list) -> dict:
     names = ("runs", "curves", "spectra")
     texts = dict.fromkeys(("title", "spectrum_of", "images_of", "note"), "x")
-    return {**dict.fromkeys(names, []), **texts, "numbers": rows, "labelled": False, "pixelated": False}
+    return {**{name: [] for name in names}, **texts, "numbers": rows, "labelled": False, "pixelated": False}

@@ -64,7 +64,7 @@ class ShardFiles(Target):
         for file in shards.files:
             if root not in pathlib.Path(file).resolve().parents:
                 raise WrongError(f"a shard outside of the folder: {file!r}")
-        if source.labels is not None and not 0 <= source.labels.min() <= source.labels.max() < len(shards.classes):
+        if source.labels is not None and not -1 <= source.labels.min() <= source.labels.max() < len(shards.classes):
             raise WrongError(f"labels {source.labels}, of {len(shards.classes)} classes")
         crop, left_out = np.zeros((24, 24, 3), np.uint8), 0
         reader = self._reader(source, (self._policy,), 24, 0)

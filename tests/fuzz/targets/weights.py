@@ -12,7 +12,7 @@ LAYOUTS = ("torchvision", "authors", "moco", "lightly", "solo_learn")
 
 
 def arrays_of_a_network() -> dict[str, np.ndarray]:
-    """Returns the weights of a ResNet-18 of width 1/16 under torchvision's names, and of heads under those of layers."""
+    """Returns the weights of a ResNet-18 of width 1/16 under torchvision's names."""
     from simsiam_tf.interop.torch_names import to_torch
     from simsiam_tf.networks import resnet18
 
