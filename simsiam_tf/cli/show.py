@@ -47,9 +47,8 @@ def show() -> None:
     for name, record in workdir.summary().items():
         value = record["value"]
         text = "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-        print(
-            f"  {printable(name):<20} {printable(text)}{' %' if value is not None and record.get('unit') == 'percent' else ''}"
-        )
+        unit = " %" if value is not None and record.get("unit") == "percent" else ""
+        print(f"  {printable(name):<20} {printable(text)}{unit}")
     print("Files")
     contents = {**_CONTENTS, **_OF_TRANSFER} if is_transfer(workdir_flag()) else _CONTENTS
     for name, meaning in contents.items():

@@ -20,7 +20,7 @@ from simsiam_tf.data.encoded import EncodedImages, SubsetImages
 from simsiam_tf.data.records import FOOTER, HEADER, TFRecords, example_features
 from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError, check
-from simsiam_tf.files import file_size, is_file, parse_json, printable, read_regular, user_path
+from simsiam_tf.files import file_size, is_file, is_in_bucket, parse_json, printable, read_regular, user_path
 
 INDEX, FORMAT = "index.json", "simsiam_tf shards 1"
 # The features of a record that are the image, and its size in pixels.
@@ -241,8 +241,8 @@ def _check_files(files: Sequence[str], sizes: Sequence[int]) -> None:
         except OSError as error:
             reason = error.strerror or "no such file"
             raise UsageError(f"A shard cannot be read ({reason}). Received: {printable(file)}.") from error
-        is_whole = found == size and is_file(file)
-        check(is_whole, f"A shard must be a file of the {size} bytes that it was written with.", f"{found} in {file}")
+        is_whole = found == size and (is_in_bucket(file) or is_file(file))  # not a pipe, which is empty and never ends
+        check(is_whole, f"A shard must have the {size} bytes that it was written with.", f"{found} in {file}")
 
 
 def dump_index(index: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ name nothing but layers and their parts, the file of weights may hold nothing bu
 that is larger than the file is not made.
 """
 
+import json
 import math
 import pathlib
 import zipfile
@@ -13,7 +14,7 @@ from typing import IO, Any
 import h5py
 import keras
 
-from simsiam_tf.files import parse_json, plain_path, printable
+from simsiam_tf.files import plain_path, printable
 from simsiam_tf.interop.harmless_pickle import NoWeightsError
 
 # The parts of Keras, and of its inner packages, whose classes and functions a network is made of.
@@ -94,7 +95,7 @@ def _description(content: IO[bytes], size: int) -> Any:
             raise NoWeightsError("it holds two parts of one name")
         if archive.getinfo("config.json").file_size > _LONGEST_DESCRIPTION:
             raise NoWeightsError("its config.json is too long")
-        return parse_json(archive.read("config.json"))
+        return json.loads(archive.read("config.json"))
 
 
 def _strangers(part: Any) -> list[str]:
