@@ -3,12 +3,17 @@
 import itertools
 import os
 import pathlib
+import stat
 from collections.abc import Sequence
 
 from absl import flags
 
 from simsiam_tf.errors import UsageError, check
-from simsiam_tf.files import is_in_bucket
+from simsiam_tf.files import is_in_bucket, read_regular
+
+# Flagfiles may come from elsewhere, as recipes of others do.
+_MOST_FILES, _LONGEST_FILE = 100, 1 << 20
+_TERMINALS = ("/dev/pts/", "/dev/tty")
 
 
 def parse_flags(arguments: Sequence[str]) -> list[str]:
@@ -23,8 +28,9 @@ def parse_flags(arguments: Sequence[str]) -> list[str]:
     Raises:
         UsageError: if there is no such flag, it cannot have its value, or a flagfile cannot be read.
     """
+    read: list[str] = []
     for file in flagfiles(arguments[1:]):
-        _check_flagfile(file, ())
+        _check_flagfile(file, (), read)
     try:
         return flags.FLAGS(arguments)
     except flags.Error as error:
@@ -58,21 +64,24 @@ def _name(argument: str) -> str:
     return argument.lstrip("-").partition("=")[0]
 
 
-def _check_flagfile(file: str, above: tuple[str, ...]) -> None:
+def _check_flagfile(file: str, above: tuple[str, ...], read: list[str]) -> None:
     """Checks that a flagfile and those that it includes can be read.
 
-    A pipe, as of `<(...)` in a shell, can be read only once, so it is left to the parser.
+    A pipe that the command line names, as of `<(...)` in a shell, can be read only once, so it is left to the parser.
 
     Args:
         file: the path of the file.
         above: the real paths of the files that include it.
+        read: gets the path. Files that include each other twice could be read more often than there is time for.
     """
     check(not is_in_bucket(file), "--flagfile must be a file of this machine; copy it here first.", file)
+    read.append(file)
+    check(len(read) <= _MOST_FILES, f"A command line may include flagfiles {_MOST_FILES} times at most.", file)
     path = pathlib.Path(os.path.expanduser(file))
-    if not file or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
+    if not file or _is_pipe(path, bool(above)):
         return
     try:
-        lines = path.read_text().splitlines()
+        lines = read_regular(path, _LONGEST_FILE).decode().splitlines()
     except OSError as error:
         raise UsageError(f"--flagfile must be a file that can be read ({error.strerror}). Received: {file}.") from error
     except ValueError as error:
@@ -82,4 +91,14 @@ def _check_flagfile(file: str, above: tuple[str, ...]) -> None:
         raise UsageError(f"A flagfile must not include itself. Received: {' includes '.join([*above, real])}.")
     for line in lines:
         for included in flagfiles([line.strip()]):
-            _check_flagfile(included, (*above, real))
+            _check_flagfile(included, (*above, real), read)
+
+
+def _is_pipe(path: pathlib.Path, is_included: bool) -> bool:
+    """Returns whether a flagfile that the command line names is a pipe or a terminal. A device would never end."""
+    try:
+        mode, real = os.stat(path).st_mode, os.path.realpath(path)
+    except (OSError, ValueError):
+        return False
+    is_terminal = stat.S_ISCHR(mode) and (real == os.devnull or real.startswith(_TERMINALS))
+    return not is_included and (stat.S_ISFIFO(mode) or is_terminal)

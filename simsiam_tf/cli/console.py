@@ -8,6 +8,7 @@ from typing import Any, TextIO
 from absl import flags
 
 from simsiam_tf.config.messages import RESULT
+from simsiam_tf.files import printable
 
 # The numbers have the meaning that they have in absl: -1 shows warnings, 0 messages, 1 debugging as well.
 _VERBOSITIES = {"quiet": -1, "normal": 0, "debug": 1}
@@ -74,7 +75,9 @@ def escape_what_cannot_be_printed() -> None:
 class ConsoleHandler(logging.Handler):
     """Prints messages at once: ordinary ones to stdout, warnings and errors to stderr with a prefix.
 
-    Characters that the stream cannot encode, as in a path that is not valid UTF-8, are written as escapes.
+    Characters that the stream cannot encode, as in a path that is not valid UTF-8, are written as escapes. So are
+    control characters other than the end of a line: names and texts of files are in the messages, and a terminal would
+    take them for commands.
 
     Attributes:
         leaves_stdout: whether ordinary messages go to stderr too, because stdout is for data.
@@ -87,7 +90,8 @@ class ConsoleHandler(logging.Handler):
         try:
             prefix = next((text for level, text in _PREFIXES if record.levelno >= level), "")
             stream = sys.stderr if prefix or self.leaves_stdout else sys.stdout
-            _print(f"{prefix}{self.format(record)}\n", stream)
+            lines = map(printable, self.format(record).split("\n"))
+            _print(prefix + "\n".join(lines) + "\n", stream)
         except Exception:
             self.handleError(record)
 

@@ -6,6 +6,7 @@ The run is one of train.py or of transfer.py.
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_workdir_flag, workdir_flag
 from simsiam_tf.cli.quiet import load_tensorflow_for
+from simsiam_tf.files import printable
 from simsiam_tf.training.transfer_workdir import is_transfer
 from simsiam_tf.training.workdir import Workdir
 
@@ -47,12 +48,13 @@ def show() -> None:
     for name, record in workdir.summary().items():
         value = record["value"]
         text = "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-        print(f"  {name:<20} {text}{' %' if value is not None and record.get('unit') == 'percent' else ''}")
+        unit = " %" if value is not None and record.get("unit") == "percent" else ""
+        print(f"  {printable(name):<20} {printable(text)}{unit}")
     print("Files")
     contents = {**_CONTENTS, **_OF_TRANSFER} if is_transfer(workdir_flag()) else _CONTENTS
     for name, meaning in contents.items():
         if (workdir.root / name).exists():
-            print(f"  {workdir.root / name}: {meaning}")
+            print(f"  {printable(str(workdir.root / name))}: {meaning}")
 
 
 if __name__ == "__main__":

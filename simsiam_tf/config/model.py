@@ -96,11 +96,12 @@ class ModelConfig(SettingsGroup):
     def from_file(cls, values: Mapping[str, Any]) -> Self:
         """Makes the group from the values in a config.json, which may be older than some of the settings.
 
-        The file holds `null` for each setting that the method did not have when the file was written.
+        The file holds `null` for each setting that the method did not have when the file was written, and for no other.
         """
         absent = {setting.name: setting.absent for setting in cls._own_settings()}
+        own = set(absent)
         absent |= {setting.name: setting.absent for setting in _method_config(values).settings()}
-        return cls.from_values(absent | {name: value for name, value in values.items() if value is not None})
+        return cls.from_values(absent | {n: value for n, value in values.items() if value is not None or n in own})
 
     def values(self) -> dict[str, Any]:
         """Returns the values of all settings, by name; `None` for those that the method does not have."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import time
 from typing import Any
 
@@ -11,14 +12,16 @@ import numpy as np
 
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.data.formats import readable_endings
-from simsiam_tf.data.index import PREFIX, Index, packed, unpacked
+from simsiam_tf.data.index import PREFIX, Index, is_whole, packed, unpacked
 from simsiam_tf.data.walk import Listing, walk
-from simsiam_tf.files import modified, size_of_file
+from simsiam_tf.files import modified, parse_json, size_of_file
 
 # A folder of fewer images is read in less than half a second, and gets no index.
 _LEAST_IMAGES = 10_000
 # A folder that was changed so many seconds before it was read may be changed again within a tick of the clock.
 _TICK = 2.0
+# A part of a path that leads out of the folder, or nowhere: an empty one, `.` or `..`; between names stands NUL.
+_ELSEWHERE = re.compile(rb"(?:^|[\0/])\.{0,2}(?:[\0/]|$)")
 
 
 def read_folder(root: str, config: DataConfig) -> Listing:
@@ -40,7 +43,7 @@ def read_folder(root: str, config: DataConfig) -> Listing:
     """
     index, of_root = Index("files", pathlib.Path(root), config), _stamp(root)
     for stamp, arrays in index.found():
-        if stamp == of_root and _is_current(root, arrays):
+        if stamp == of_root and is_whole(_fits, arrays) and _is_current(root, arrays):
             return _listing(arrays)
     start, begun = time.time(), time.monotonic()
     listing = walk(root)
@@ -55,6 +58,16 @@ def read_folder(root: str, config: DataConfig) -> Listing:
     if times.max(initial=0) < (start - _TICK) * 1e9:
         index.keep(of_root, arrays, time.monotonic() - begun)
     return _listing(arrays)
+
+
+def _fits(arrays: dict[str, np.ndarray]) -> bool:
+    """Returns whether arrays are those of a listing, and all names lie below the folder."""
+    left_out, hidden = parse_json(arrays["left_out"].tobytes())
+    lists, sizes = [*left_out.values(), hidden], arrays["sizes"]
+    texts = all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists)
+    is_right = texts and sizes.dtype == np.int64 and sizes.shape == (len(unpacked(arrays["names"])),)
+    times = arrays["times"] if "folders" in arrays else np.zeros(0, np.int64)
+    return is_right and times.dtype == np.int64 and not _ELSEWHERE.search(arrays["names"].tobytes())
 
 
 def _listing(arrays: dict[str, np.ndarray]) -> Listing:

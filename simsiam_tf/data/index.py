@@ -10,14 +10,13 @@ import logging
 import os
 import pathlib
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from simsiam_tf.config.data import DataConfig
-from simsiam_tf.files import explain, load_arrays, make_folder, modified, printable, replacing, user_path
+from simsiam_tf.files import explain, load_arrays, make_folder, modified, parse_json, printable, replacing, user_path
 
 _log = logging.getLogger(__name__)
 
@@ -37,8 +36,9 @@ def kept(
     config: DataConfig,
     stamp: Mapping[str, Any],
     make: Callable[[], dict[str, np.ndarray]],
+    fits: Callable[[dict[str, np.ndarray]], bool],
 ) -> dict[str, np.ndarray]:
-    """Returns arrays from an index. If there is none, or it is of other data, they are made and kept.
+    """Returns arrays from an index. If there is none, or it is of other data or damaged, they are made and kept.
 
     Args:
         name: the name of the index, different for each part of the data set.
@@ -46,13 +46,15 @@ def kept(
         config: the settings of the data set: where indices may lie, and whether they are made anew.
         stamp: what tells the data from others and from changed ones, as JSON can hold it.
         make: a function that finds the arrays out.
+        fits: a function that says whether arrays can be those of the data; it may raise whatever wrong ones make it
+            raise. An index lies beside the data, and may have come with them from elsewhere.
 
     Returns:
         The arrays by name. They hold no Python objects.
     """
     index, stamp = Index(name, beside, config), json.loads(json.dumps(stamp))
     for held, arrays in index.found():
-        if held == stamp:
+        if held == stamp and is_whole(fits, arrays):
             return arrays
     start = time.monotonic()
     arrays = make()
@@ -80,9 +82,9 @@ class Index:
                 continue
             try:
                 arrays = load_arrays(path)
-                stamp = json.loads(unpacked(arrays.pop("stamp"))[0])
-                is_ours = stamp.pop("format") == _FORMAT
-            except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):  # none, or damaged
+                stamp = parse_json(arrays.pop("stamp").tobytes())
+                is_ours = isinstance(stamp, dict) and stamp.pop("format", 0) == _FORMAT
+            except (OSError, ValueError, KeyError):  # none, or damaged
                 continue
             except Exception as error:
                 if explain(error) is None:  # a bucket may refuse it, for want of rights
@@ -106,6 +108,19 @@ class Index:
         _rebuilt.add(written)
         if seconds > _LONG:
             _log.info(f"Read the whole data set in {seconds:.0f} seconds; {printable(str(written))} keeps its index.")
+
+
+def is_whole(fits: Callable[[dict[str, np.ndarray]], bool], arrays: dict[str, np.ndarray]) -> bool:
+    """Returns whether arrays of an index can be those of the data.
+
+    Args:
+        fits: a function that says so, or raises an error for wrong ones.
+        arrays: the arrays by name.
+    """
+    try:
+        return fits(arrays)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
+        return False
 
 
 def packed(texts: Sequence[str]) -> np.ndarray:

@@ -63,7 +63,12 @@ def labels_of_file(path: str, roots: Sequence[str]) -> dict[tuple[int, str], str
     Returns:
         The name of the class, by the number of the folder and the name of the image in it.
     """
-    rows = [row for row in csv.reader(_text(path, "--labels").splitlines()) if row]
+    try:
+        rows = [row for row in csv.reader(_text(path, "--labels").splitlines()) if row]
+    except csv.Error as error:
+        raise UsageError(
+            f"--labels must be a file with a path and a label in each line ({error}). Received: {path}."
+        ) from error
     check(bool(rows), "--labels must be a file with a path and a label in each line.", "an empty file")
     wrong = next((i for i, row in enumerate(rows) if len(row) != 2 or not row[1].strip()), None)
     check(

@@ -20,7 +20,7 @@ from simsiam_tf.data.encoded import EncodedImages, SubsetImages
 from simsiam_tf.data.records import FOOTER, HEADER, TFRecords, example_features
 from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError, check
-from simsiam_tf.files import file_size, parse_json, printable, read_regular, user_path
+from simsiam_tf.files import file_size, is_file, is_in_bucket, parse_json, printable, read_regular, user_path
 
 INDEX, FORMAT = "index.json", "simsiam_tf shards 1"
 # The features of a record that are the image, and its size in pixels.
@@ -139,6 +139,8 @@ def read_index(folder: pathlib.Path) -> dict[str, Any]:
         index = parse_json(read_regular(path))
         if not isinstance(index, dict) or index.get("format") != FORMAT:
             raise ValueError("it is not in this version's format")
+        if not isinstance(index.get("splits"), dict):
+            raise ValueError("it has no splits")
         return index
     except FileNotFoundError as error:
         raise UsageError(
@@ -165,11 +167,13 @@ def open_shards(config: DataConfig, split: str) -> Shards:
     folder = user_path(config.data_dir)
     splits = read_index(folder)["splits"]
     if split not in splits:
-        raise UsageError(f"The shards have the splits {', '.join(splits)}. Received: {split!r}.")
+        known = ", ".join(printable(name[:80]) for name in splits)
+        raise UsageError(f"The shards have the splits {known}. Received: {split!r}.")
     try:
-        shards, sizes = _shards(folder, splits[split]), [int(shard["bytes"]) for shard in splits[split]["shards"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{INDEX} is damaged; make the shards again. Received: {folder} ({error!r}).") from None
+        shards, sizes = shards_in(folder, splits[split])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        reason = printable(f"{type(error).__name__}: {str(error)[:200]}")
+        raise UsageError(f"{INDEX} is damaged; make the shards again. Received: {folder} ({reason}).") from None
     _check_files(shards.files, sizes)
     return shards
 
@@ -187,14 +191,46 @@ def split_names(config: DataConfig) -> tuple[str, ...]:
     return tuple(read_index(user_path(config.data_dir))["splits"])
 
 
-def _shards(folder: pathlib.Path, split: Mapping[str, Any]) -> Shards:
-    counts = np.array([shard["images"] for shard in split["shards"]], np.int64)
-    lengths, names = np.array(split["lengths"], np.int64), split["file_names"]
-    labels = None if split["labels"] is None else np.array(split["labels"], np.int64)
+def shards_in(folder: pathlib.Path, split: Mapping[str, Any]) -> tuple[Shards, list[int]]:
+    """Reads the description of a split, and checks that its parts agree.
+
+    Args:
+        folder: the folder of the shards.
+        split: the description, as the index has it.
+
+    Returns:
+        Where the images are, and the length of each shard in bytes.
+
+    Raises:
+        ValueError: if a number or a text is not possible.
+        KeyError: if a part is missing.
+        TypeError: if a part is of another type.
+        OverflowError: if a number is too large.
+    """
+    counts, sizes = (_numbers([shard[key] for shard in split["shards"]]) for key in ("images", "bytes"))
+    lengths, names, classes = _numbers(split["lengths"]), split["file_names"], tuple(split["classes"])
+    labels = None if split["labels"] is None else _numbers(split["labels"], least=-1)  # of an image of no class
     if not len(names) == len(lengths) == counts.sum() == (len(lengths) if labels is None else len(labels)):
         raise ValueError("its lists differ in length")
-    files = tuple(f"{folder}/{shard['file']}" for shard in split["shards"])
-    return Shards(files, counts, lengths, labels, tuple(split["classes"]), names)
+    if labels is not None and labels.max(initial=-1) >= len(classes):
+        raise ValueError("a label is that of no class")
+    files = [shard["file"] for shard in split["shards"]]
+    texts = (*names, *classes, *files) if isinstance(names, list) and isinstance(split["classes"], list) else (None,)
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a name is no text")
+    if any("/" in name or "\\" in name or "\0" in name or name in ("", ".", "..") for name in files):
+        raise ValueError("a shard lies in another folder")
+    held = np.add.reduceat(lengths + HEADER + FOOTER, np.cumsum(counts) - counts) if counts.min(initial=1) else counts
+    if not np.array_equal(held, sizes):
+        raise ValueError("its shards have other lengths than their records")
+    return Shards(tuple(f"{folder}/{name}" for name in files), counts, lengths, labels, classes, names), sizes.tolist()
+
+
+def _numbers(values: Any, least: int = 0) -> np.ndarray:
+    """Returns a list of whole numbers, none of them too small, as an array."""
+    if not isinstance(values, list) or any(type(value) is not int or value < least for value in values):
+        raise ValueError("a number of it is none that can be")
+    return np.array(values, np.int64)
 
 
 def _check_files(files: Sequence[str], sizes: Sequence[int]) -> None:
@@ -205,7 +241,8 @@ def _check_files(files: Sequence[str], sizes: Sequence[int]) -> None:
         except OSError as error:
             reason = error.strerror or "no such file"
             raise UsageError(f"A shard cannot be read ({reason}). Received: {printable(file)}.") from error
-        check(found == size, f"A shard must have the {size} bytes that it was written with.", f"{found} in {file}")
+        is_whole = found == size and (is_in_bucket(file) or is_file(file))  # not a pipe, which is empty and never ends
+        check(is_whole, f"A shard must have the {size} bytes that it was written with.", f"{found} in {file}")
 
 
 def dump_index(index: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from simsiam_tf.data.encoded import EncodedImages
 from simsiam_tf.data.features import feature_at, is_plain, only_image, paths, rgb_of, text_of, value_at
 from simsiam_tf.data.pixels import UnknownValuesError, check_sixteen_bits
 from simsiam_tf.data.records import Records
+from simsiam_tf.data.tfds_code import check_harmless
 from simsiam_tf.data.tfds_index import find_records
 from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError, check
@@ -234,6 +235,7 @@ def open_builder(config: DataConfig) -> Builder:
     data_dir = expand(config.data_dir) if config.data_dir else None
     if data_dir is not None and not is_folder(data_dir):
         raise UsageError(f"--data_dir must be an existing directory. Received: {data_dir}.")
+    check_harmless(config.dataset, data_dir or str(tfds.core.constants.DATA_DIR))
     try:
         builder = tfds.builder(config.dataset, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError, ImportError) as error:

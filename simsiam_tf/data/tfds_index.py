@@ -1,6 +1,7 @@
 """Finds the records, labels and file names of a TFDS split once, and keeps them in an index."""
 
 import dataclasses
+import functools
 import hashlib
 import pathlib
 import re
@@ -52,10 +53,27 @@ def find_records(builder: Any, split: str, config: DataConfig, label: str, featu
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", f"{split}-{label}")
     name = f"{name[:80]}-{zlib.crc32(f'{split}:{wanted}'.encode()):08x}"
     stamp = stamp_of(builder, folder, split)
-    arrays = kept(name, folder, config, stamp, lambda: _find(builder, split, wanted, feature))
     files = [str(part.filename) for part in builder.info.splits[split].file_instructions]
+    fits = functools.partial(_fits, is_labelled=feature is not None, sizes=list(map(size_of_file, files)))
+    arrays = kept(name, folder, config, stamp, lambda: _find(builder, split, wanted, feature), fits)
     records = TFRecords(files, arrays["where"]) if "where" in arrays else open_array_records(builder, split)
     return Found(records, arrays.get("labels"), unpacked(arrays["names"]) if "names" in arrays else None)
+
+
+def _fits(arrays: dict[str, np.ndarray], is_labelled: bool, sizes: list[int]) -> bool:
+    """Returns whether arrays of an index lead to records within files of these sizes, each with its label and name."""
+    counts = {len(arrays["labels"])} if is_labelled else set()
+    if "where" in arrays:
+        where = arrays["where"]
+        counts.add(len(where))
+        if where.dtype != np.int64 or where.ndim != 2 or where.shape[1] != 3 or where.min(initial=0) < 0:
+            return False
+        file, offset, length = where.T
+        if file.max(initial=-1) >= len(sizes) or (length > np.array(sizes)[file] - offset).any():
+            return False
+    if "names" in arrays:
+        counts.add(len(unpacked(arrays["names"])))
+    return len(counts) <= 1
 
 
 def stamp_of(builder: Any, folder: pathlib.Path, split: str) -> dict[str, Any]:

@@ -123,8 +123,8 @@ def _print_table(query: Source, source: Source, cosines: np.ndarray, positions: 
 
 
 def _printable(text: str) -> str:
-    """Escapes a path for the terminal: rich's markup, and bytes that are not UTF-8."""
-    return rich.markup.escape(text.encode("utf-8", "backslashreplace").decode())
+    """Escapes a path for the terminal: rich's markup, control characters, and bytes that are not UTF-8."""
+    return rich.markup.escape(printable(text))
 
 
 def _draw(rows: Sequence[np.ndarray], out: pathlib.Path) -> None:

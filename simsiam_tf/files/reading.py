@@ -1,4 +1,4 @@
-"""Reads files, which may be damaged, of the wrong kind, or in a bucket."""
+"""Reads files, which may be damaged, hostile, of the wrong kind, or in a bucket. Every read has a greatest length."""
 
 import contextlib
 import errno
@@ -9,6 +9,7 @@ import os
 import pathlib
 import stat
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -16,6 +17,11 @@ import numpy as np
 
 from simsiam_tf.files.buckets import check_bucket, explain
 from simsiam_tf.files.paths import as_path, is_in_bucket
+
+# No file that is read whole is longer, in bytes, unless the caller says so.
+_LONGEST = 8 << 30
+# The versions of the header of `.npy` files, and what reads them.
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def _in_bucket(path: str | pathlib.Path) -> pathlib.Path:
@@ -73,18 +79,20 @@ def size_of_file(path: str | pathlib.Path) -> int:
         return -1
 
 
-def read_regular(path: str | pathlib.Path, longest: int | None = None) -> bytes:
+def read_regular(path: str | pathlib.Path, longest: int = _LONGEST) -> bytes:
     """Reads a regular file. Anything else, such as a pipe or a device, is refused without waiting for its content.
 
     Args:
         path: the path of the file.
-        longest: the greatest length in bytes; by default any.
+        longest: the greatest length in bytes.
 
     Raises:
         OSError: if it is no regular file, is longer, or cannot be read.
     """
     if is_in_bucket(path):
-        return _in_bucket(path).read_bytes()
+        found = _in_bucket(path)
+        _check_length(found.stat().length, longest, path)  # type: ignore[attr-defined]
+        return found.read_bytes()
     with opened_regular(path, longest) as (content, status):
         return content.read(status.st_size)
 
@@ -148,9 +156,11 @@ def load_array(path: pathlib.Path, mapped: bool = False) -> np.ndarray:
         OSError: if the file cannot be read.
         ValueError: if it holds no array.
     """
-    if is_in_bucket(path):
-        return np.load(io.BytesIO(path.read_bytes()))
-    return np.load(path, mmap_mode="r" if mapped else None)
+    if not mapped or is_in_bucket(path):
+        return _array(read_regular(path))
+    with opened_regular(path) as (content, status):
+        _check_header(content, status.st_size)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def load_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -161,10 +171,50 @@ def load_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if it holds no arrays, or NumPy raises an error of another type for what is damaged.
+        ValueError: if it holds no arrays, is damaged, or holds compressed ones, which are never written here.
     """
-    with np.load(io.BytesIO(read_regular(path)), allow_pickle=False) as content:
-        return {name: content[name] for name in content.files}
+    content = read_regular(path)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = archive.infolist()
+            is_packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+            if is_packed or sum(entry.file_size for entry in entries) > len(content):
+                raise ValueError("its parts are compressed, or larger than the file")
+            return {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in entries}
+    except ValueError:
+        raise
+    except Exception as error:  # zipfile raises errors of many types
+        raise ValueError(f"it is damaged ({type(error).__name__})") from error
+
+
+def _array(content: bytes) -> np.ndarray:
+    """Returns the array that a `.npy` file holds.
+
+    Raises:
+        ValueError: if it holds none.
+    """
+    _check_header(io.BytesIO(content), len(content))
+    return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def _check_header(file: IO[bytes], size: int) -> None:
+    """Checks that a `.npy` file has the numbers that its header says, before memory is taken for them.
+
+    Args:
+        file: the file, at its beginning.
+        size: its length in bytes.
+
+    Raises:
+        ValueError: if it has not, or holds Python objects.
+    """
+    try:
+        shape, _, kind = _HEADERS[np.lib.format.read_magic(file)](file)
+        length = math.prod(shape) * kind.itemsize
+        fits = not kind.hasobject and (kind.itemsize or not math.prod(shape)) and length == size - file.tell()
+    except Exception as error:  # NumPy raises errors of many types, for headers nested deeply RecursionError too
+        raise ValueError(f"it holds no array ({type(error).__name__})") from error
+    if not fits or min(shape, default=0) < 0:
+        raise ValueError("it has not the numbers that its header says")
 
 
 @contextlib.contextmanager
@@ -173,7 +223,7 @@ def opened_regular(path: str | pathlib.Path, longest: int | None = None) -> Iter
 
     Args:
         path: the path of the file.
-        longest: the greatest length in bytes; by default any.
+        longest: the greatest length in bytes; by default any, for a file that is not read whole.
 
     Yields:
         The file, and its status.
@@ -188,12 +238,17 @@ def opened_regular(path: str | pathlib.Path, longest: int | None = None) -> Iter
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
-        if longest is not None and status.st_size > longest:
-            raise OSError(errno.EFBIG, f"{status.st_size} bytes are more than {longest}", str(path))
+        if longest is not None:
+            _check_length(status.st_size, longest, path)
         with open(file, "rb", closefd=False) as content:
             yield content, status
     finally:
         os.close(file)
+
+
+def _check_length(length: int, longest: int, path: str | pathlib.Path) -> None:
+    if length > longest:
+        raise OSError(errno.EFBIG, f"{length} bytes are more than {longest}", str(path))
 
 
 def parse_json(text: bytes) -> Any:

@@ -1,9 +1,7 @@
 """Holds the weights that a network begins with, and reads them from files of Keras, PyTorch and others."""
 
 import dataclasses
-import json
 import pathlib
-import zipfile
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -13,8 +11,9 @@ import numpy as np
 import safetensors
 
 from simsiam_tf.errors import UsageError
-from simsiam_tf.files import local_copy, opened_regular, plain_path, printable, read_regular
+from simsiam_tf.files import local_copy, opened_regular, printable, read_regular
 from simsiam_tf.interop.harmless_pickle import NoWeightsError
+from simsiam_tf.interop.keras_reading import is_keras, read_keras
 from simsiam_tf.interop.layouts import describe_backbone, sort_weights
 from simsiam_tf.interop.pth_reading import read_pth
 from simsiam_tf.interop.torch_names import (
@@ -204,23 +203,13 @@ def read_weights(path: pathlib.Path) -> Given:
     """
     try:
         with local_copy(path) as file, opened_regular(file) as (content, _):
-            if _is_keras(content):
-                return of_network(_read_keras(file, content), f"{path}, a file of Keras")
+            if is_keras(content):
+                return of_network(read_keras(file, content), f"{path}, a file of Keras")
             arrays = _read_safetensors(file) if _is_safetensors(content) else read_pth(content)
         found = sort_weights(arrays)
     except (NoWeightsError, WeightsError) as error:
         raise UsageError(f"{RULE}; {error}. Received: {path}.") from error
     return Given(f"{path}, in the layout of {found.layout}", found.method, found.backbone, found.heads, found.left_out)
-
-
-def _is_keras(content: IO[bytes]) -> bool:
-    try:
-        with zipfile.ZipFile(content) as archive:
-            return {"config.json", "model.weights.h5"} <= set(archive.namelist())
-    except zipfile.BadZipFile:
-        return False
-    finally:
-        content.seek(0)
 
 
 def _is_safetensors(content: IO[bytes]) -> bool:
@@ -229,49 +218,6 @@ def _is_safetensors(content: IO[bytes]) -> bool:
     size = content.seek(0, 2)
     content.seek(0)
     return length <= size and begin == b"{"
-
-
-def _read_keras(file: pathlib.Path, content: IO[bytes]) -> keras.Model:
-    """Loads a model that Keras saved, if all its parts are of Keras or of this package."""
-    with zipfile.ZipFile(content) as archive:
-        entries, size = archive.infolist(), file.stat().st_size
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or (
-            sum(entry.file_size for entry in entries) > size
-        ):
-            raise NoWeightsError("its parts are compressed, or larger than the file, which Keras does not do")
-        try:
-            described = json.loads(archive.read("config.json"))
-        except (ValueError, RecursionError, zipfile.BadZipFile) as error:
-            raise NoWeightsError("its config.json is damaged") from error
-    strange = sorted(set(_strangers(described)))
-    if strange:
-        raise NoWeightsError(f"it holds parts that are neither of Keras nor of this package ({', '.join(strange[:3])})")
-    try:
-        model = keras.saving.load_model(plain_path(file.parent) / file.name, compile=False, safe_mode=True)
-    except MemoryError:
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk; HDF5's own errors have no number
-            raise
-        reason = printable(str(error).partition("\n")[0][:200])
-        raise NoWeightsError(f"Keras cannot load it ({type(error).__name__}: {reason})") from error
-    if not isinstance(model, keras.Model):
-        raise NoWeightsError("it holds no model")
-    return model
-
-
-def _strangers(part: Any) -> list[str]:
-    """Lists the classes in a description of Keras that come from elsewhere."""
-    if isinstance(part, list):
-        return [name for item in part for name in _strangers(item)]
-    if not isinstance(part, dict):
-        return []
-    found = [name for item in part.values() for name in _strangers(item)]
-    if "class_name" in part and part.get("module") is not None:
-        module, name = str(part["module"]), str(part["class_name"])
-        is_known = module.partition(".")[0] in ("keras", "simsiam_tf") or (module == "builtins" and name == "function")
-        return found if is_known else [*found, f"{module}.{name}"]
-    return found
 
 
 _SAFETENSORS = {

@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Callable, Mapping
-from typing import IO, Any
+from typing import Any
 
 
 class NoWeightsError(ValueError):
@@ -24,9 +24,6 @@ class Nothing:
         return self
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
         pass
 
     def __hash__(self) -> int:
@@ -51,14 +48,14 @@ class HarmlessUnpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
     of dictionaries must be simple values, because the hash of deeply nested tuples takes for ever.
 
     Args:
-        file: the file, open for reading.
+        file: the file, which has the methods `read` and `readline`.
         known: what names stand for, by module and name.
         storage: makes what the pickle refers to outside itself.
     """
 
     dispatch = pickle._Unpickler.dispatch.copy()  # type: ignore[attr-defined]
 
-    def __init__(self, file: IO[bytes], known: Mapping[tuple[str, str], Any], storage: Callable[[Any], Any]) -> None:
+    def __init__(self, file: Any, known: Mapping[tuple[str, str], Any], storage: Callable[[Any], Any]) -> None:
         super().__init__(file, encoding="utf-8")
         self._known, self._storage = known, storage
 
@@ -69,6 +66,20 @@ class HarmlessUnpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
     def persistent_load(self, pid: Any) -> Any:
         """Returns what the pickle refers to."""
         return self._storage(pid)
+
+
+def _build(unpickler: Any) -> None:
+    """Replaces the opcode that sets the attributes of an object, which only objects that do nothing have here.
+
+    What stands for PyTorch's functions could be made to call itself, without end, until the process dies.
+    """
+    unpickler.stack.pop()
+    target = unpickler.stack[-1]
+    if not isinstance(target, dict | Nothing) and not (isinstance(target, type) and issubclass(target, Nothing)):
+        raise NoWeightsError("it changes what stands for a part of PyTorch")
+
+
+HarmlessUnpickler.dispatch[pickle.BUILD[0]] = _build
 
 
 def _checking(name: str, step: int) -> Callable[[Any], None]:

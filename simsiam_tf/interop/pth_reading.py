@@ -31,6 +31,10 @@ _DTYPES: dict[str, Any] = {
     "ByteStorage": np.uint8,
     "BoolStorage": np.bool_,
 }
+# No weight has more dimensions.
+_MOST_DIMENSIONS = 32
+# The greatest length of the pickle that describes the tensors, in bytes; that of a ResNet-152 has a tenth of 1 MiB.
+_LONGEST_PICKLE = 64 << 20
 # The keys of a checkpoint below which programs keep the weights of the model, the commonest first.
 _KEYS = ("state_dict", "model", "model_state_dict", "network", "backbone")
 
@@ -115,6 +119,9 @@ def _read_legacy(file: IO[bytes]) -> dict[str, np.ndarray]:
             raise NoWeightsError("a part of it has another length than it says")
         if dtype is None:
             raise NoWeightsError("it holds numbers of a type that is not known")
+        at, end = file.tell(), file.seek(0, 2)
+        if count * dtype.itemsize > end - file.seek(at):
+            raise NoWeightsError("it is cut short")
         contents[key] = file.read(count * dtype.itemsize)
     return _weights(tree)
 
@@ -155,6 +162,8 @@ class _Tensor:
         Raises:
             NoWeightsError: if the tensor reaches beyond its storage, or has more numbers than it.
         """
+        if len(self.size) > _MOST_DIMENSIONS:  # the product of a million sizes takes hours
+            raise NoWeightsError("it holds a tensor of too many dimensions")
         count, held = math.prod(self.size), self.storage.count
         sane = len(self.size) == len(self.strides) and min((self.offset, *self.size, *self.strides)) >= 0
         last = sum((side - 1) * stride for side, stride in zip(self.size, self.strides, strict=False))
@@ -171,6 +180,27 @@ class _Kind:
 
     def __init__(self, dtype: Any) -> None:
         self.dtype = np.dtype(dtype)
+
+
+class _Bounded:
+    """Reads a pickle from a file, up to a greatest length, whatever length the pickle claims."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._left = file, _LONGEST_PICKLE
+
+    def read(self, length: int) -> bytes:
+        self._take(length)
+        return self._file.read(length)
+
+    def readline(self) -> bytes:
+        line = self._file.readline(self._left + 1)
+        self._take(len(line))
+        return line
+
+    def _take(self, length: int) -> None:
+        if length > self._left:
+            raise NoWeightsError("it is damaged, or what describes its tensors is too long")
+        self._left -= length
 
 
 def _dtype_of(kind: Any) -> np.dtype | None:
@@ -196,7 +226,7 @@ def _unpickler(file: IO[bytes], storage: Callable[[Any], Any]) -> HarmlessUnpick
         known |= {(module, name): _Kind(dtype) for name, dtype in _DTYPES.items()}
     # Made anew for each file, so that a file cannot change what the next one finds.
     return HarmlessUnpickler(
-        file, {key: functools.partial(v) if callable(v) else v for key, v in known.items()}, storage
+        _Bounded(file), {key: functools.partial(v) if callable(v) else v for key, v in known.items()}, storage
     )
 
 

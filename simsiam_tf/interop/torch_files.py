@@ -13,8 +13,9 @@ from safetensors import numpy as safetensors
 
 import simsiam_tf
 from simsiam_tf.augment import ops, policies
-from simsiam_tf.files import write_json
+from simsiam_tf.files import read_regular, write_json
 from simsiam_tf.interop.given import read_weights
+from simsiam_tf.interop.harmless_pickle import HarmlessUnpickler
 from simsiam_tf.interop.pth_writing import pth_bytes
 from simsiam_tf.interop.torch_names import COUNT, as_torch, from_torch, mlp_weights, to_torch
 from simsiam_tf.networks.heads import MLP
@@ -167,6 +168,10 @@ def read_back(backbone: ResNet, path: pathlib.Path, heads: Mapping[str, MLP] | N
     return fresh
 
 
+def _array(shape: tuple[int, ...], kind: str, content: bytes) -> np.ndarray:
+    return np.frombuffer(content, kind).reshape(shape)
+
+
 def read_detectron2(path: pathlib.Path, backbone: ResNet) -> dict[str, np.ndarray]:
     """Reads back what `write_detectron2` wrote.
 
@@ -177,6 +182,7 @@ def read_detectron2(path: pathlib.Path, backbone: ResNet) -> dict[str, np.ndarra
     Returns:
         The arrays by torchvision's names.
     """
-    held = pickle.loads(path.read_bytes())["model"]  # our own file, written a moment ago
+    known = {("numpy", "ndarray"): _array, ("builtins", "bytearray"): bytes}
+    held = HarmlessUnpickler(io.BytesIO(read_regular(path)), known, storage=lambda _: None).load()["model"]
     names = [name for name in to_torch(backbone) if not name.endswith(COUNT)]
     return {name: held[to_detectron2(name)] for name in names}

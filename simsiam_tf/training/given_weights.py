@@ -163,12 +163,20 @@ def _check_timm(path: pathlib.Path, given: Given) -> None:
         config = read_json(path)
     except (OSError, ValueError):
         return
-    found, named = describe_backbone(given.backbone), config.get("architecture")
-    mean = (config.get("pretrained_cfg") or {}).get("mean", ops.IMAGENET_MEAN)
+    known = config if isinstance(config, dict) else {}
+    found, named = describe_backbone(given.backbone), known.get("architecture")
+    trained = known.get("pretrained_cfg") or {}
+    mean = trained.get("mean", ops.IMAGENET_MEAN) if isinstance(trained, dict) else None
+    if not _is_mean(mean):
+        raise UsageError(f"{RULE}; its config.json has no mean of three colours that can be read. Received: {path}.")
     if isinstance(named, str) and found is not None and named != found[0]:
         raise UsageError(f"{RULE}; its config.json names {named}, which is not {found[0]}. Received: {path.parent}.")
     if max(abs(a - b) for a, b in zip(mean, ops.IMAGENET_MEAN, strict=True)) > 0.01:
         raise UsageError(f"{RULE}; it expects images with the mean {mean}, not ImageNet's. Received: {path.parent}.")
+
+
+def _is_mean(mean: Any) -> bool:
+    return isinstance(mean, list | tuple) and len(mean) == 3 and all(type(part) in (int, float) for part in mean)
 
 
 def _of_run(path: str) -> Given:

@@ -34,6 +34,11 @@ def test_messages_are_bare_on_stdout_and_warnings_go_to_stderr(console, capsys, 
     assert printed.err == "warning: careful\nerror: wrong\n"
 
 
+def test_a_message_cannot_give_the_terminal_commands(console, capsys):
+    LOG.warning("the class \x1b[31mred\x07 and \u202egnp.exe\nare two")
+    assert capsys.readouterr().err == "warning: the class \\x1b[31mred\\x07 and \\u202egnp.exe\nare two\n"
+
+
 def test_stdout_can_be_left_to_data(console, capsys):
     leave_stdout_to_data()
     logging.getLogger("simsiam_tf.some.module").info("progress")

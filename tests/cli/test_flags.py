@@ -1,5 +1,6 @@
 """Every flag line gives settings, or one sentence; TensorFlow has no part in it."""
 
+import os
 import random
 import sys
 
@@ -164,6 +165,25 @@ def test_a_flagfile_that_includes_itself_is_refused(parsed, tmp_path):
     second.write_text(f"--epochs=3\n  --flagfile={first}\n".replace("  --", "--"))
     message = refusal(parsed, f"--flagfile={first}")
     assert message == f"A flagfile must not include itself. Received: {first} includes {second} includes {first}."
+
+
+def test_flagfiles_that_include_each_other_twice_are_not_read_a_billion_times(parsed, tmp_path):
+    for number in range(30):
+        (tmp_path / f"{number}.flags").write_text(f"--flagfile={tmp_path}/{number + 1}.flags\n" * 2)
+    (tmp_path / "30.flags").write_text("--epochs=3\n")
+    message = refusal(parsed, f"--flagfile={tmp_path}/0.flags")
+    assert message.startswith("A command line may include flagfiles 100 times at most.")
+
+
+def test_flagfiles_are_files_of_a_size_that_flags_can_have(parsed, tmp_path):
+    (tmp_path / "long.flags").write_text("#" * 2**21)
+    (tmp_path / "device.flags").write_text("--flagfile=/dev/zero\n")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "with_pipe.flags").write_text(f"--flagfile={tmp_path}/pipe\n")
+    for name in ("long", "device", "with_pipe"):
+        message = refusal(parsed, f"--flagfile={tmp_path}/{name}.flags")
+        assert message.startswith("--flagfile must be a file that can be read"), message
+    assert refusal(parsed, "--flagfile=/dev/zero").startswith("--flagfile must be a file that can be read")
 
 
 def test_a_flagfile_may_be_included_twice_and_lie_beside_others(parsed, tmp_path):

@@ -19,6 +19,15 @@ def printed(monkeypatch, capsys):
     return run
 
 
+def test_texts_of_a_run_cannot_give_the_terminal_commands(printed, tmp_path):
+    folder = made(tmp_path / "run")
+    records = {"a\x1b[31m": {"value": "\x1b]0;title\x07"}, "b\nDone": {"value": "\u202e"}}
+    (folder / "summary.json").write_text(json.dumps(records))
+    shown = printed(folder)
+    assert shown.replace("\n", "").isprintable()
+    assert "a\\x1b[31m" in shown and "b\\nDone" in shown
+
+
 def made(folder, **config):
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))

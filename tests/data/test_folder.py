@@ -245,6 +245,9 @@ def test_several_folders_lists_and_labels(make, tmp_path):
     table.write_text("")
     with pytest.raises(UsageError, match="Received: an empty file"):
         _ = opened(one, labels=str(table)).training
+    table.write_text(f"a/1.png,{'x' * 200_000}\n")
+    with pytest.raises(UsageError, match=r"field larger than field limit"):
+        _ = opened(one, labels=str(table)).training
     table.write_text("path,label\na/1.png,cat\na/1.png,dog\n")
     with pytest.raises(UsageError, match=r"one label\. Received: a/1\.png with cat and dog"):
         _ = opened(one, labels=str(table)).training

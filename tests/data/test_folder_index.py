@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 
+import numpy as np
 import pytest
 
 from simsiam_tf.config.data import DataConfig
@@ -80,6 +81,34 @@ def test_a_small_folder_has_no_index(walks, folder, monkeypatch):
     monkeypatch.setattr(folder_index, "_LEAST_IMAGES", 100)
     assert read(folder)[3] is None
     assert not list(folder.glob(".simsiam*"))
+
+
+PLANTED = {
+    "another file": lambda arrays: (
+        arrays | {"names": index.packed(["../secret.png", "4.jpg"]), "sizes": np.array([1, 1])}
+    ),
+    "a whole path": lambda arrays: arrays | {"names": index.packed(["/etc/x.png", "4.jpg"]), "sizes": np.array([1, 1])},
+    "a folder": lambda arrays: arrays | {"names": index.packed(["a/.", "4.jpg"]), "sizes": np.array([1, 1])},
+    "fewer sizes": lambda arrays: arrays | {"sizes": arrays["sizes"][:-1]},
+    "sizes of another type": lambda arrays: arrays | {"sizes": arrays["sizes"].astype(np.float64)},
+    "no names": lambda arrays: {name: array for name, array in arrays.items() if name != "names"},
+    "no times": lambda arrays: {name: array for name, array in arrays.items() if name != "times"},
+    "no lists": lambda arrays: arrays | {"left_out": index.packed(["[]"])},
+    "no texts": lambda arrays: arrays | {"left_out": index.packed(['[{"x": 7}, []]'])},
+    "no JSON": lambda arrays: arrays | {"left_out": index.packed(["["])},
+}
+
+
+@pytest.mark.parametrize("plant", PLANTED.values(), ids=PLANTED)
+def test_an_index_from_elsewhere_is_not_believed(walks, folder, plant):
+    """It lies beside the data, and comes with them where somebody copied them."""
+    whole = read(folder)
+    file = folder / ".simsiam_tf-files.npz"
+    with np.load(file) as held:
+        arrays = plant(dict(held))
+    np.savez(file, **arrays)
+    assert read(folder) == whole
+    assert walks.count == 2
 
 
 CHANGES = {

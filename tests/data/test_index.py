@@ -1,6 +1,7 @@
 """What is found out about a data set once, and kept."""
 
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -35,7 +36,9 @@ def index(tmp_path, make, monkeypatch):
     data.mkdir()
 
     def ask(stamp="as it is", name="train", **settings):
-        found = kept(name, data, DataConfig(**settings), {"stamp": stamp}, make)
+        found = kept(
+            name, data, DataConfig(**settings), {"stamp": stamp}, make, lambda arrays: arrays["where"].shape == (3, 2)
+        )
         np.testing.assert_array_equal(found["where"], ARRAYS["where"])
         assert unpacked(found["names"]) == ["a", "é\udce9", "b c"]
         return found
@@ -58,6 +61,41 @@ def test_an_index_of_changed_data_is_made_again(index, make):
     index(stamp="changed")
     assert make.count == 2
     index(stamp="changed")
+    assert make.count == 2
+
+
+def with_header(path, header):
+    """Gives an array of an index another header."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["where.npy"] = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + bytes(48)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '<i8', 'fortran_order': False, 'shape': (4000000000, 3), }\n",
+        b"{'descr': '<U0', 'fortran_order': False, 'shape': (1000000000000,), }\n",
+        b"{'descr': '|O', 'fortran_order': False, 'shape': (6,), }\n",
+        b"{'descr': '<i8', 'fortran_order': False, 'shape': (-6,), }\n",
+        b"{'descr': '<i8', 'fortran_order': False, 'shape': " + b"-" * 5000 + b"1, }\n",
+        b"(" * 300 + b"\n",
+    ],
+)
+def test_an_array_that_is_not_what_it_says_is_damage(index, make, header):
+    index()
+    with_header(index.folder / ".simsiam_tf-train.npz", header)
+    index()
+    assert make.count == 2
+
+
+def test_a_packed_index_is_damage_however_small_it_is(index, make):
+    index()
+    np.savez_compressed(index.folder / ".simsiam_tf-train.npz", where=np.zeros(10**8, np.uint8))
+    index()
     assert make.count == 2
 
 

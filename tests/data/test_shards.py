@@ -219,6 +219,12 @@ DAMAGES = {
     "fewer labels": (lambda path: edit_train(path, labels=[0, 1]), "index.json is damaged.*differ in length"),
     "fewer lengths": (lambda path: edit_train(path, lengths=[9]), "index.json is damaged.*differ in length"),
     "no names": (lambda path: edit_train(path, file_names=None), "index.json is damaged"),
+    "no splits": (lambda path: edit(path, splits=7), "it has no splits"),
+    "a huge number": (lambda path: edit_train(path, lengths=[10**30] * COUNT), "index.json is damaged.*OverflowError"),
+    "a label of no class": (lambda path: edit_train(path, labels=[3] * COUNT), "a label is that of no class"),
+    "a name of no text": (lambda path: edit_train(path, file_names=[7] * COUNT), "a name is no text"),
+    "other lengths": (lambda path: edit_train(path, lengths=[2**40] * COUNT), "other lengths than their records"),
+    "another folder": (lambda path: edit_shard(path, file="../train"), "a shard lies in another folder"),
     "no shard": (lambda path: next(path.glob("train*")).unlink(), r"^A shard cannot be read \(No such file.*train-"),
     "a short shard": (
         lambda path: next(path.glob("train*")).write_bytes(b"x"),
@@ -236,6 +242,11 @@ def edit_train(folder, **values):
     index = json.loads((folder / "index.json").read_text())
     index["splits"]["train"] |= values
     edit(folder, **index)
+
+
+def edit_shard(folder, **values):
+    shards = json.loads((folder / "index.json").read_text())["splits"]["train"]["shards"]
+    edit_train(folder, shards=[shards[0] | values, *shards[1:]])
 
 
 @pytest.mark.parametrize(("damage", "words"), DAMAGES.values(), ids=DAMAGES)

@@ -205,6 +205,20 @@ def nested(levels):
     return pickle.EMPTY_TUPLE + (pickle.DUP + pickle.TUPLE2) * levels
 
 
+def of_many_dimensions():
+    """Returns the opcodes of a tensor whose size is a product of 300,000 factors, which takes minutes."""
+    sizes = pickle.MARK + (pickle.LONG1 + b"\x08" + b"\x7f" * 8) * 300_000 + pickle.TUPLE
+    storage = pickled(tensor()).partition(b"Q")[0].removeprefix(b"\x80\x02") + b"Q"
+    return storage + pickle.BININT1 + b"\0" + sizes + sizes + pickle.TUPLE2 * 0 + pickle.TUPLE + pickle.REDUCE
+
+
+def calling_itself():
+    """Returns the opcodes of a function that calls itself, which no limit of recursion of Python ends."""
+    function = pickle.GLOBAL + b"torch._utils\n_rebuild_parameter\n" + pickle.BINPUT + b"\0"
+    state = pickle.MARK + pickle.BINGET + b"\0" + pickle.EMPTY_TUPLE + pickle.EMPTY_DICT + pickle.NONE + pickle.TUPLE
+    return function + state + pickle.BUILD + pickle.EMPTY_TUPLE + pickle.REDUCE
+
+
 @pytest.mark.parametrize(
     "opcodes",
     [
@@ -214,6 +228,10 @@ def nested(levels):
         pickle.EMPTY_SET + pickle.MARK + nested(60) + pickle.ADDITEMS,
         pickle.MARK + nested(60) + pickle.FROZENSET,
         pickle.NONE + pickle.LONG_BINPUT + b"\xff\xff\xff\x7f",  # in C, a memo of 32 GB
+        pickle.BINBYTES8 + struct.pack("<Q", 2**40),
+        pickle.FRAME + struct.pack("<Q", 2**40),
+        pickle.EMPTY_DICT + pickle.BINUNICODE + b"\1\0\0\0w" + of_many_dimensions() + pickle.SETITEM,
+        calling_itself(),
     ],
 )
 def test_a_few_bytes_ask_for_no_hours_and_no_gigabytes(opcodes):

@@ -65,8 +65,24 @@ def read_content(path: str) -> CocoFile:
     ):
         for name in names:
             _check_distinct([entry[name] for entry in entries], f"{name} of {key}", path)
+    for image in images:
+        name = image["file_name"]
+        if is_elsewhere(name):
+            raise UsageError(
+                "A file_name of an image must be a path below the folder of the images, which may be given as a folder "
+                f"above, in {path}. Received: {printable(name[:200])}."
+            )
     check(bool(images) and bool(categories), "A file of annotations must have images and categories.", path)
     return CocoFile(_by_id(images), annotations, _by_id(categories))
+
+
+def is_elsewhere(name: str) -> bool:
+    """Returns whether a name in a file leads out of the folder that it is relative to, or cannot be a file's name.
+
+    A file of annotations may come from anyone, and must not choose which other files of this machine are read.
+    """
+    parts = name.replace("\\", "/").split("/")
+    return any(part in ("", "..") for part in parts) or "\0" in name or any("\ud800" <= c <= "\udfff" for c in name)
 
 
 def _by_id(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

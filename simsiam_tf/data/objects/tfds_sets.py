@@ -48,7 +48,7 @@ def open_tfds(config: DetectionDataConfig, split: str) -> AnnotatedImages:
     key = re.sub(r"[^A-Za-z0-9_-]+", "_", f"objects-{split}-{config.exif}")
     folder = as_path(str(images.builder.data_path))
     stamp = {**stamp_of(images.builder, folder, split), "split": split, "max_pixels": config.max_pixels}
-    arrays = kept(key, folder, config.images, stamp, reader.read_all)
+    arrays = kept(key, folder, config.images, stamp, reader.read_all, _fits)
     unreadable = UnreadableImages(name, config.max_bad_fraction)
     encoded = RecordImages(images.builder, records, _IMAGE, None, unreadable, config.pixels)
     broken = BrokenAnnotations(name, config.max_bad_fraction)
@@ -66,6 +66,20 @@ def open_tfds(config: DetectionDataConfig, split: str) -> AnnotatedImages:
     broken.check(len(found.image))
     source = Source(name, count, None, 0, encoded)
     return AnnotatedImages(source, objects, classes, False, tuple(range(len(classes))), broken.lines)
+
+
+def _fits(arrays: dict[str, np.ndarray]) -> bool:
+    """Returns whether arrays of an index have the shapes and types of those that `_Reader.read_all` returns."""
+    count, images = len(arrays["image"]), len(arrays["sizes"])
+    kinds = {"image": "i", "boxes": "f", "classes": "i", "crowd": "b", "difficult": "b", "areas": "f", "ids": "i"}
+    kinds |= {"sizes": "i", "image_ids": "i"}
+    shapes = {"boxes": (count, 4), "sizes": (images, 2), "image_ids": (images,)}
+    is_right = all(
+        arrays[name].dtype.kind == kind and arrays[name].shape == shapes.get(name, (count,))
+        for name, kind in kinds.items()
+    )
+    image = arrays["image"]
+    return is_right and bool((np.diff(image, prepend=0) >= 0).all()) and image.max(initial=-1) < images
 
 
 def _classes(builder: Any, dataset: str) -> tuple[str, ...]:

@@ -1,18 +1,22 @@
 """Reads the XML files of VOC, which name the objects of an image each, and the lists of its splits."""
 
 import dataclasses
+import math
 import os
 import pathlib
 import re
 from xml.etree import ElementTree
 from xml.parsers import expat
 
+from simsiam_tf.data.objects.coco_file import is_elsewhere
 from simsiam_tf.errors import check
 from simsiam_tf.files import is_file, is_folder, read_regular, read_text
 
 _WITH_YEAR = re.compile(r"(\d{4})_(.+)")
 # No image has so many objects that its file is longer.
 _LONGEST_FILE = 16 << 20
+# No image that can be read has a longer side, in pixels.
+_LONGEST_SIDE = 2.0**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +97,9 @@ def images_of_split(root: pathlib.Path, split: str) -> list[ImageOfSplit]:
             image = ImageOfSplit(folder, line.strip())
             if not image.name:
                 continue
+            check(
+                not is_elsewhere(image.name), "A list of a split must name images without a folder.", repr(image.name)
+            )
             check(image not in found, f"The split {split} must name each image once.", f"{image.name} in {folder}")
             found[image] = None
     check(bool(found), "A split of VOC must name images.", f"{split}, which names none")
@@ -117,7 +124,8 @@ def read_annotation(path: pathlib.Path) -> AnnotationFile:
     size, sides = root.find("size"), None
     if size is not None:
         height, width = _number(size, "height"), _number(size, "width")
-        sides = (int(height), int(width)) if height and width and min(height, width) >= 1 else None
+        fits = height and width and 1 <= min(height, width) <= max(height, width) <= _LONGEST_SIDE
+        sides = (int(height), int(width)) if height and width and fits else None
     ending = os.path.splitext(os.path.basename((root.findtext("filename") or "").strip()))[1]
     return AnnotationFile(ending or ".jpg", sides, tuple(map(_object, root.findall("object"))))
 
@@ -145,8 +153,9 @@ def _object(element: ElementTree.Element) -> NamedObject:
 
 
 def _number(element: ElementTree.Element, name: str) -> float | None:
-    """Returns a number below an element; `None` if there is none."""
+    """Returns a number below an element; `None` if there is none, or none that is finite."""
     try:
-        return float(element.findtext(name) or "")
+        number = float(element.findtext(name) or "")
     except ValueError:
         return None
+    return number if math.isfinite(number) else None

@@ -89,6 +89,10 @@ def test_a_broken_annotation_is_named_and_left_out(kind, tmp_path, caplog):
         (lambda c: c["categories"][0].update(name="cat"), "Each name of categories must be there once"),
         (lambda c: c["annotations"].append(7), r"Each entry of annotations must have names and values.* Received: 7"),
         (lambda c: c.update(images=[]), "must have images and categories"),
+        (lambda c: c["images"][1].update(file_name="../secret.png"), r"must be a path below the folder.*\.\./secret"),
+        (lambda c: c["images"][1].update(file_name="/etc/passwd"), r"must be a path below the folder.*/etc/passwd"),
+        (lambda c: c["images"][1].update(file_name="a\0.png"), r"must be a path below the folder.*a\\x00"),
+        (lambda c: c["images"][1].update(file_name="\ud800.png"), r"must be a path below the folder"),
         (lambda c: [image.update(file_name=f"x{image['id']}") for image in c["images"]], "which has no x3"),
     ],
 )

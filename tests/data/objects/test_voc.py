@@ -142,15 +142,23 @@ def test_a_broken_object_is_left_out(broken, reason, devkit):
     [
         ({"train_split": "2012_test"}, r"must have a list in ImageSets/Main. Received: 2012_test"),
         ({"train_split": "2009_trainval"}, r"--data_dir must be the folder that holds VOC2007.*for the split 2009_tr"),
+        ({"train_split": "2007_elsewhere"}, r"must name images without a folder\. Received: '\.\./\.\./secret'"),
         ({"train_split": "trainval"}, r"--data_dir must be the folder that holds VOC2007.*for the split trainval"),
     ],
 )
 def test_a_split_that_is_not_there_is_said(settings, message, devkit):
+    (devkit / "VOC2007/ImageSets/Main/elsewhere.txt").write_text("../../secret\n")
     with pytest.raises(UsageError, match=message):
         opened(devkit, **settings)
     (devkit / "VOC2007/ImageSets/Main/none.txt").write_text("\n")
     with pytest.raises(UsageError, match=r"must name images\. Received: 2007_none"):
         opened(devkit, train_split="2007_none")
+
+
+@pytest.mark.parametrize("side", ["inf", "1e300", "nan", "-5"])
+def test_a_size_that_cannot_be_is_that_of_the_image(side, devkit):
+    write(devkit / "VOC2007", "trainval", {"000005": [thing("dog", 1, 1, 60, 40)]}, SIZE.replace("60", side))
+    assert opened(devkit).objects[0].size == (40, 60)
 
 
 def test_numbers_of_the_classes_are_whole(devkit):
