@@ -23,8 +23,9 @@ FOLDER = pathlib.Path(augmentation.__file__).parent
 def main() -> None:
     """Writes both files into the package."""
     (FOLDER / "training_step.json").write_text(json.dumps(training_step.fixture(), indent=1) + "\n")
-    views = np.clip(np.rint(augmentation.made_on_host()), 0, 255).astype(np.uint8)
-    np.savez_compressed(FOLDER / "golden.npz", views=views)
+    made = {"host": augmentation.made_on_host(), "device": augmentation.made_on_device()}
+    levels = {name: np.clip(np.rint(views), 0, 255).astype(np.uint8) for name, views in made.items()}
+    np.savez_compressed(FOLDER / "golden.npz", **levels)
 
 
 if __name__ == "__main__":

@@ -60,8 +60,11 @@ def _results(config: Config | None, shows: bool) -> list[Result]:
     choice = choice_asked() if config is not None else None
     if choice is not None:
         runner = Runner((CHOICE,), Asked(config, names_workdir(), choice), **options)
-        known = {CHOICE.name: outcome for outcome in runner.outcomes() if outcome.state != "pass"}
-        config = config if known else chosen_run(runner.facts["flags"])
+        (outcome,) = runner.outcomes()
+        if outcome.state == "pass":
+            config = chosen_run(runner.facts["flags"])
+        else:
+            known = {CHOICE.name: outcome}
     checks, results = checks_for(config), list[Result]()
     width = max(len(check.name) for check in checks)
     for result in Runner(checks, Asked(config, names_workdir()), known=known, **options).results():

@@ -7,13 +7,11 @@ from simsiam_tf.config.run import Config
 from simsiam_tf.data.sources import listing_bad_images
 from simsiam_tf.distribute.strategy import has_accelerator
 from simsiam_tf.doctor.checks import Asked, Outcome
-from simsiam_tf.doctor.opened import images_of, started, strategy_of
+from simsiam_tf.doctor.opened import images_of, read_at_once, started, strategy_of
 from simsiam_tf.host import usable_cores
 from simsiam_tf.training.run_input import makes_views_on_device
 from simsiam_tf.training.trial import seconds_of_input
 
-# The images of a batch that is measured: what an image takes does not hang on it.
-_BATCH = 64
 # The share of an accelerator's time that may be waited, and of a CPU's that may go into reading.
 _WAITING, _READING = 0.05, 0.5
 _DECODING, _VIEWS, _FETCHING = "decoding the images", "making the views", "fetching the images"
@@ -45,7 +43,7 @@ def input_rate(asked: Asked) -> Outcome:
     config = started(asked.run)
     strategy, images = strategy_of(config), images_of(config)
     replicas, batch = strategy.num_replicas_in_sync, config.data.global_batch_size
-    some = max(replicas, min(batch, _BATCH) // replicas * replicas)
+    some = read_at_once(config, replicas) * replicas
     small = _with_batch(config, some)
     on_device = makes_views_on_device(config, strategy)
     with listing_bad_images([images.source], None):

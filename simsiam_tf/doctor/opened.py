@@ -12,6 +12,8 @@ from simsiam_tf.training import factory, slices
 from simsiam_tf.training.data_record import as_started
 from simsiam_tf.training.opened_run import OpenedImages, refuse_what_cannot_be_computed
 
+_AT_ONCE = 64
+
 
 @functools.cache
 def strategy_of(config: Config) -> tf.distribute.Strategy:
@@ -55,3 +57,15 @@ def images_of(config: Config) -> OpenedImages:
         UsageError: if there is no such data set, or it cannot be used.
     """
     return OpenedImages.open(config, strategy_of(config))
+
+
+def read_at_once(config: Config, replicas: int) -> int:
+    """Returns how many images are read at once for measuring: a replica's batch, or 64 images of it.
+
+    What is compiled for this number then serves several checks.
+
+    Args:
+        config: the settings of the run.
+        replicas: the number of replicas.
+    """
+    return max(1, min(config.data.global_batch_size // config.devices.accumulate_steps // replicas, _AT_ONCE))

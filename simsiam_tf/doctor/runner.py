@@ -50,7 +50,7 @@ class Child:
         self, environment: Mapping[str, str], limit: float, loading_limit: float, shows_all: bool = False
     ) -> None:
         self._limit, self._loading_limit = limit, loading_limit
-        self._words: IO[bytes] | None = None if shows_all else tempfile.TemporaryFile()
+        self._words: IO[bytes] | None = None if shows_all else tempfile.TemporaryFile()  # noqa: SIM115 - until `end`
         self._process = subprocess.Popen(
             [sys.executable, "-m", "simsiam_tf.doctor.child"],
             stdin=subprocess.PIPE,

@@ -11,7 +11,7 @@ from simsiam_tf.config.run import Config
 from simsiam_tf.data.sources import listing_bad_images
 from simsiam_tf.distribute.strategy import has_accelerator
 from simsiam_tf.doctor.checks import Asked, Outcome
-from simsiam_tf.doctor.opened import images_of, started, strategy_of
+from simsiam_tf.doctor.opened import images_of, read_at_once, started, strategy_of
 from simsiam_tf.errors import UsageError
 from simsiam_tf.host import available_memory, resident_memory
 from simsiam_tf.training import limits
@@ -150,9 +150,9 @@ def _measure(config: Config, strategy: tf.distribute.Strategy, images: int) -> M
         data=dataclasses.replace(config.data, global_batch_size=images),
         devices=dataclasses.replace(config.devices, accumulate_steps=1),
     )
-    opened = images_of(config)
+    opened, read = images_of(config), read_at_once(config, strategy.num_replicas_in_sync)
     with listing_bad_images([opened.source], None), _PeakMemory() as memory:
-        execute, model = step_on_one_batch(small, strategy, opened)
+        execute, model = step_on_one_batch(small, strategy, opened, read)
         memory.mark()
         execute(1)  # traces the step
         start = time.perf_counter()

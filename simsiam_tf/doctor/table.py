@@ -22,6 +22,7 @@ CHECKS = (
     Check("settings", f"{_ROOM}settings:settings", "run", of_run=True),
     Check("data set", f"{_ROOM}settings:data_set", "run", of_run=True, needs=("settings",)),
     Check("images", f"{_ROOM}images:images", "images", of_run=True),
+    Check("views", f"{_ROOM}augmentation:views_of_run", "run", of_run=True, needs=_OF_MEASURED),
     Check("step", f"{_ROOM}step:step", "run", of_run=True, needs=_OF_MEASURED),
     Check("input", f"{_ROOM}input:input_rate", "run", of_run=True, needs=(*_OF_MEASURED, "step")),
     Check("length", f"{_ROOM}length:length", "run", of_run=True, needs=("step", "input")),

@@ -25,8 +25,8 @@ from simsiam_tf.training import factory
 _STEPS = 3
 _BATCH, _SIDE = 16, 32
 _RATE = 0.05 * _BATCH / 256
-# The greatest differences that are allowed: of a loss; and of the length of a gradient or of weights, relative to it and
-# to a tenth of all of them together. At least four times what was seen on a CPU (docs/results/doctor.md).
+# The greatest differences that are allowed: of a loss; and of the length of a gradient or of weights, relative to it
+# and to a tenth of all of them together. At least four times what was seen on a CPU (docs/results/doctor.md).
 TOLERANCES = {"float64": (1e-10, 1e-8), "float32": (1e-4, 1e-4), "bfloat16": (3e-2, 0.4), "float16": (5e-3, 0.3)}
 # GPUs multiply float32 with the 10 bits of mantissa that float16 has (TF32).
 _OF_FLOAT32_ON_GPUS = "float16"

@@ -141,7 +141,7 @@ def _seconds_of_step(config: Config, strategy: tf.distribute.Strategy, images: O
 
 
 def step_on_one_batch(
-    config: Config, strategy: tf.distribute.Strategy, images: OpenedImages
+    config: Config, strategy: tf.distribute.Strategy, images: OpenedImages, read: int = 0
 ) -> tuple[Executor, SSLModel]:
     """Makes the network of a run, and what takes its steps on one batch, which is read once.
 
@@ -149,6 +149,7 @@ def step_on_one_batch(
         config: the settings of the run.
         strategy: the distribution strategy of the run.
         images: the images of the run.
+        read: the number of images to read, which are repeated to fill the batch; 0 reads a batch.
     """
     order = order_of(config, images.source)
     with strategy.scope():
@@ -157,7 +158,11 @@ def step_on_one_batch(
     make_dataset, prepare = make_input(config, strategy, images.source, order, looks_ahead=False)
 
     def one_batch(share: Share) -> tf.data.Dataset:
-        return make_dataset(share, 0).take(share.replicas * share.parts).cache().repeat()
+        count = share.replicas * share.parts
+        if not read:
+            return make_dataset(share, 0).take(count).cache().repeat()
+        some = make_dataset(Share(read), 0).take(1).cache().unbatch().repeat()
+        return some.batch(share.batch_size, drop_remainder=True).take(count).cache().repeat()
 
     devices = config.devices
     data = dataset_of(strategy, one_batch, config.data.global_batch_size, devices.accumulate_steps)
