@@ -47,7 +47,7 @@ def asked_run() -> Config | None:
     if not given_flags() and not flagfiles(sys.argv[1:]):
         return None
     if not names_workdir():
-        flags.FLAGS.workdir = _nowhere()
+        flags.FLAGS["workdir"].value = _nowhere()
     return training_config()
 
 

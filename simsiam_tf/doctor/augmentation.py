@@ -7,6 +7,8 @@ that what is compiled here serves the check of that recipe too.
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -28,7 +30,7 @@ _DEMO = demo.config("none")
 _EPOCH = 5
 # The images whose views on the host are stored, of the batch; and those whose views on the device are.
 _STORED, _ON_DEVICE = 6, 6
-_DEVICE_SIZE = 24
+_DEVICE_SIDE, _DEVICE_SIZE = 40, 24
 # The greatest difference of a pixel, in levels of 255: the stored ones are rounded, and XLA rounds in another order.
 TOLERANCE = 1.5
 # Two views of an image are the same if no pixel differs by as much, in levels of 255.
@@ -133,12 +135,12 @@ def made_on_host() -> np.ndarray:
 def made_on_device() -> np.ndarray:
     """Returns other views as the device makes them, `[2, n, side, side, 3]` in levels. All ops are in some of them."""
     policies = tuple(dataclasses.replace(policy, blur_p=0.5, solarize_p=0.5) for policy in POLICIES["byol"])
-    images, epoch, index = _images(_ON_DEVICE, 40), tf.constant(_EPOCH), tf.range(_ON_DEVICE)
+    images, epoch, index = _images(_ON_DEVICE, _DEVICE_SIDE), tf.constant(_EPOCH), tf.range(_ON_DEVICE)
     parameters = augment_views.sample_views(policies, 0, epoch, index)
     for i, (policy, values) in enumerate(zip(policies, parameters, strict=True)):
         draws = augment_views.crop_draws(policy, view_keys(0, epoch, index, i))
-        values["box"] = augment_views.boxes(policy, draws, *images.shape[1:3], _DEVICE_SIZE)
-    make = functools.partial(augment_views.make_views, policies, _DEVICE_SIZE)
+        values["box"] = augment_views.boxes(policy, draws, _DEVICE_SIDE, _DEVICE_SIDE, _DEVICE_SIZE)
+    make: Callable[..., Any] = functools.partial(augment_views.make_views, policies, _DEVICE_SIZE)
     if has_accelerator(ONE_DEVICE):
         make = compiled(ONE_DEVICE, make)
     made = make({"images": (tf.constant(images),), "parameters": parameters})

@@ -103,5 +103,4 @@ def worst(states: list[State]) -> State:
         >>> worst(["pass", "not asked", "warn"])
         'warn'
     """
-    found = min(states, key=STATES.index, default="pass")
-    return "pass" if found == "not asked" else found
+    return next((state for state in STATES if state in states and state != "not asked"), "pass")

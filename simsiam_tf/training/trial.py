@@ -161,8 +161,9 @@ def step_on_one_batch(
         count = share.replicas * share.parts
         if not read:
             return make_dataset(share, 0).take(count).cache().repeat()
-        some = make_dataset(Share(read), 0).take(1).cache().unbatch().repeat()
-        return some.batch(share.batch_size, drop_remainder=True).take(count).cache().repeat()
+        # Held as tensors: of a data set, batches would be read ahead beside the steps.
+        some = tf.data.Dataset.from_tensors(next(iter(make_dataset(Share(read), 0).take(1))))
+        return some.unbatch().repeat().batch(share.batch_size, drop_remainder=True).take(count).cache().repeat()
 
     devices = config.devices
     data = dataset_of(strategy, one_batch, config.data.global_batch_size, devices.accumulate_steps)
