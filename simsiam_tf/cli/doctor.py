@@ -26,7 +26,7 @@ from simsiam_tf.cli.quiet import has_gpu
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.config.run import Config
 from simsiam_tf.doctor.checks import Asked, Outcome, Result
-from simsiam_tf.doctor.runner import Runner
+from simsiam_tf.doctor.runner import LIMIT, Runner
 from simsiam_tf.doctor.table import CHOICE, checks_for
 from simsiam_tf.doctor.text import as_json, row, verdict
 
@@ -55,7 +55,8 @@ def examine() -> None:
 
 def _results(config: Config | None, shows: bool) -> list[Result]:
     """Runs the checks, and shows the row of each once it is done."""
-    options: dict[str, Any] = {"environment": _environment(config), "shows_all": _log.isEnabledFor(logging.DEBUG)}
+    options: dict[str, Any] = {"environment": _environment(config), "limit": LIMIT}
+    options["shows_all"] = _log.isEnabledFor(logging.DEBUG)
     known: dict[str, Outcome] = {}
     choice = choice_asked() if config is not None else None
     if choice is not None:

@@ -49,7 +49,7 @@ def test_a_hung_check_leaves_no_process(rows):
 
 
 def test_checks_of_one_process_share_it_and_get_the_facts_before(rows):
-    one, two, facts = rows(check("fine"), check("fine"), check("measures"))
+    one, two = rows(check("fine"), check("fine"))
     assert one == two
     _, told = rows(check("measures"), check("wants_facts"), asked=Asked(config_of("--epochs=7")))
     assert told[1] == "a step takes 0.5 s, 7 epochs"
