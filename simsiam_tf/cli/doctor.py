@@ -2,8 +2,8 @@
 
 It takes the flags of train.py. Without any it judges the machine alone. With them it also judges the run: its images,
 whether its step fits and how long it takes, its folder. It trains nothing, and leaves nothing behind. Each row is pass,
-warn or fail, with what to do; the exit code is 1 if a row is fail. A check takes 30 seconds at most, apart from the
-time to load TensorFlow.
+warn or fail, with what to do; the exit code is 1 if a row is fail. A check that takes more than 30 seconds, apart from
+the time to load TensorFlow, is not measured (--check_seconds).
 """
 
 import json
@@ -23,11 +23,12 @@ from simsiam_tf.cli.doctor_flags import (
 )
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.quiet import has_gpu
+from simsiam_tf.config.doctor import DoctorConfig
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.config.run import Config
 from simsiam_tf.doctor.checks import Asked, Outcome, Result
-from simsiam_tf.doctor.runner import LIMIT, Runner
-from simsiam_tf.doctor.table import CHOICE, checks_for
+from simsiam_tf.doctor.runner import Runner
+from simsiam_tf.doctor.table import CHOICE, check_names, checks_for
 from simsiam_tf.doctor.text import as_json, row, verdict
 
 _log = logging.getLogger("simsiam_tf.cli.doctor")  # __name__ is "__main__" where the command is run
@@ -40,12 +41,12 @@ def main() -> None:
 
 def examine() -> None:
     """Runs the checks that the flags ask for, and prints a row for each."""
-    prints_json = doctor_config().json
-    if prints_json:
+    settings, config = doctor_config(), asked_run()
+    if settings.json:
         leave_stdout_to_data()
-    config = asked_run()
-    results = _results(config, shows=not prints_json)
-    if prints_json:
+    check_names(settings.checks)
+    results = _results(config, settings)
+    if settings.json:
         print(json.dumps(as_json(results), indent=2, allow_nan=False))
     else:
         _log.log(RESULT, verdict(results))
@@ -53,12 +54,13 @@ def examine() -> None:
         sys.exit(1)
 
 
-def _results(config: Config | None, shows: bool) -> list[Result]:
+def _results(config: Config | None, settings: DoctorConfig) -> list[Result]:
     """Runs the checks, and shows the row of each once it is done."""
-    options: dict[str, Any] = {"environment": _environment(config), "limit": LIMIT}
+    options: dict[str, Any] = {"environment": _environment(config), "limit": settings.check_seconds}
     options["shows_all"] = _log.isEnabledFor(logging.DEBUG)
     known: dict[str, Outcome] = {}
-    choice = choice_asked() if config is not None else None
+    needs_choice = config is not None and any(check.of_run for check in checks_for(config, settings.checks))
+    choice = choice_asked() if needs_choice else None
     if choice is not None:
         runner = Runner((CHOICE,), Asked(config, names_workdir(), choice), **options)
         (outcome,) = runner.outcomes()
@@ -66,11 +68,11 @@ def _results(config: Config | None, shows: bool) -> list[Result]:
             config = chosen_run(runner.facts["flags"])
         else:
             known = {CHOICE.name: outcome}
-    checks, results = checks_for(config), list[Result]()
+    checks, results = checks_for(config, settings.checks), list[Result]()
     width = max(len(check.name) for check in checks)
     for result in Runner(checks, Asked(config, names_workdir()), known=known, **options).results():
         results.append(result)
-        if shows:
+        if not settings.json:
             for line in row(result, width):
                 _log.log(RESULT, line)
     return results

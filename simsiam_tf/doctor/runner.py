@@ -19,8 +19,7 @@ from typing import IO, Any
 from simsiam_tf.doctor.checks import NOT_MEASURED, Asked, Check, Outcome, Result
 from simsiam_tf.files import printable
 
-# Seconds that a check may take, and that its module may take to load.
-LIMIT = 30.0
+# Seconds that the module of a check may take to load.
 LOADING_LIMIT = 240.0
 # Seconds to wait for a process that was killed. The system may keep one that waits for a disk.
 _BURIAL = 5.0
@@ -84,7 +83,7 @@ class Child:
             stdin.write(f"{json.dumps(request)}\n".encode())
             stdin.flush()
         self._answer(self._loading_limit, f"its modules were not loaded within {self._loading_limit:g} s")
-        answer = self._answer(self._limit, f"it took more than {self._limit:g} s")
+        answer = self._answer(self._limit, f"it took more than {self._limit:g} s; --check_seconds allows more")
         return Outcome(answer["state"], answer["value"], answer["advice"], answer["facts"])
 
     def end(self) -> None:
@@ -144,7 +143,7 @@ class Runner:
         environment: Mapping[str, str],
         *,
         known: Mapping[str, Outcome] | None = None,
-        limit: float = LIMIT,
+        limit: float = 30.0,
         loading_limit: float = LOADING_LIMIT,
         shows_all: bool = False,
     ) -> None:

@@ -32,7 +32,7 @@ def run(console, monkeypatch):
     """Runs the command with some checks in place of all; returns its exit code."""
 
     def run(*arguments, checks):
-        monkeypatch.setattr(doctor, "checks_for", lambda config: checks)
+        monkeypatch.setattr(doctor, "checks_for", lambda config, names: checks)
         monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())  # as in a new process
         monkeypatch.setattr(sys, "argv", ["doctor", *map(str, arguments)])
         try:
@@ -55,12 +55,11 @@ def test_a_machine_that_is_all_right(run, capsys):
     assert printed.err == ""
 
 
-def test_a_warning_is_no_failure_and_a_hung_check_is_a_warning(run, capsys, monkeypatch):
-    monkeypatch.setattr(doctor, "LIMIT", 0.5)
-    assert run(checks=(odd("hangs"), odd("warns"))) == 0
+def test_a_warning_is_no_failure_and_a_hung_check_is_a_warning(run, capsys):
+    assert run("--check_seconds=0.5", checks=(odd("hangs"), odd("warns"))) == 0
     assert capsys.readouterr().out.splitlines() == [
         "warn       hangs  not measured",
-        "                  -> it took more than 0.5 s",
+        "                  -> it took more than 0.5 s; --check_seconds allows more",
         "warn       warns  something",
         "                  -> look at it",
         "No check failed, but of 2 checks 2 warned (hangs, warns), 1 not measured.",
@@ -88,6 +87,8 @@ def test_json_is_all_of_stdout(run, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--checks=memory,nothing"], "--checks must be of versions, memory, "),
+        (["--check_seconds=0"], "--check_seconds must be positive."),
         (["--epochs=0"], "--epochs must be positive."),
         (["--flagfile=/nowhere.flags"], "--flagfile"),
         (["--no_such_flag"], "Unknown command line flag 'no_such_flag'"),
@@ -107,6 +108,13 @@ def test_a_run_needs_no_workdir(run, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert printed[1] == "pass       wants_facts  a step takes 0.5 s, 7 epochs"
     assert printed[2] == "not asked  workdir      needs --workdir"
+
+
+def test_chosen_checks_bring_those_that_they_need():
+    assert [check.name for check in table.checks_for(None, ["memory"])] == ["memory"]
+    needed = ["settings", "data set", "step", "room"]
+    assert [check.name for check in table.checks_for(None, ["room"])] == needed
+    assert table.checks_for(None) == table.CHECKS
 
 
 # Machines and runs that are broken on purpose: each leads to its row, and to exit code 1.
