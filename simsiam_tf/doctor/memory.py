@@ -4,7 +4,7 @@ from simsiam_tf.doctor.checks import Asked, Outcome
 from simsiam_tf.host import available_memory
 
 _GIB = 2**30
-# A process of this package that trains the recipe shapes_demo has about 1.3 GiB (docs/results/doctor.md).
+# A process that trains the recipe shapes_demo has about 1 GiB (docs/results/doctor.md).
 LEAST_MEMORY, ENOUGH_MEMORY = 1.0 * _GIB, 2.0 * _GIB
 
 

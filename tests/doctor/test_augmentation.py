@@ -15,7 +15,9 @@ with np.load(pathlib.Path(augmentation.__file__).parent / "golden.npz") as store
 def judge(monkeypatch):
     """Judges views that are the stored ones, with levels added on the host and on the device."""
 
-    def judge(host=0.0, device=0.0):
+    def judge(host=0.0, device=0.0, accelerated=True):
+        monkeypatch.setattr(augmentation, "has_accelerator", lambda strategy: accelerated)
+
         def made(name, added):
             views = STORED[name].astype(float)
             views[1, 3, 2, 1, 0] += added
@@ -41,6 +43,7 @@ def test_one_wrong_pixel_fails_and_names_the_place(judge, host, device, words):
     outcome = judge(host, device)
     assert outcome.state == "fail"
     assert words in outcome.advice
+    assert "not those of this package" in judge(host, device, accelerated=False).advice  # one CPU does both
 
 
 def test_the_device_makes_the_stored_views():
