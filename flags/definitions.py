@@ -1,9 +1,11 @@
 """Lists the groups of flags of each command. The settings themselves are declared in simsiam_tf/config.
 
-A flag is a field of one of these dataclasses; to add a flag, add a field (CONTRIBUTING.md). The inspection,
-the preview and the reproduction also take the flags of train.py, because they show or run what train.py would.
+A flag is a field of one of these dataclasses; to add a flag, add a field (CONTRIBUTING.md). The doctor, the
+inspection, the preview and the reproduction also take the flags of train.py, because they show or run what train.py
+would.
 """
 
+from simsiam_tf.cli.doctor_flags import asked_run, define_doctor_flags, doctor_config
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import (
     define_evaluation_flags,
@@ -27,6 +29,7 @@ from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.detection_data import DetectionDataConfig
 from simsiam_tf.config.detector import DetectorConfig
 from simsiam_tf.config.devices import DeviceConfig
+from simsiam_tf.config.doctor import DoctorConfig
 from simsiam_tf.config.evaluation import (
     ComparisonConfig,
     ExportConfig,
@@ -79,18 +82,23 @@ TRANSFER: dict[str, type[SettingsGroup]] = {
 }
 # The flags of python -m simsiam_tf.cli.inspect, besides those of train.py.
 INSPECTION: dict[str, type[SettingsGroup]] = {"inspect": InspectConfig}
+# The flags of python -m simsiam_tf.cli.doctor, besides those of train.py.
+DOCTOR: dict[str, type[SettingsGroup]] = {"doctor": DoctorConfig}
 # The flags of python -m simsiam_tf.augment.preview, besides those of train.py.
 PREVIEW: dict[str, type[SettingsGroup]] = {"preview": PreviewConfig}
 # The flags of python -m simsiam_tf.reproduce, besides those of train.py.
 REPRODUCTION: dict[str, type[SettingsGroup]] = {"reproduce": ReproduceConfig}
 
 __all__ = [
+    "DOCTOR",
     "EVALUATION",
     "INSPECTION",
     "PREVIEW",
     "REPRODUCTION",
     "TRAINING",
     "TRANSFER",
+    "asked_run",
+    "define_doctor_flags",
     "define_evaluation_flags",
     "define_inspect_flags",
     "define_preview_flags",
@@ -98,6 +106,7 @@ __all__ = [
     "define_training_flags",
     "define_transfer_flags",
     "define_workdir_flag",
+    "doctor_config",
     "evaluation_config",
     "inspect_config",
     "preview_config",

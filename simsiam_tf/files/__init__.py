@@ -32,6 +32,7 @@ from simsiam_tf.files.reading import (
     read_text,
     size_of_file,
 )
+from simsiam_tf.files.trying import Tried, is_locked, try_folder
 from simsiam_tf.files.writing import (
     DISK_ERRORS,
     adding_to_folder,
@@ -52,6 +53,7 @@ from simsiam_tf.files.writing import (
 __all__ = [
     "DISK_ERRORS",
     "LockHeldError",
+    "Tried",
     "adding_to_folder",
     "append_text",
     "as_path",
@@ -67,6 +69,7 @@ __all__ = [
     "is_file",
     "is_folder",
     "is_in_bucket",
+    "is_locked",
     "is_refusal",
     "load_array",
     "load_arrays",
@@ -90,6 +93,7 @@ __all__ = [
     "replacing_folder",
     "set_aside",
     "size_of_file",
+    "try_folder",
     "user_path",
     "write_json",
     "write_text",

@@ -72,6 +72,16 @@ def check_space(directory: pathlib.Path, size: int) -> None:
         raise OSError(errno.ENOSPC, what, str(directory))
 
 
+def free_space(directory: pathlib.Path) -> int:
+    """Returns the free bytes of the disk that a folder is on, or would be on if it were made.
+
+    Args:
+        directory: the absolute path of a folder of this machine.
+    """
+    there = next(path for path in (directory, *directory.parents) if path.is_dir())
+    return shutil.disk_usage(there).free
+
+
 def write_whole(write: Callable[[str], str], directory: pathlib.Path, name: str) -> None:
     """Writes a checkpoint whole or not at all.
 

@@ -67,8 +67,7 @@ class Checkpoints:
             "optimizer": _trackable(model.optimizer.variables),
             **({} if table is None else {"table": table}),
         }
-        held = [*model.variables, *model.optimizer.variables, *([] if table is None else [table])]
-        self._size = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in held)
+        self._size = checkpoint_bytes(model)
         self._saved_step = -1
         self._is_chief = workers.is_chief(strategy)
 
@@ -157,6 +156,17 @@ class Checkpoints:
             self._saved_step = self.step
             _check_finite(model.variables, f"The checkpoint step-{self.step}")
         return self.step
+
+
+def checkpoint_bytes(model: SSLModel) -> int:
+    """Returns the size of a checkpoint of a method in bytes, without the names that it also holds.
+
+    Args:
+        model: a compiled method whose optimizer is built.
+    """
+    table = model.targets.table if model.targets is not None else None
+    held = [*model.variables, *model.optimizer.variables, *([] if table is None else [table])]
+    return sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in held)
 
 
 def _check_finite(variables: Sequence[keras.Variable], what: str) -> None:

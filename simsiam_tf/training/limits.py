@@ -62,6 +62,15 @@ def check_memory(config: Config, replicas: int = 1, shares: int = 1, holds_activ
         )
 
 
+def multiplications(config: Config) -> float:
+    """Counts the multiplications of the backbone's convolutions in the forward passes of all views of one image."""
+    return sum(
+        count * size**2 * fan_in * fan_out * math.ceil(side / stride) ** 2
+        for side, count in _views(config)
+        for size, fan_in, fan_out, stride in _convolutions(config)
+    )
+
+
 def warn_if_slow(config: Config, has_accelerator: bool) -> None:
     """Warns of a precision that the devices compute very slowly.
 

@@ -14,6 +14,7 @@ from simsiam_tf.data.sources import listing_bad_images
 from simsiam_tf.distribute.input import Share, dataset_of
 from simsiam_tf.distribute.strategy import has_accelerator
 from simsiam_tf.errors import UsageError
+from simsiam_tf.methods import SSLModel
 from simsiam_tf.progress import duration
 from simsiam_tf.training import factory
 from simsiam_tf.training.data_record import knn_bank
@@ -43,6 +44,20 @@ class Trial:
 
     seconds_per_step: float
     seconds_per_embedding: float
+
+    @classmethod
+    def of_parts(cls, computing: float, reading: float, batch: int, accelerated: bool) -> "Trial":
+        """Puts together what was measured of a run's computing and of its reading.
+
+        Args:
+            computing: the seconds of a step whose batch is in memory already.
+            reading: the seconds to read a batch while nothing else is done.
+            batch: the number of images in a step.
+            accelerated: whether GPUs or TPUs compute, beside which the CPU reads.
+        """
+        # A CPU reads and computes on the same cores.
+        step = max(computing, reading) if accelerated else computing + reading
+        return cls(step, (computing * _EMBEDDING + reading) / batch)
 
     def seconds(self, config: Config, images: OpenedImages, epochs: int) -> float:
         """Returns the time of a run: its steps, its monitor, and a report at its end.
@@ -111,17 +126,31 @@ def measure(config: Config, strategy: tf.distribute.Strategy, images: OpenedImag
     factory.set_precision(config.devices.precision)
     with listing_bad_images([images.source], None):
         computing = _seconds_of_step(config, strategy, images)
-        reading = _seconds_of_input(config, strategy, images)
+        reading = seconds_of_input(config, strategy, images)
     keras.backend.clear_session()  # the network of the run gets the names of its variables anew
-    # A CPU reads and computes on the same cores; beside an accelerator it reads while the accelerator computes.
-    accelerated, batch = has_accelerator(strategy), config.data.global_batch_size
-    step = max(computing, reading) if accelerated else computing + reading
-    embedding = (computing * _EMBEDDING + reading) / batch
-    return Trial(step, embedding)
+    return Trial.of_parts(computing, reading, config.data.global_batch_size, has_accelerator(strategy))
 
 
 def _seconds_of_step(config: Config, strategy: tf.distribute.Strategy, images: OpenedImages) -> float:
     """Returns the time of a step whose batch is in memory already."""
+    execute, _ = step_on_one_batch(config, strategy, images)
+    execute(1)  # traces the step
+    start = time.perf_counter()
+    execute(_STEPS)
+    return (time.perf_counter() - start) / _STEPS
+
+
+def step_on_one_batch(
+    config: Config, strategy: tf.distribute.Strategy, images: OpenedImages, read: int = 0
+) -> tuple[Executor, SSLModel]:
+    """Makes the network of a run, and what takes its steps on one batch, which is read once.
+
+    Args:
+        config: the settings of the run.
+        strategy: the distribution strategy of the run.
+        images: the images of the run.
+        read: the number of images to read, which are repeated to fill the batch; 0 reads a batch.
+    """
     order = order_of(config, images.source)
     with strategy.scope():
         model = factory.make_compiled_model(config, order.steps_per_epoch, images.source.num_classes)
@@ -129,19 +158,29 @@ def _seconds_of_step(config: Config, strategy: tf.distribute.Strategy, images: O
     make_dataset, prepare = make_input(config, strategy, images.source, order, looks_ahead=False)
 
     def one_batch(share: Share) -> tf.data.Dataset:
-        return make_dataset(share, 0).take(share.replicas * share.parts).cache().repeat()
+        count = share.replicas * share.parts
+        if not read:
+            return make_dataset(share, 0).take(count).cache().repeat()
+        # Held as tensors: of a data set, batches would be read ahead beside the steps.
+        some = tf.data.Dataset.from_tensors(next(iter(make_dataset(Share(read), 0).take(1))))
+        return some.unbatch().repeat().batch(share.batch_size, drop_remainder=True).take(count).cache().repeat()
 
     devices = config.devices
     data = dataset_of(strategy, one_batch, config.data.global_batch_size, devices.accumulate_steps)
-    execute = Executor(model, strategy, iter(data), prepare, devices)
-    execute(1)  # traces the step
-    start = time.perf_counter()
-    execute(_STEPS)
-    return (time.perf_counter() - start) / _STEPS
+    return Executor(model, strategy, iter(data), prepare, devices), model
 
 
-def _seconds_of_input(config: Config, strategy: tf.distribute.Strategy, images: OpenedImages) -> float:
-    """Returns the time to read a batch while nothing else is done."""
+def seconds_of_input(config: Config, strategy: tf.distribute.Strategy, images: OpenedImages) -> float:
+    """Measures the time to read a batch while nothing else is done.
+
+    Args:
+        config: the settings of the run.
+        strategy: the distribution strategy of the run.
+        images: the images of the run.
+
+    Returns:
+        The seconds.
+    """
     order = order_of(config, images.source)
     make_dataset, _ = make_input(config, strategy, images.source, order, looks_ahead=False)
     replicas, parts = strategy.num_replicas_in_sync, config.devices.accumulate_steps
