@@ -10,7 +10,7 @@ from simsiam_tf.distribute.strategy import hosts_of_tpu, make_strategy
 from simsiam_tf.errors import UsageError
 from simsiam_tf.training import factory, slices
 from simsiam_tf.training.data_record import as_started
-from simsiam_tf.training.opened_run import OpenedImages, refuse_what_cannot_be_computed
+from simsiam_tf.training.opened_run import OpenedImages
 
 _AT_ONCE = 64
 
@@ -23,7 +23,7 @@ def strategy_of(config: Config) -> tf.distribute.Strategy:
         config: the settings of the run.
 
     Raises:
-        UsageError: if the devices do not exist, or cannot do what the settings ask for.
+        UsageError: if the devices do not exist, or the run is one on several machines.
     """
     if "TF_CONFIG" in os.environ or config.devices.strategy in ("multiworker", "slurm"):
         raise UsageError(
@@ -35,7 +35,6 @@ def strategy_of(config: Config) -> tf.distribute.Strategy:
     slices.check_settings(config, hosts_of_tpu(strategy))
     if config.devices.deterministic:
         tf.config.experimental.enable_op_determinism()
-    refuse_what_cannot_be_computed(config, strategy)
     factory.set_precision(config.devices.precision)
     return strategy
 

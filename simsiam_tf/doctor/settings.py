@@ -11,7 +11,7 @@ from simsiam_tf.errors import UsageError
 from simsiam_tf.training.chosen_settings import ChosenSettings
 from simsiam_tf.training.given_weights import given_for
 from simsiam_tf.training.limits import check_memory
-from simsiam_tf.training.opened_run import order_of
+from simsiam_tf.training.opened_run import order_of, refuse_what_cannot_be_computed
 
 
 def settings(asked: Asked) -> Outcome:
@@ -21,8 +21,9 @@ def settings(asked: Asked) -> Outcome:
         asked: what is asked, of which the settings of the run count.
     """
     config = started(asked.run)
+    strategy = strategy_of(config)
     try:
-        strategy = strategy_of(config)
+        refuse_what_cannot_be_computed(config, strategy)
     except UsageError as error:
         fitting = greatest_batch(config)
         if not fitting:

@@ -29,10 +29,6 @@ def test_a_batch_that_cannot_fit_is_refused_with_the_greatest_that_can(monkeypat
     monkeypatch.setattr(limits, "available_memory", lambda: 2**28)
     config = config_of("--global_batch_size=100000")
 
-    def refuse(config):
-        limits.check_memory(config)
-
-    monkeypatch.setattr(settings, "strategy_of", refuse)
     fitting = settings.greatest_batch(config)
     limits.check_memory(config_of(f"--global_batch_size={fitting}"))
     with pytest.raises(UsageError):
@@ -45,6 +41,11 @@ def test_a_batch_that_cannot_fit_is_refused_with_the_greatest_that_can(monkeypat
 def test_no_batch_is_named_if_it_is_not_the_batch(monkeypatch, gib):
     monkeypatch.setattr(limits, "available_memory", lambda: int(gib * 2**30))
     assert settings.greatest_batch(config_of()) == 0
+
+
+def test_other_refusals_stay_as_they_are():
+    with pytest.raises(UsageError, match="--global_batch_size must be a multiple"):
+        settings.settings(Asked(config_of("--accumulate_steps=3")))
 
 
 def images(count, constant=0):
