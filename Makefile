@@ -3,6 +3,7 @@ VENV := .venv
 RUN := PYTHONPATH=. TF_CPP_MIN_LOG_LEVEL=2 $(VENV)/bin/python
 DEMO := runs/demo
 ROBUSTNESS := runs/robustness
+FUZZ := runs/fuzz
 # Two tests at a time, a file's in one process, and the long files of tests/e2e early.
 PYTEST := $(RUN) -m pytest -q --durations=10 -n 2 --dist=loadfile --no-loadscope-reorder
 REQUIREMENTS := requirements.txt
@@ -11,7 +12,7 @@ CORE_TESTS := tests/losses tests/methods tests/optim tests/networks tests/augmen
 	tests/distribute tests/training/test_checkpoints.py tests/e2e/test_replicas.py
 
 .PHONY: help install demo test test-slow test-all test-long test-latest latest test-tpu test-tpu-build tpu-check tpu-build \
-	test-interop interop-check lint format clean robustness robustness-images
+	test-interop interop-check lint format clean robustness robustness-images fuzz
 
 help:
 	@echo "make install         make the environment .venv"
@@ -25,6 +26,7 @@ help:
 	@echo "make test-tpu-build  the core tests under tensorflow-tpu, on the CPU, in .venv-tpu-build"
 	@echo "make test-interop    what other programs make of the exports, in .venv-interop"
 	@echo "make robustness      thousands of odd flag lines, image files and damaged runs: an hour or two, in $(ROBUSTNESS)"
+	@echo "make fuzz            damaged and hostile files for every reader, ten minutes each, in $(FUZZ)"
 	@echo "make robustness-images  the images in the source packages of libtiff and scikit-image, through Debian and PyPI"
 	@echo "make lint            ruff, mypy and import-linter"
 	@echo "make format          let ruff rewrite the layout of the code"
@@ -105,6 +107,9 @@ robustness: $(VENV)/.installed
 	@$(RUN) benchmarks/robustness/odd_images.py --folder=$(ROBUSTNESS)
 	@$(RUN) benchmarks/robustness/starts.py --folder=$(ROBUSTNESS)
 	@$(RUN) benchmarks/robustness/damaged_runs.py --folder=$(ROBUSTNESS)
+
+fuzz: $(VENV)/.installed-dev
+	@$(RUN) -m tests.fuzz.run --target=all --minutes=10 --folder=$(FUZZ)
 
 robustness-images: $(VENV)/.installed
 	@sh benchmarks/robustness/fetch_sources.sh $(ROBUSTNESS)/sources $(VENV)/bin/python

@@ -218,6 +218,7 @@ def shards_in(folder: pathlib.Path, split: Mapping[str, Any]) -> tuple[Shards, l
     texts = (*names, *classes, *files) if isinstance(names, list) and isinstance(split["classes"], list) else (None,)
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("a name is no text")
+    "\0".join(texts).encode("utf-8", "surrogateescape")  # which no name of a file fails at
     if any("/" in name or "\\" in name or "\0" in name or name in ("", ".", "..") for name in files):
         raise ValueError("a shard lies in another folder")
     held = np.add.reduceat(lengths + HEADER + FOOTER, np.cumsum(counts) - counts) if counts.min(initial=1) else counts

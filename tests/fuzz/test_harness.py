@@ -25,6 +25,7 @@ DEEDS = {
     "traceback": (lambda folder: fail(KeyError("x")), "traceback"),
     "wrong": (lambda folder: fail(WrongError("2 is not 1")), "silent fault"),
     "hang": (lambda folder: time.sleep(60), "hang"),
+    "hang that computes": (lambda folder: all(True for _ in iter(int, 1)), "hang"),
     "death": (lambda folder: os.abort(), "died"),
     "memory": (lambda folder: len(bytearray(2 << 30)), "memory"),
     "write": (lambda folder: (folder.parent / "x").write_text("x"), "write outside"),

@@ -1,5 +1,6 @@
 """Runs the cases of a target in a forked process with limits of time and memory, which is started anew if it dies."""
 
+import contextlib
 import faulthandler
 import io
 import json
@@ -21,6 +22,28 @@ from tests.fuzz.target import CODE, MEMORY, RAW, WRITES, Target, class_of
 
 # After so many cases a process is replaced, so that what a library keeps does not add up to the limit of memory.
 _CASES = 4000
+
+
+# So many times the seconds of a target may pass while its process gets no core.
+_PATIENCE = 20
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Returns the seconds of all cores that a process has used."""
+    try:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _wants_a_core(pid: int) -> bool:
+    """Returns whether a thread of a process runs, or waits for a core or the disk."""
+    states = []
+    for file in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            states.append(file.read_text().rpartition(")")[2].split()[0])
+    return bool({"R", "D"}.intersection(states))
 
 
 class Worker:
@@ -45,7 +68,7 @@ class Worker:
             self._start()
         self._left -= 1
         self._pipe.send_bytes(str(number).encode())
-        if not self._pipe.poll(self._target.seconds):
+        if not self._waits():
             os.kill(self._pid, signal.SIGUSR1)  # the stacks of all threads go into the log
             time.sleep(0.5)
             self.end()
@@ -57,6 +80,20 @@ class Worker:
             words = self._last_words()
             kind = MEMORY if "MemoryError" in words or "bad_alloc" in words else "died"
             return {"class": kind, "said": f"exit {code}: {words}", "what": self._what()}
+
+    def _waits(self) -> bool:
+        """Waits for an answer; returns whether there is one.
+
+        On a machine that others use, a process that gets no core is no process that hangs: it hangs if it has used the
+        time of the target up, or if none of its threads wants a core.
+        """
+        used, limit = _cpu_seconds(self._pid), self._target.seconds
+        for _ in range(_PATIENCE):
+            if self._pipe.poll(limit):
+                return True
+            if _cpu_seconds(self._pid) - used > limit or not _wants_a_core(self._pid):
+                return False
+        return False
 
     def end(self) -> None:
         """Ends the process."""

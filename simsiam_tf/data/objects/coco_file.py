@@ -82,7 +82,12 @@ def is_elsewhere(name: str) -> bool:
     A file of annotations may come from anyone, and must not choose which other files of this machine are read.
     """
     parts = name.replace("\\", "/").split("/")
-    return any(part in ("", "..") for part in parts) or "\0" in name or any("\ud800" <= c <= "\udfff" for c in name)
+    return (
+        any(part in ("", "..") for part in parts)
+        or set(parts) == {"."}
+        or "\0" in name
+        or any("\ud800" <= c <= "\udfff" for c in name)
+    )
 
 
 def _by_id(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

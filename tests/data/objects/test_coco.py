@@ -91,6 +91,7 @@ def test_a_broken_annotation_is_named_and_left_out(kind, tmp_path, caplog):
         (lambda c: c.update(images=[]), "must have images and categories"),
         (lambda c: c["images"][1].update(file_name="../secret.png"), r"must be a path below the folder.*\.\./secret"),
         (lambda c: c["images"][1].update(file_name="/etc/passwd"), r"must be a path below the folder.*/etc/passwd"),
+        (lambda c: c["images"][1].update(file_name="."), r"must be a path below the folder"),
         (lambda c: c["images"][1].update(file_name="a\0.png"), r"must be a path below the folder.*a\\x00"),
         (lambda c: c["images"][1].update(file_name="\ud800.png"), r"must be a path below the folder"),
         (lambda c: [image.update(file_name=f"x{image['id']}") for image in c["images"]], "which has no x3"),
