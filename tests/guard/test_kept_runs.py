@@ -6,19 +6,21 @@ from simsiam_tf.guard.causes import State, likely_causes
 from tests.guard.kept import KEPT, judged, read
 
 HEALTHY = {"simsiam", "simclr", "byol", "mocov2", "swav", "barlow_twins", "simsiam_width_4", "simsiam_shapes"}
-HEALTHY |= {"simclr_shapes"}
-# The first state that is named of each broken run. Two are missed, which the page says.
+HEALTHY |= {"simclr_shapes", "swav_no_stop_gradient"}
+# The first state that is named of each broken run. Three are missed, which the page says.
 BROKEN = {
     "no_stop_gradient": State.POINT,
     "no_stop_gradient_bn_paper": State.POINT,
     "no_predictor": State.POINT,
     "byol_no_predictor": State.POINT,
     "bn_none": State.DIRECTION,
+    "bn_none_rate_high": State.DIRECTION,
     "rate_high": State.DIMENSIONAL,
     "weight_decay": State.POINT,
     "rate_low": State.NOT_LEARNING,
     "barlow_twins_rate_high": State.SOMETHING_ELSE,
     "no_augmentation": None,
+    "few_images": None,
     "predictor_fixed": None,
 }
 

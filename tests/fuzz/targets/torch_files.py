@@ -144,7 +144,8 @@ def _legacy(arrays: dict[str, np.ndarray]) -> bytes:
     for number, (name, array) in enumerate(arrays.items()):
         storage = Storage("storage", Global("torch.FloatStorage"), str(number), "cpu", array.size, None)
         strides = tuple(step // 4 for step in array.strides)
-        tree[name] = Global("torch._utils._rebuild_tensor_v2", storage, 0, array.shape, strides, False, None)
+        arguments = storage, 0, array.shape, strides, False, None
+        tree[name] = Global("torch._utils._rebuild_tensor_v2", *arguments)
         contents += array.size.to_bytes(8, "little") + array.tobytes()
     keys = [str(number) for number in range(len(arrays))]
     parts = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {"state_dict": tree}, keys]
