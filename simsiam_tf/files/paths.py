@@ -160,4 +160,6 @@ def printable(text: str) -> str:
         >>> printable("a\nb.png")
         'a\\nb.png'
     """
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
