@@ -96,15 +96,15 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
             yield (draft := pathlib.Path(folder) / path.name)
             _upload(draft, path)
         return
-    draft = None
+    made = None
     try:
         with naming_the_file(path):
-            yield (draft := draft_path(path.parent, f"{path.name}.tmp"))
-            draft.replace(path)
+            yield (made := draft_path(path.parent, f"{path.name}.tmp"))
+            made.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            if draft is not None:
-                draft.unlink()
+            if made is not None:
+                made.unlink()
         raise
 
 
@@ -126,16 +126,16 @@ def replacing_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
                 if file.is_file():
                     _upload(file, path / file.relative_to(draft).as_posix())
         return
-    draft = None
+    made = None
     try:
         with naming_the_file(path):
-            draft = draft_path(path.parent, f"{path.name}.draft")
-            draft.mkdir(parents=True)
-            yield draft
-            draft.replace(path)
+            made = draft_path(path.parent, f"{path.name}.draft")
+            made.mkdir(parents=True)
+            yield made
+            made.replace(path)
     except BaseException:
-        if draft is not None:
-            shutil.rmtree(draft, ignore_errors=True)
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
         raise
 
 
@@ -214,13 +214,13 @@ def append_text(path: pathlib.Path, text: str) -> None:
         return
     rest = memoryview(text.encode("utf-8", "surrogateescape"))
     with naming_the_file(path), path.open("ab", buffering=0) as file:
-        before = file.tell()
+        size = file.tell()
         try:
             while rest:  # of a disk that is nearly full, the system takes a part without an error
                 rest = rest[file.write(rest) :]
         except BaseException:
             with contextlib.suppress(OSError):
-                file.truncate(before)
+                file.truncate(size)
             raise
 
 

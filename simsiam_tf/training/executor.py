@@ -1,5 +1,6 @@
 """Runs training steps on all replicas, one or several in one call."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,8 +9,13 @@ import tensorflow as tf
 
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.distribute.xla import compiled, compiles_step
+from simsiam_tf.errors import StepTooLarge
 from simsiam_tf.methods import SSLModel
 
+# What TensorFlow, XLA and CUDA say of a device without memory. A full disk is another error of the same type.
+_NO_MEMORY = re.compile("OOM|out of memory|OUT_OF_MEMORY", re.IGNORECASE)
+# The name of TensorFlow's node at the beginning of a message.
+_NODE = re.compile(r"^(\{\{.*?\}\}\s*)+")
 # A function that each replica applies to its batch before the training step.
 Prepare = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -46,8 +52,17 @@ class Executor:
         Returns:
             The logs by name, as the last step gives them, and the seconds that the steps waited for input. The seconds
             are `None` with op determinism, which forbids reading the clock inside a step.
+
+        Raises:
+            StepTooLarge: if a device has too little memory.
         """
-        logs, waited = self._execute(self._iterator, tf.constant(count))
+        try:
+            logs, waited = self._execute(self._iterator, tf.constant(count))
+        except tf.errors.OpError as error:
+            if not _NO_MEMORY.search(error.message):
+                raise
+            first = _NODE.sub("", error.message.strip()).splitlines()[0].rstrip(". ")
+            raise StepTooLarge(_images_of(self._iterator), self._parts, first[:300]) from error
         logs = {name: float(value) for name, value in logs.items()}
         return logs, float(waited) if self._measures_waiting else None
 
@@ -83,3 +98,11 @@ class Executor:
             batch = next(iterator)
         with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
             return batch, tf.timestamp() - start
+
+
+def _images_of(iterator: Any) -> int:
+    """Returns the number of images of a batch, which is that of one replica; 0 if it is not known."""
+    specs = tf.nest.flatten(iterator.element_spec, expand_composites=True)
+    counts = {spec.shape[0] for spec in specs if spec.shape.rank}
+    (count,) = counts if len(counts) == 1 else (None,)
+    return count or 0

@@ -86,3 +86,55 @@ def compute_eagerly():
     import tensorflow as tf
 
     tf.config.run_functions_eagerly(True)
+
+
+def send_signal_in(method, number):
+    """Sends a signal when the monitor measures for the second time, or a checkpoint is saved for the second time."""
+    from simsiam_tf.callbacks.feature_monitor import FeatureMonitor
+    from simsiam_tf.training import checkpoints
+
+    owner, name = {"measure": (FeatureMonitor, "measure"), "save": (checkpoints, "write_whole")}[method]
+    real, calls = getattr(owner, name), [0]
+
+    def sending(*arguments, **options):
+        calls[0] += 1
+        if calls[0] == 2:
+            os.kill(os.getpid(), number)
+        return real(*arguments, **options)
+
+    setattr(owner, name, sending)
+
+
+def hang_reading(after, mark):
+    """Lets each image after the first ones take forever, as a network disk may; a file says that it began."""
+    from simsiam_tf.data.image_files import FolderImages
+
+    real, calls = FolderImages.load, [0]
+
+    def load(self, position):
+        calls[0] += 1
+        if calls[0] > after:
+            with open(mark, "w"):
+                pass
+            threading.Event().wait()
+        return real(self, position)
+
+    FolderImages.load = load
+
+
+def have_no_memory():
+    """Lets each step fail as on a device that has no memory for it."""
+    import tensorflow as tf
+
+    from simsiam_tf.training.executor import Executor
+
+    real = Executor.__init__
+
+    def made(self, *arguments, **options):
+        real(self, *arguments, **options)
+        self._execute = fail
+
+    def fail(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[8,64,32,32]")
+
+    Executor.__init__ = made
