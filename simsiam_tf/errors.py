@@ -84,6 +84,29 @@ def _keywords(cls: Any) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
 
 
+class StepTooLarge(MemoryError):  # noqa: N818 - the name says what is wrong
+    """Reports, in one sentence, that a training step needs more memory than a device has.
+
+    Args:
+        images: the number of images that a replica had to compute at a time; 0 if it is not known.
+        parts: the value of `--accumulate_steps`.
+        received: what the device said.
+
+    Example:
+        >>> str(StepTooLarge(512, 1, "OOM"))[:61]
+        'A replica has too little memory for 512 images at a time; low'
+    """
+
+    def __init__(self, images: int, parts: int, received: str):
+        few = f"--accumulate_steps={2 * parts} asks for {images // 2} at a time" if images and images % 2 == 0 else ""
+        super().__init__(
+            f"A replica has too little memory for {f'{images} images' if images else 'its images'} at a time; lower "
+            "--global_batch_size (--finetune_batch_size in a fine-tuning), raise --accumulate_steps"
+            f"{f' ({few})' if few else ''}, or compute with --precision=bfloat16, and give the command again. "
+            f"Received: {received}."
+        )
+
+
 # The exit code of a command that ends because a number is not finite, or a run is seen to go wrong.
 NOT_FINITE = 3
 

@@ -1,5 +1,6 @@
 """Runs any command, from its command line to its exit code."""
 
+import contextlib
 import gc
 import logging
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Callable
 
 from absl import flags
 
-from simsiam_tf.cli import failures
+from simsiam_tf.cli import failures, signals
 from simsiam_tf.cli.command_line import parse_flags
 from simsiam_tf.cli.console import (
     define_verbosity_flag,
@@ -39,26 +40,28 @@ def run(define: Callable[[], None], work: Callable[[], None], description: str |
         work: a function that does the command's work once the flags are parsed.
         description: the text that --help prints above the flags, which is the docstring of the command's module.
     """
-    escape_what_cannot_be_printed()
-    show_messages()
-    define()
-    define_verbosity_flag()
-    flags.FLAGS.set_gnu_getopt(True)
-    if any(argument.lstrip("-") in ("h", "help", "helpfull") for argument in sys.argv[1:]):
-        print(f"{description}\nFlags:{flags.FLAGS.get_help(include_special_flags=False)}")
-        sys.exit(0)
     # The tf.data iterators go now, while their threads can still call Python for the images that they read ahead. At
     # the end of the interpreter they would wait for it forever. After an error, this comes after the except clauses,
     # where Python has dropped the error and the iterators that it holds.
-    code = _exit_code(work)
-    gc.collect()
+    with signals.ending_the_command():
+        code = _exit_code(define, work, description)
+        with contextlib.suppress(KeyboardInterrupt):
+            gc.collect()
     if code:
         sys.exit(code)
 
 
-def _exit_code(work: Callable[[], None]) -> int:
-    """Parses the flags, calls `work`, prints what went wrong, and returns the exit code."""
+def _exit_code(define: Callable[[], None], work: Callable[[], None], description: str | None) -> int:
+    """Defines and parses the flags, calls `work`, prints what went wrong, and returns the exit code."""
     try:
+        escape_what_cannot_be_printed()
+        show_messages()
+        define()
+        define_verbosity_flag()
+        flags.FLAGS.set_gnu_getopt(True)
+        if any(argument.lstrip("-") in ("h", "help", "helpfull") for argument in sys.argv[1:]):
+            print(f"{description}\nFlags:{flags.FLAGS.get_help(include_special_flags=False)}")
+            return 0
         rest = parse_flags(sys.argv)[1:]
         show_messages(verbosity_flag())
         if rest:
@@ -74,8 +77,8 @@ def _exit_code(work: Callable[[], None]) -> int:
     except Stopped as stopped:
         _log.log(RESULT, str(stopped))
         return stopped.exit_code
-    except KeyboardInterrupt:
-        return _report("Interrupted; give the same command again to resume.", 130)
+    except KeyboardInterrupt as interruption:
+        return _report(*signals.sentence_of(interruption))
     except Exception as error:
         explained = failures.sentence(error)
         if explained is not None:

@@ -6,7 +6,6 @@ python evaluate.py --protocol=knn,linear,report,export --workdir=runs/cifar10
 import dataclasses
 import os
 import pathlib
-import subprocess
 import sys
 
 # After a matrix product, NumPy's threads keep their cores busy for 2^4 cycles, waiting for another product. By default
@@ -16,6 +15,7 @@ os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_evaluation_flags, evaluation_config
 from simsiam_tf.cli.quiet import loading_tensorflow
+from simsiam_tf.training.stop_signals import call
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def _finetune_apart() -> None:
     package = pathlib.Path(__file__).resolve().parents[2]
     environment["PYTHONPATH"] = os.pathsep.join([str(package), *filter(None, [environment.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "simsiam_tf.cli.evaluate", *sys.argv[1:], "--protocol=finetune"]
-    code = subprocess.run(command, env=environment, check=False).returncode
+    code, _ = call(command, environment)  # which prints why it ended
     if code:
         sys.exit(code)
 

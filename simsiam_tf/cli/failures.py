@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 
+from simsiam_tf.errors import StepTooLarge
 from simsiam_tf.files import DISK_ERRORS, explain
 
 _FULL = {number for name in ("ENOSPC", "EDQUOT") if (number := getattr(errno, name, None)) is not None}
@@ -37,6 +38,8 @@ def sentence(error: Exception) -> str | None:
         >>> sentence(OSError(28, "No space left on device", "runs/a/summary.json"))
         'No space left on device: runs/a/summary.json; make room, and give the same command again.'
     """
+    if isinstance(error, StepTooLarge):
+        return str(error)
     if isinstance(error, MemoryError):
         return f"{_NO_MEMORY} Received: {_first_line(error)}."
     of_bucket = explain(error)

@@ -53,10 +53,12 @@ def run_embed(run: LoadedRun, config: ImagesConfig) -> None:
 
 
 def _write_features(features: Features, path: pathlib.Path) -> None:
-    array = np.lib.format.open_memmap(path, "w+", np.float32, (len(features), features.dim))
-    for first, rows in features.chunks(4096):
-        array[first : first + len(rows)] = rows
-    array.flush()
+    # Not through a memory map: on a full disk, the system would end the process without a word.
+    shape, kind = (len(features), features.dim), np.lib.format.dtype_to_descr(np.dtype(np.float32))
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
+        for _, rows in features.chunks(4096):
+            file.write(np.ascontiguousarray(rows, np.float32).tobytes())
 
 
 def _write_images(features: Features, source: Source, path: pathlib.Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files.buckets import answering
+from simsiam_tf.files.drafts import draft_path
 from simsiam_tf.files.paths import as_path, is_in_bucket
 from simsiam_tf.files.reading import exists, is_file, is_folder
 
@@ -95,14 +96,15 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
             yield (draft := pathlib.Path(folder) / path.name)
             _upload(draft, path)
         return
-    draft = path.with_name(f"{path.name}.tmp{os.getpid()}")
+    made = None
     try:
         with naming_the_file(path):
-            yield draft
-            draft.replace(path)
+            yield (made := draft_path(path.parent, f"{path.name}.tmp"))
+            made.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            draft.unlink()
+            if made is not None:
+                made.unlink()
         raise
 
 
@@ -124,14 +126,16 @@ def replacing_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
                 if file.is_file():
                     _upload(file, path / file.relative_to(draft).as_posix())
         return
-    draft = path.with_name(f"{path.name}.draft{os.getpid()}")
+    made = None
     try:
         with naming_the_file(path):
-            draft.mkdir(parents=True)
-            yield draft
-            draft.replace(path)
+            made = draft_path(path.parent, f"{path.name}.draft")
+            made.mkdir(parents=True)
+            yield made
+            made.replace(path)
     except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
         raise
 
 
@@ -146,10 +150,8 @@ def adding_to_folder(path: pathlib.Path, last: str) -> Iterator[pathlib.Path]:
     Yields:
         The path of an empty folder of this machine to write into inside the `with` block. It is removed.
     """
-    # On the disk of the folder, so that a file can be moved there, and where nothing need be made for it.
-    beside = None if is_in_bucket(path) else next(parent for parent in path.parents if parent.is_dir())
-    with tempfile.TemporaryDirectory(prefix=f"{path.name}.draft", dir=beside) as folder, naming_the_file(path):
-        yield (draft := pathlib.Path(folder))
+    with naming_the_file(path), _draft_for(path) as draft:
+        yield draft
         for file in sorted(draft.rglob("*"), key=lambda file: file.name == last):
             target = path / file.relative_to(draft).as_posix()
             if is_in_bucket(path) and file.is_file():
@@ -157,6 +159,23 @@ def adding_to_folder(path: pathlib.Path, last: str) -> Iterator[pathlib.Path]:
             elif file.is_file():
                 make_folder(target.parent)
                 file.replace(target)
+
+
+@contextlib.contextmanager
+def _draft_for(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Makes an empty folder of this machine for what is added to a folder, and removes it after the `with` block."""
+    if is_in_bucket(path):
+        with tempfile.TemporaryDirectory(prefix=f"{path.name}.draft") as folder:
+            yield pathlib.Path(folder)
+        return
+    # On the disk of the folder, so that a file can be moved there, and where nothing need be made for it.
+    beside = next(parent for parent in path.parents if parent.is_dir())
+    draft = draft_path(beside, f"{path.name}.draft")
+    try:
+        draft.mkdir()
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _upload(file: pathlib.Path, path: pathlib.Path) -> None:
@@ -181,7 +200,7 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 
 def append_text(path: pathlib.Path, text: str) -> None:
-    """Adds a text to the end of a file, in UTF-8. File names in it need not be UTF-8.
+    """Adds a text to the end of a file, whole or not at all, in UTF-8. File names in it need not be UTF-8.
 
     A file in a bucket is written anew with it.
 
@@ -193,8 +212,16 @@ def append_text(path: pathlib.Path, text: str) -> None:
         before = path.read_bytes() if path.exists() else b""
         path.write_bytes(before + text.encode("utf-8", "surrogateescape"))
         return
-    with naming_the_file(path), path.open("a", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)
+    rest = memoryview(text.encode("utf-8", "surrogateescape"))
+    with naming_the_file(path), path.open("ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            while rest:  # of a disk that is nearly full, the system takes a part without an error
+                rest = rest[file.write(rest) :]
+        except BaseException:
+            with contextlib.suppress(OSError):
+                file.truncate(size)
+            raise
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:
@@ -220,14 +247,15 @@ def check_folder(path: pathlib.Path) -> None:
         OSError: if they cannot, among other reasons because the disk is full.
         ConnectionError: if it is in a bucket that does not exist, refuses, or does not answer.
     """
-    probe = path / f".write_test_{os.getpid()}"
     if is_in_bucket(path):
+        probe = path / f".write_test_{os.getpid()}"
         with answering(path) as call:
             call(lambda: probe.write_bytes(b"test"))
             call(probe.unlink)
         return
-    with naming_the_file(probe):
+    with naming_the_file(path):
         make_folder(path)
+        probe = draft_path(path, ".write_test_")
         try:
             probe.write_bytes(bytes(4096))  # a full disk may still take empty files
         finally:

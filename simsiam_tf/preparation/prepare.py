@@ -67,6 +67,7 @@ def prepare(data: DataSet, config: PrepareConfig) -> str:
                 "--out holds shards of other images or settings, which are not overwritten; name another folder. "
                 f"Received: {printable(str(out))}."
             )
+        _remove_remains(out)
         return f"The shards in {printable(str(out))} are finished already; nothing was changed."
     _claim(out, plan)
     try:
@@ -90,9 +91,7 @@ def _write(
     of_splits = {name: shards.as_json() for name, (shards, _) in written.items()}
     index = {"format": FORMAT, "made_from": plan, "left_out": left_out, "splits": of_splits}
     write_text(out / INDEX, dump_index(index))
-    for draft in out.glob("*.tfrecord.tmp*"):  # of attempts that were killed
-        draft.unlink()
-    remove_folder(out / _UNFINISHED)
+    _remove_remains(out)
     counts = ", ".join(f"{split['images']:,} of {name}" for name, split in of_splits.items())
     shards = sum(len(split["shards"]) for split in of_splits.values())
     megabytes = sum(shard["bytes"] for split in of_splits.values() for shard in split["shards"]) / 1e6
@@ -102,6 +101,13 @@ def _write(
         f"Wrote {counts} images as {shards:,} shards, {size} in all, and {INDEX}, into "
         f"{printable(str(out))}{without}. Train on them with --dataset=shards --data_dir={printable(str(out))}."
     )
+
+
+def _remove_remains(out: pathlib.Path) -> None:
+    """Removes the records of a preparation that is finished, and the drafts of attempts that were killed."""
+    for draft in out.glob("*.tfrecord.tmp*"):
+        draft.unlink(missing_ok=True)
+    remove_folder(out / _UNFINISHED)
 
 
 def _splits_of(data: DataSet) -> dict[str, Source]:

@@ -6,7 +6,6 @@ import json
 import logging
 import pathlib
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from simsiam_tf.errors import NOT_FINITE, Stopped, UsageError
 from simsiam_tf.files import write_json
 from simsiam_tf.reproduce.experiments import Row
 from simsiam_tf.reproduce.verdicts import Outcome
-from simsiam_tf.training.stop_signals import StopSignals
+from simsiam_tf.training.stop_signals import call
 from simsiam_tf.training.transfer_workdir import is_transfer
 from simsiam_tf.training.workdir import Workdir, record
 
@@ -230,20 +229,14 @@ def _call(command: Sequence[str]) -> int:
 
     A signal to stop is passed on to the command, which saves its state before it ends.
     """
-    with StopSignals() as signals, subprocess.Popen(command, start_new_session=True) as process:
-        while process.poll() is None:
-            if signals.received:
-                process.terminate()
-                process.wait()
-            time.sleep(0.2)
-    if signals.received:
-        raise Stopped("Stopped. The current run is saved; the same command resumes it.", 143)
-    if process.returncode not in (0, NOT_FINITE):
+    code, is_stopped = call(command)
+    if is_stopped:
+        raise Stopped("Stopped. The current run is saved; the same command resumes it.", code)
+    if code not in (0, NOT_FINITE):
         raise UsageError(
-            f"This run failed; its error message is above: {' '.join(command)}. "
-            f"Received: exit code {process.returncode}."
+            f"This run failed; its error message is above: {' '.join(command)}. Received: exit code {code}."
         )
-    return process.returncode
+    return code
 
 
 def _probe_name(probe: str) -> str:

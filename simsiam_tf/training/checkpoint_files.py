@@ -9,9 +9,19 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 
-from simsiam_tf.files import DISK_ERRORS, as_path, is_in_bucket, make_folder, make_way, plain_path, remove_folder
+from simsiam_tf.files import (
+    DISK_ERRORS,
+    as_path,
+    exists,
+    is_in_bucket,
+    make_folder,
+    make_way,
+    plain_path,
+    remove_folder,
+)
 
 _NAME = re.compile(r"step-([0-9]{1,18})\.index")
+_DATA = re.compile(r"step-[0-9]{1,18}\.data-[0-9]{5}-of-[0-9]{5}")
 
 
 def saved_checkpoints(directory: pathlib.Path) -> list[str]:
@@ -51,6 +61,19 @@ def delete_checkpoint(path: str) -> None:
     index = as_path(f"{path}.index")
     for part in (index, *index.parent.glob(f"{index.stem}.data-*")):
         part.unlink(missing_ok=True)
+
+
+def remove_remains(directory: pathlib.Path) -> None:
+    """Removes what a kill left of a save or of a deletion: the draft, and data without an index.
+
+    Args:
+        directory: the folder of the checkpoints, into which no other process may write.
+    """
+    with contextlib.suppress(OSError):  # a folder that cannot be changed is noticed by the next save
+        remove_folder(directory / "draft")
+        for part in directory.glob("step-*.data-*"):
+            if _DATA.fullmatch(part.name) and not exists(part.with_name(f"{part.name.partition('.')[0]}.index")):
+                part.unlink(missing_ok=True)
 
 
 def check_space(directory: pathlib.Path, size: int) -> None:

@@ -24,6 +24,7 @@ from simsiam_tf.training.checkpoint_files import (
     check_files,
     check_space,
     delete_checkpoint,
+    remove_remains,
     saved_checkpoints,
     step_of,
     write_whole,
@@ -136,6 +137,7 @@ class Checkpoints:
         """
         there = saved_checkpoints(self._directory) if self._is_chief else []
         if self._is_chief:
+            remove_remains(self._directory)
             check_space(self._directory, self._size)
         try:
             found = _read_first(self._checkpoint, there)

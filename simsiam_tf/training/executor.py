@@ -1,5 +1,6 @@
 """Runs training steps on all replicas, one or several in one call."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -8,9 +9,14 @@ import tensorflow as tf
 
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.distribute.xla import compiled, compiles_step
+from simsiam_tf.errors import StepTooLarge
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.methods.base import LEFT_OUT
 
+# What TensorFlow, XLA and CUDA say of a device without memory. A full disk is another error of the same type.
+_NO_MEMORY = re.compile("OOM|out of memory|OUT_OF_MEMORY", re.IGNORECASE)
+# The name of TensorFlow's node at the beginning of a message.
+_NODE = re.compile(r"^(\{\{.*?\}\}\s*)+")
 # A function that each replica applies to its batch before the training step.
 Prepare = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -58,9 +64,19 @@ class Executor:
         self._execute = tf.function(self._many_steps, autograph=False)
 
     def __call__(self, count: int) -> Execution:
-        """Runs `count` steps."""
+        """Runs `count` steps.
+
+        Raises:
+            StepTooLarge: if a device has too little memory.
+        """
         left_out = self._model.trackers[LEFT_OUT].result()
-        logs, waited, first_bad = self._execute(self._iterator, tf.constant(count), left_out)
+        try:
+            logs, waited, first_bad = self._execute(self._iterator, tf.constant(count), left_out)
+        except tf.errors.OpError as error:
+            if not _NO_MEMORY.search(error.message):
+                raise
+            first = _NODE.sub("", error.message.strip()).splitlines()[0].rstrip(". ")
+            raise StepTooLarge(_images_of(self._iterator), self._parts, first[:300]) from error
         logs = {name: float(value) for name, value in logs.items()}
         return Execution(logs, float(waited) if self._measures_waiting else None, int(first_bad))
 
@@ -102,3 +118,11 @@ class Executor:
             batch = next(iterator)
         with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
             return batch, tf.timestamp() - start
+
+
+def _images_of(iterator: Any) -> int:
+    """Returns the number of images of a batch, which is that of one replica; 0 if it is not known."""
+    specs = tf.nest.flatten(iterator.element_spec, expand_composites=True)
+    counts = {spec.shape[0] for spec in specs if spec.shape.rank}
+    (count,) = counts if len(counts) == 1 else (None,)
+    return count or 0

@@ -1,12 +1,19 @@
 """Handles SIGTERM and Ctrl-C, so that the step under way can be finished and saved first."""
 
 import logging
+import os
 import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simsiam_tf.errors import Stopped
 
 _log = logging.getLogger(__name__)
+
+# The environment variable that tells a command which process started it, and without which process it must end.
+STARTED_BY = "SIMSIAM_TF_STARTED_BY"
 
 
 class StopSignals:
@@ -28,6 +35,11 @@ class StopSignals:
     def received(self) -> bool:
         """Returns whether a signal came."""
         return self._number is not None
+
+    @property
+    def exit_code(self) -> int:
+        """Returns the exit code after the signal that came: 128 plus its number; that of SIGTERM if none came."""
+        return 128 + (self._number or signal.SIGTERM)
 
     def __enter__(self) -> "StopSignals":
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -52,4 +64,33 @@ class StopSignals:
         """
         number = self._number or signal.SIGTERM
         name = signal.Signals(number).name
-        return Stopped(f"Stopped by {name}; saved at step {step}. The same command resumes the run.", 128 + number)
+        return Stopped(f"Stopped by {name}; saved at step {step}. The same command resumes the run.", self.exit_code)
+
+
+def call(command: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[int, bool]:
+    """Runs another command of this package, and waits for its end.
+
+    SIGTERM and Ctrl-C are passed on to the command as SIGTERM, so that it saves its state. A second Ctrl-C ends it at
+    once. If this process is killed, the command ends too.
+
+    Args:
+        command: the command and its arguments.
+        environment: the environment of the command; by default that of this process.
+
+    Returns:
+        An exit code, and whether a signal came. After a signal the code is 128 plus its number, whatever the command
+        made of it.
+    """
+    variables = {**(os.environ if environment is None else environment), STARTED_BY: str(os.getpid())}
+    with StopSignals() as signals, subprocess.Popen(command, env=variables, start_new_session=True) as process:
+        try:
+            is_told = False
+            while process.poll() is None:
+                if signals.received and not is_told:
+                    process.terminate()
+                    is_told = True
+                time.sleep(0.1)
+        except BaseException:
+            process.kill()
+            raise
+    return (signals.exit_code, True) if signals.received else (process.returncode, False)

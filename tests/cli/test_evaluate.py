@@ -1,7 +1,6 @@
 """Which process does which protocol, and with which arithmetic."""
 
 import os
-import subprocess
 import sys
 
 import pytest
@@ -31,16 +30,16 @@ def judged(monkeypatch):
         def note(workdirs, options, data, devices):
             done.append((options.task.protocol, os.environ.get("TF_ENABLE_ONEDNN_OPTS")))
 
-        def start(argv, env, check):
+        def start(argv, env):
             done.append((argv[1:], env.get("TF_ENABLE_ONEDNN_OPTS")))
-            return subprocess.CompletedProcess(argv, code)
+            return code, False
 
         settings = ["W"], EvaluationConfig(task=TaskConfig(protocol=protocols)), {}, DeviceConfig()
         monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
         monkeypatch.setattr(sys, "argv", ["evaluate.py", "--workdir=W"])
         monkeypatch.setattr(command, "evaluation_config", lambda: settings)
         monkeypatch.setattr(evaluation, "evaluate", note)
-        monkeypatch.setattr(subprocess, "run", start)
+        monkeypatch.setattr(command, "call", start)
         command.judge()
         return done
 

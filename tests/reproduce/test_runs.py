@@ -11,6 +11,7 @@ from simsiam_tf.files import write_json
 from simsiam_tf.reproduce import page, runs
 from simsiam_tf.reproduce.config import ReproduceConfig
 from simsiam_tf.reproduce.experiments import EXPERIMENTS
+from simsiam_tf.training import stop_signals
 from simsiam_tf.training.workdir import record
 
 FIG2 = EXPERIMENTS["fig2"]
@@ -175,14 +176,15 @@ def test_an_experiment_is_not_run_at_a_size_that_its_numbers_are_not_of():
 
 
 def test_a_stop_is_heard_even_as_a_run_ends(monkeypatch):
-    class AtTheEnd(runs.StopSignals):
+    class AtTheEnd(stop_signals.StopSignals):
         def __exit__(self, *error):
             self._number = 15
             super().__exit__(*error)
 
-    monkeypatch.setattr(runs, "StopSignals", AtTheEnd)
-    with pytest.raises(Stopped):
+    monkeypatch.setattr(stop_signals, "StopSignals", AtTheEnd)
+    with pytest.raises(Stopped) as stopped:
         runs._call(["true"])
+    assert stopped.value.exit_code == 143
 
 
 def test_what_is_done_is_skipped_and_the_rest_run_by_a_command_that_stands_alone(plan, monkeypatch):
