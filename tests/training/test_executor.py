@@ -1,10 +1,14 @@
 """What is said of a step that a device has no memory for."""
 
+from types import SimpleNamespace
+
 import pytest
 import tensorflow as tf
 
 from simsiam_tf.cli.failures import sentence
 from simsiam_tf.errors import StepTooLarge
+from simsiam_tf.methods.base import LEFT_OUT
+from simsiam_tf.methods.running_mean import Count
 from simsiam_tf.training.executor import Executor
 
 OOM = "{{function_node f}} {{node Conv2D}} OOM when allocating tensor with shape[512,64]\n\t[[more]]"
@@ -17,6 +21,7 @@ def failing(error, images=6, parts=2):
         raise error
 
     executor = object.__new__(Executor)
+    executor._model = SimpleNamespace(trackers={LEFT_OUT: Count(LEFT_OUT)})
     executor._parts, executor._execute, executor._measures_waiting = parts, fail, False
     executor._iterator = iter(
         tf.data.Dataset.from_tensors({"views": tf.zeros([images, 2, 2, 3]), "index": [0] * images})
