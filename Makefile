@@ -7,12 +7,12 @@ FUZZ := runs/fuzz
 # Two tests at a time, a file's in one process, and the long files of tests/e2e early.
 PYTEST := $(RUN) -m pytest -q --durations=10 -n 2 --dist=loadfile --no-loadscope-reorder
 REQUIREMENTS := requirements.txt
-CORE := not slow and not long and not tpu_compile and not interop
+CORE := not slow and not long and not faults and not tpu_compile and not interop
 CORE_TESTS := tests/losses tests/methods tests/optim tests/networks tests/augment tests/data tests/parity \
 	tests/distribute tests/training/test_checkpoints.py tests/e2e/test_replicas.py
 
-.PHONY: help install demo test test-slow test-all test-long test-latest latest test-tpu test-tpu-build tpu-check tpu-build \
-	test-interop interop-check lint format clean robustness robustness-images fuzz
+.PHONY: help install demo test test-slow test-all test-long test-faults test-latest latest test-tpu test-tpu-build \
+	tpu-check tpu-build test-interop interop-check lint format clean robustness robustness-images fuzz
 
 help:
 	@echo "make install         make the environment .venv"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-slow       the other tests"
 	@echo "make test-all        both"
 	@echo "make test-long       tests that take minutes each, by hand before a release"
+	@echo "make test-faults     kills, signals, full disks and lost workers, made to happen: an hour, by hand"
 	@echo "make test-latest     the core tests under the newest TensorFlow, Keras and TFDS, in .venv-latest"
 	@echo "make test-tpu        compile a tiny step for a TPU, and run it through JAX, in .venv-tpu-check"
 	@echo "make test-tpu-build  the core tests under tensorflow-tpu, on the CPU, in .venv-tpu-build"
@@ -65,13 +66,17 @@ test: $(VENV)/.installed-dev
 	$(PYTEST) -m "$(CORE)"
 
 test-slow: $(VENV)/.installed-dev
-	$(PYTEST) -m "slow and not long and not interop"
+	$(PYTEST) -m "slow and not long and not faults and not interop"
 
 test-all: $(VENV)/.installed-dev
-	$(PYTEST) -m "not long and not tpu_compile and not interop"
+	$(PYTEST) -m "not long and not faults and not tpu_compile and not interop"
 
 test-long: $(VENV)/.installed-dev
 	$(PYTEST) -m "long"
+
+# One process, in which the commands have the machine for themselves; -s shows the counts.
+test-faults: $(VENV)/.installed-dev
+	$(RUN) -m pytest -q -s -m "slow or faults" tests/faults
 
 test-latest:
 	@$(MAKE) --no-print-directory VENV=.venv-latest REQUIREMENTS=requirements-latest.txt latest

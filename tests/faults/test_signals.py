@@ -68,6 +68,7 @@ def test_a_command_that_works_ends_at_once_with_a_sentence(number, code, words):
 def test_sigterm_ends_a_command_that_hangs():
     process = start(HANGS)
     assert process.stdout.readline() == "working\n"
+    time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     assert end(process) == (143, "", TERMINATED)
 
@@ -75,6 +76,7 @@ def test_sigterm_ends_a_command_that_hangs():
 def test_a_second_ctrl_c_ends_a_command_that_hangs():
     process = start(HANGS)
     assert process.stdout.readline() == "working\n"
+    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     time.sleep(1)
     assert process.poll() is None
