@@ -131,7 +131,8 @@ def _run(config: Config, source: Source, order: ShuffledOrder, bad: BadStep, wor
             if float(logs[LEFT_OUT]) or not _are_finite(model):
                 return {"the first step that is not finite": number + 1, **_look(model, batches(number), source)}
     batch = batches(bad.step)
-    found = {"state": f"before step {start + 1}", **_look(model, batch, source)}
+    trained = f", trained again from step {start + 1} on" if start < bad.step else ""
+    found = {"state": f"before step {bad.step + 1}{trained}", **_look(model, batch, source)}
     model.reset_metrics()
     logs = step(batch)
     found["loss"], found["gradient_norm"] = float(logs["loss"]), float(logs["gradient_norm"])

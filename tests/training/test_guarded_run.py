@@ -9,7 +9,7 @@ import pytest
 from simsiam_tf.errors import Stopped, UsageError
 from simsiam_tf.guard.causes import State
 from simsiam_tf.guard.states import Judge
-from simsiam_tf.training import bad_steps
+from simsiam_tf.training import bad_steps, checkpoints
 from simsiam_tf.training.pretrain import pretrain
 from simsiam_tf.training.replay import BadStep, replay
 from simsiam_tf.training.workdir import Workdir
@@ -87,3 +87,28 @@ def test_a_record_that_train_did_not_write_is_refused(tmp_path):
         (tmp_path / "bad_step" / "step.json").write_text(text)
         with pytest.raises(UsageError):
             BadStep.read(Workdir(tmp_path))
+
+
+@pytest.mark.slow
+def test_weights_that_are_not_finite_are_trained_again_from_the_last_checkpoint(tmp_path, monkeypatch, capsys, console):
+    """The state before the step is gone then; the images of the step are named all the same."""
+    check = checkpoints._check_finite
+
+    def from_the_second_epoch_on(variables, what):
+        if what == "Step 16":
+            raise FloatingPointError("Step 16 has weights that are not finite numbers.")
+        check(variables, what)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(checkpoints, "_check_finite", from_the_second_epoch_on)
+        with pytest.raises(
+            FloatingPointError, match=r"A weight after step 16 \(epoch 2\) is not finite.*that of step 8"
+        ):
+            pretrain(plain_config(tmp_path))
+    record = json.loads((tmp_path / "bad_step" / "step.json").read_text())
+    assert (record["what"], record["from"], record["step"]) == ("weights", "step-8", 15)
+    assert not list((tmp_path / "bad_step").glob("before*"))
+    replay(str(tmp_path))
+    found = json.loads((tmp_path / "bad_step" / "replay.json").read_text())["as it was"]
+    assert found["state"] == "before step 16, trained again from step 9 on" and found["weights after it"] == "finite"
+    assert "Done: the step is finite this time" in capsys.readouterr().out
