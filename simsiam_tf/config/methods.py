@@ -128,7 +128,7 @@ class SimSiamConfig(MethodConfig):
         super().validate()
         steps = self.alternation_steps
         wanted = "--alternation_steps must be a whole number from 1, or 'epoch'."
-        check(steps == "epoch" or (steps.isdecimal() and int(steps) >= 1), wanted, repr(steps))
+        check(steps == "epoch" or (steps.isdecimal() and len(steps) < 20 and int(steps) >= 1), wanted, repr(steps))
         check(self.eta_momentum < 1, "--eta_momentum must be below 1.", self.eta_momentum)
         several = "--eta_momentum and --alternation_steps are two variants; give one of them."
         check(not self.eta_momentum or steps == "1", several, f"{self.eta_momentum} and {steps}")

@@ -176,7 +176,9 @@ def _check_timm(path: pathlib.Path, given: Given) -> None:
 
 
 def _is_mean(mean: Any) -> bool:
-    return isinstance(mean, list | tuple) and len(mean) == 3 and all(type(part) in (int, float) for part in mean)
+    """Returns whether a value of timm's config.json is three numbers that colours can have."""
+    is_list = isinstance(mean, list | tuple) and len(mean) == 3
+    return is_list and all(type(part) in (int, float) and abs(part) < 2**31 for part in mean)
 
 
 def _of_run(path: str) -> Given:

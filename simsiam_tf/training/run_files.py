@@ -3,6 +3,7 @@
 import math
 import os
 import pathlib
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,6 +30,8 @@ _TYPES: dict[str, type] = {
     **dict.fromkeys(("steps_per_epoch", "training_images", "images", "trained_on"), int),
     **{"fingerprint": str, "classes": list},
 }
+# No number of a record is greater: a float has no greater value, and JSON's whole numbers have no bound.
+_GREATEST = sys.float_info.max
 # The texts of a record of summary.json.
 _TEXTS = ("protocol", "over", "reason", "of", "unit", "checkpoint")
 # The one text in a line of metrics.jsonl: how the run was doing.
@@ -131,11 +134,11 @@ def _is_record(record: Any) -> bool:
     """Returns whether a record of summary.json has a value, and its texts and seconds are texts and numbers."""
     if not isinstance(record, dict) or "value" not in record:
         return False
-    numbers = [record["value"]] if isinstance(record["value"], float) else []
+    numbers = [record["value"]] if type(record["value"]) in (int, float) else []
     seconds = record.get("seconds")
     if seconds is not None:
         numbers.append(seconds)
-    is_finite = all(type(number) in (int, float) and abs(number) < math.inf for number in numbers)
+    is_finite = all(type(number) in (int, float) and abs(number) <= _GREATEST for number in numbers)
     return is_finite and all(isinstance(record.get(name, ""), str | None) for name in _TEXTS)
 
 

@@ -178,6 +178,10 @@ def test_a_folder_of_timm_is_opened(tmp_path):
     ("config", "why"),
     [
         ('{"architecture": "resnetblur18"}', "names resnetblur18, which is not resnet18"),
+        ('{"pretrained_cfg": {"mean": [0.5, "x", 0.5]}}', "no mean of three colours"),
+        ('{"pretrained_cfg": {"mean": [0.5, 0.5, 1' + "0" * 400 + "]}}", "no mean of three colours"),
+        ('{"pretrained_cfg": {"mean": [0.5]}}', "no mean of three colours"),
+        ('{"pretrained_cfg": [7]}', "no mean of three colours"),
         ('{"architecture": "resnet18", "pretrained_cfg": {"mean": [0.5, 0.5, 0.5]}}', "expects images with the mean"),
     ],
 )

@@ -28,6 +28,7 @@ NO_JSON = [
     b'{"knn_top1": {"value": NaN}}',
     b'{"a": -Infinity}',
     b'{"a": 1e999}',
+    b'{"a": {"value": 1, "seconds": 1' + b"0" * 400 + b"}}",
     b'{"a": "\xe9"}',
 ]
 
