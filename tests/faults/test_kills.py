@@ -170,7 +170,7 @@ def contents(workdir, folders):
 def test_an_evaluation_killed_five_times(server, whole, tmp_path, protocol):
     import shutil
 
-    flags = [*EVALUATIONS[protocol], "--deterministic", "--verbosity=quiet"]
+    flags = [*EVALUATIONS[protocol], "--verbosity=quiet"]
     run = tmp_path / "whole"
     shutil.copytree(whole[0], run)
     undisturbed = Killed(server, "evaluate", [*flags, f"--workdir={run}"], run)

@@ -131,7 +131,11 @@ def test_finished_shards_are_left_as_they_are(photos, tmp_path):
     out = tmp_path / "out"
     prepare(opened(photos), PrepareConfig(out=str(out)))
     before = content(out)
+    (out / ".unfinished").mkdir()  # as a kill after the last write leaves it
+    (out / "train-00000-of-00001.tfrecord.tmp7").touch()
     assert "finished already" in prepare(opened(photos), PrepareConfig(out=str(out)))
+    assert not (out / ".unfinished").exists()
+    assert not list(out.glob("*.tmp*"))
     assert content(out) == before
     others = ({}, {"quality": 90}), ({"alpha": "white"}, {}), ({"max_examples": 7}, {}), ({"layout": "flat"}, {})
     for settings, options in others:

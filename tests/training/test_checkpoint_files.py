@@ -161,3 +161,15 @@ def test_a_disk_that_fails_while_it_is_flushed_is_not_passed_over(tmp_path, monk
     with pytest.raises(OSError, match=r"Input/output error: '.*step-0'"):
         open_checkpoints(make("simsiam"), tmp_path).save()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_kill_left_of_a_save_is_gone_when_the_run_goes_on(tmp_path, rng):
+    """A kill during the last save of a run leaves what no later save would remove."""
+    two_saved_steps(tmp_path, rng)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    (tmp_path / "draft").mkdir()
+    (tmp_path / "draft" / "step-2.index").touch()
+    (tmp_path / "step-3.data-00000-of-00001").touch()  # whose index was to follow
+    (tmp_path / "step-3.data-of-somebody").touch()
+    assert open_checkpoints(make("simsiam"), tmp_path).restore_latest() == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "step-3.data-of-somebody"])
