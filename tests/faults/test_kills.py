@@ -51,7 +51,7 @@ class Killed:
 
     def kill(self, number, changes, seconds):
         """Runs it until it is killed or ends; whether it was killed."""
-        chance = random.Random(f"{self.command} {number} {SEED}")
+        chance = random.Random(f"{self.command} {self.watched.name} {number} {SEED}")
         if chance.random() < 0.7:
             fault = {"watched": str(self.watched), **drawn(changes, chance.random())}
             process = self.server.run(self.command, self.arguments, changes=fault)
@@ -64,13 +64,12 @@ class Killed:
         return process.code == -9
 
     def kill_times(self, count, changes, seconds, after=lambda: None):
-        """Kills it so many times, each time where the last kill left it; the number of kills and of starts."""
-        kills = starts = 0
-        while kills < count and starts < 3 * count:
-            kills += self.kill(starts, changes, seconds)
-            starts += 1
+        """Kills it so many times, each time where the last kill left it, or until it ends; the number of kills."""
+        kills = 0
+        while kills < count and self.kill(kills, changes, seconds):
+            kills += 1
             after()
-        return kills, starts
+        return kills
 
 
 def readable(workdir):
@@ -103,7 +102,7 @@ def kill_train(server, photos, whole, folder, count):
         run = workdir.with_name(f"run{number}")
         killed = Killed(server, "train", train_flags(photos, run), run)
         # A run that was killed has fewer changes left each time.
-        more, _ = killed.kill_times(min(4, count - kills), model.changes, model.seconds, lambda run=run: readable(run))
+        more = killed.kill_times(min(4, count - kills), model.changes, model.seconds, lambda run=run: readable(run))
         kills, number = kills + more, number + 1
         server.run(killed.command, killed.arguments).finish()
         assert values(run, "weights_sha256") == values(expected, "weights_sha256")
@@ -180,7 +179,7 @@ def test_an_evaluation_killed_five_times(server, whole, tmp_path, protocol):
         killed_run = tmp_path / f"killed{number}"
         shutil.copytree(whole[0], killed_run)
         killed = Killed(server, "evaluate", [*flags, f"--workdir={killed_run}"], killed_run)
-        more, _ = killed.kill_times(1, undisturbed.changes, undisturbed.seconds, lambda run=killed_run: readable(run))
+        more = killed.kill_times(1, undisturbed.changes, undisturbed.seconds, lambda run=killed_run: readable(run))
         kills, number = kills + more, number + 1
         again = server.run("evaluate", killed.arguments)
         # An embedding that was killed after its last change is there, and is not written a second time.
