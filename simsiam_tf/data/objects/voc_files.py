@@ -124,7 +124,7 @@ def read_annotation(path: pathlib.Path) -> AnnotationFile:
     size, sides = root.find("size"), None
     if size is not None:
         height, width = _number(size, "height"), _number(size, "width")
-        fits = height and width and 1 <= min(height, width) <= max(height, width) <= _LONGEST_SIDE
+        fits = all(math.isfinite(side or 0) and 1 <= (side or 0) <= _LONGEST_SIDE for side in (height, width))
         sides = (int(height), int(width)) if height and width and fits else None
     ending = os.path.splitext(os.path.basename((root.findtext("filename") or "").strip()))[1]
     return AnnotationFile(ending or ".jpg", sides, tuple(map(_object, root.findall("object"))))
@@ -153,9 +153,8 @@ def _object(element: ElementTree.Element) -> NamedObject:
 
 
 def _number(element: ElementTree.Element, name: str) -> float | None:
-    """Returns a number below an element; `None` if there is none, or none that is finite."""
+    """Returns a number below an element; `None` if there is none."""
     try:
-        number = float(element.findtext(name) or "")
+        return float(element.findtext(name) or "")
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
