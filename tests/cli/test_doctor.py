@@ -181,6 +181,16 @@ def of_command(*arguments):
 
 
 @pytest.mark.slow
+def test_the_command_judges_the_place_of_a_tiny_run(tmp_path):
+    code, rows, errors = of_command("--checks=versions,memory,room,workdir", *TINY, f"--workdir={tmp_path / 'run'}")
+    assert (code, errors) == (0, "")
+    assert {"versions", "memory", "room", "workdir"} <= set(rows) <= {check.name for check in table.CHECKS}
+    assert {check["state"] for check in rows.values()} <= {"pass", "warn"}, rows
+    assert rows["workdir"]["state"] == "pass"
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.long
 def test_the_command_judges_this_machine_and_a_tiny_run(tmp_path):
     code, rows, errors = of_command(*TINY, f"--workdir={tmp_path / 'run'}")
     assert (code, errors) == (0, "")
