@@ -145,7 +145,7 @@ def test_a_full_disk_is_said_at_the_start_and_leaves_nothing(config, monkeypatch
 
     monkeypatch.setattr(pathlib.Path, "write_bytes", full)
     monkeypatch.setattr(pathlib.Path, "write_text", full)
-    with pytest.raises(OSError, match=r"No space left on device: '.*run/") as failed:
+    with pytest.raises(OSError, match=r"No space left on device: '.*run'") as failed:
         Workdir.open_for_training(config)
     assert failed.value.errno == errno.ENOSPC
     monkeypatch.undo()
