@@ -151,6 +151,9 @@ class Checkpoints:
                 "None of the run's checkpoints can be read; move them away to start again, or give another --workdir. "
                 f"Received: {self._directory}."
             )
+        if found:  # a kill may have come between a save and the end of an older checkpoint
+            for old in [path for path in there if step_of(path) <= self.step][self._keep :]:
+                delete_checkpoint(old)
         if workers.broadcast_from_chief(self._strategy, int(bool(found))):
             model = self._model
             state = [*model.variables, *model.optimizer.variables, *model.metrics_variables]

@@ -65,6 +65,12 @@ def test_keeps_the_latest_few(tmp_path, rng):
     assert sorted(path.name for path in tmp_path.glob("*.index")) == ["step-2.index", "step-3.index"]
 
 
+def test_an_old_checkpoint_that_a_kill_left_goes_when_the_run_goes_on(tmp_path, rng):
+    two_saved_steps(tmp_path, rng)
+    assert open_checkpoints(make("simsiam"), tmp_path, keep=1).restore_latest() == 2
+    assert [path.name for path in tmp_path.glob("*.index")] == ["step-2.index"]
+
+
 def test_a_missing_checkpoint_is_said(tmp_path):
     with pytest.raises(UsageError, match="no checkpoint yet"):
         restore_model(make("simsiam"), tmp_path)
