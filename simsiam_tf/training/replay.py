@@ -24,7 +24,7 @@ from simsiam_tf.methods.base import LEFT_OUT
 from simsiam_tf.networks.normalization import each_view, keeping_moving_statistics
 from simsiam_tf.progress import Progress
 from simsiam_tf.training import factory
-from simsiam_tf.training.bad_steps import FOLDER, STATE
+from simsiam_tf.training.bad_steps import FOLDER, STATE, images_of_step
 from simsiam_tf.training.checkpoints import Checkpoints
 from simsiam_tf.training.data_record import held_out_by
 from simsiam_tf.training.opened_run import order_of
@@ -93,6 +93,14 @@ def replay(path: str) -> None:
     config = dataclasses.replace(config, devices=devices)
     source = _source(config)
     order = order_of(config, source)
+    names = [source.name_of(int(i)) for i in images_of_step(source, order, bad.step)]
+    if not bad.images or tuple(names[: len(bad.images)]) != bad.images:
+        raise UsageError(
+            "The data set must be the one that the run trained on, or its step has other images now; put back what was "
+            f"taken away or added. Received: {printable(names[0])} in place of {printable(bad.images[0])} and others."
+            if bad.images
+            else f"{FOLDER}/step.json must name the images of its step. Received: none."
+        )
     findings: dict[str, Any] = {"step": bad.step, "images": len(bad.images)}
     with listing_bad_images([source], None):
         findings["as it was"] = _run(config, source, order, bad, workdir)

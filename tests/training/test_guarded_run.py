@@ -112,3 +112,14 @@ def test_weights_that_are_not_finite_are_trained_again_from_the_last_checkpoint(
     found = json.loads((tmp_path / "bad_step" / "replay.json").read_text())["as it was"]
     assert found["state"] == "before step 16, trained again from step 9 on" and found["weights after it"] == "finite"
     assert "Done: the step is finite this time" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("images", [["shapes/1.png", "shapes/2.png"], []])
+def test_a_step_of_other_images_is_not_run(tmp_path, images):
+    """As after a folder of images was changed."""
+    Workdir.open_for_training(plain_config(tmp_path))
+    (tmp_path / "bad_step").mkdir()
+    record = {"step": 1, "from": "before", "trained_since": 0, "images": images}
+    (tmp_path / "bad_step" / "step.json").write_text(json.dumps(record))
+    with pytest.raises(UsageError, match=r"must be the one that the run trained on|must name the images"):
+        replay(str(tmp_path))
