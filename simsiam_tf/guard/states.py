@@ -116,7 +116,8 @@ class Judge:
         return loss < _FALLEN_SHARE * first
 
     def _is_late(self, step: int, share: float) -> bool:
-        return step >= max(_LEAST_STEPS, share * self._total)
+        """Returns whether a share of the run is over, which is not known of a run without an end."""
+        return self._total > 0 and step >= max(_LEAST_STEPS, share * self._total)
 
     def _of_window(self, window: Window) -> State:
         """Returns the state that one window looks like."""

@@ -54,6 +54,7 @@ def test_a_loss_at_chance_is_named_after_a_while():
     states = judge(*[{"loss": 0.01}] * 30)
     assert states.index(State.NOT_LEARNING) == 20  # from step 200 of 1000 on, two windows
     assert judge(*[{"loss": 0.01}] * 30, facts=Facts())[-1] is State.HEALTHY  # chance is not known
+    assert judge(*[{"loss": 0.01}] * 30, total=0)[-1] is State.HEALTHY  # nor may the length of the run be
 
 
 @pytest.mark.parametrize("loss", [0.0, -0.25])
