@@ -28,11 +28,11 @@ _LAST_WORDS = 200
 
 
 class TooSlowError(Exception):
-    """A child did not answer in time. The message says what it was doing."""
+    """Reports that a child process did not answer in time. The message says what it was doing."""
 
 
 class DiedError(Exception):
-    """A child ended without an answer. The message has its last words."""
+    """Reports that a child process ended without an answer. The message has its last words."""
 
 
 class Child:
@@ -66,7 +66,7 @@ class Child:
 
         Args:
             check: the check.
-            asked: what it is asked about.
+            asked: the run and the options that the check judges.
 
         Raises:
             TooSlowError: if it, or the loading of its module, takes too long. The process goes on.
@@ -128,7 +128,7 @@ class Runner:
 
     Args:
         checks: the checks.
-        asked: what they are asked about.
+        asked: the run and the options that the checks judge.
         environment: the environment of the child processes.
         known: outcomes that are known already, by the names of their checks.
         limit: the seconds that a check may take.
