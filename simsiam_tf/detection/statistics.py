@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from simsiam_tf.detection.c4 import Detector, normalised
 from simsiam_tf.features.metrics import finite
-from simsiam_tf.networks.normalization import BatchNormalization
+from simsiam_tf.networks.normalization import BatchNormalization, showing_bad_statistics
 
 
 @contextlib.contextmanager
@@ -46,7 +46,8 @@ def estimated_statistics(detector: Detector, batches: Iterable[Any], strategy: t
     def measure(batch: dict[str, Any]) -> None:
         for variable in moving:  # so that the moving average becomes a known part of the batch's own statistics
             variable.assign(tf.zeros_like(variable))
-        detector.compute_ssl_loss(normalised(batch), training=True)
+        with showing_bad_statistics():
+            detector.compute_ssl_loss(normalised(batch), training=True)
 
     step = tf.function(lambda batch: strategy.run(measure, args=(batch,)), autograph=False)
     totals, count = [np.zeros(value.shape) for value in before], 0

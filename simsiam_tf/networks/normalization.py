@@ -28,6 +28,8 @@ BN_EPSILON = 1e-5
 _VIEWS = contextvars.ContextVar("views", default=1)
 # Whether the moving statistics are updated in training mode.
 _MOVING = contextvars.ContextVar("moving", default=True)
+# Whether an update that is not finite is left out.
+_ONLY_FINITE = contextvars.ContextVar("only_finite", default=True)
 # The layers that a warning has named.
 _NAMED: weakref.WeakSet[keras.layers.Layer] = weakref.WeakSet()
 
@@ -40,6 +42,16 @@ def keeping_moving_statistics() -> Iterator[None]:
         yield
     finally:
         _MOVING.reset(token)
+
+
+@contextlib.contextmanager
+def showing_bad_statistics() -> Iterator[None]:
+    """Lets moving statistics take in what is not finite inside a `with` block, so that the caller can refuse it."""
+    token = _ONLY_FINITE.set(False)
+    try:
+        yield
+    finally:
+        _ONLY_FINITE.reset(token)
 
 
 def each_view(network: keras.Model, views: Sequence[tf.Tensor], training: bool) -> tuple[tf.Tensor, ...]:
@@ -209,7 +221,7 @@ class BatchNormalization(keras.layers.Layer):
             value = tf.convert_to_tensor(moving)
             for statistics in views:
                 value = self.bn_momentum * value + (1.0 - self.bn_momentum) * statistics
-            moving.assign(tf.where(tf.math.is_finite(value), value, moving))
+            moving.assign(tf.where(tf.math.is_finite(value), value, moving) if _ONLY_FINITE.get() else value)
 
     def _normalize(
         self, x: tf.Tensor, mean: tf.Tensor | keras.Variable, variance: tf.Tensor | keras.Variable

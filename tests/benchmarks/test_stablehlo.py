@@ -37,8 +37,8 @@ def test_a_batch_norm_layer_costs_one_all_reduce_forward_and_one_backward(traine
     model, variables = trainer
     text = stablehlo.lower(model.train_step, VIEWS, variables, replicas=4).text
     layers = sum(isinstance(layer, BatchNormalization) for layer in model._flatten_layers())
-    # Besides: one for each gradient, one for the logs, and the two views' z_std_scaled.
-    assert text.count("stablehlo.all_reduce") == 2 * layers + len(model.trainable_variables) + 3
+    # Besides: one for each gradient, one for the logs, and one for the spread of z of each view and of the features.
+    assert text.count("stablehlo.all_reduce") == 2 * layers + len(model.trainable_variables) + 4
 
 
 @pytest.mark.slow

@@ -206,7 +206,7 @@ def test_a_finished_run_is_compared_and_the_report_shows_it(tiny_run):
     page = (tiny_run / "report.html").read_text()
     assert "<h2>Did it help?</h2>" in page
     assert records["did_it_help"]["value"].split(" (")[0] in page
-    assert page.count("<svg") == 5 + 2 + 1
+    assert page.count("<svg") == 5 + 2 + 1 + 1  # curves, states, spectra, and the comparison
     for share in ("1 % of the labels", "10 % of the labels", "all labels"):
         assert page.count(f"probe with {share}</td>") == 2  # a row for each network
 
