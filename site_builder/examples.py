@@ -27,4 +27,5 @@ def _section(found: re.Match[str]) -> str:
     body = textwrap.dedent(found["body"]).rstrip()
     if ">>>" not in body:
         body = f"```python\n{body}\n```"
-    return textwrap.indent(f"Examples:\n{textwrap.indent(body, '    ')}\n", found["indent"])
+    end = found["body"][len(found["body"].rstrip()) :]
+    return textwrap.indent(f"Examples:\n{textwrap.indent(body, '    ')}", found["indent"]) + end

@@ -64,7 +64,8 @@ _Groups = dict[str, list[flags.Flag]]
 
 def flags_page() -> str:
     """Returns the page, as Markdown."""
-    rows, parts, of_train = [], [], {}
+    rows, parts = [], []
+    of_train: _Groups = {}
     for command in COMMANDS:
         groups = groups_of(command.define)
         of_train = of_train or groups
@@ -94,11 +95,21 @@ def _part(command: _Command, groups: _Groups, of_train: _Groups) -> str:
     shown = {heading: group for heading, group in groups.items() if not _same(group, of_train.get(heading))}
     shared = [heading for heading in groups if heading not in shown]
     text = f"## {command.name} {{ #{command.name} }}\n\n`{command.call}`\n\n"
-    text += _escaped("\n".join(command.description()[2:])).strip() + "\n\n" if command.name != "train" else ""
-    if shared:
+    text += _paragraphs(command.description()[1:]) + "\n\n"
+    if shared and set(shared) == set(of_train):
+        text += "It also takes the flags of [train.py](#train).\n\n"
+    elif shared:
         links = ", ".join(f"[{heading}](#{_anchor('train', heading)})" for heading in shared)
         text += f"It also takes these flags of train.py: {links}.\n\n"
     return text + "".join(_group(command.name, heading, group) for heading, group in shown.items())
+
+
+def _paragraphs(lines: list[str]) -> str:
+    """Returns lines of a docstring as Markdown: lines that are commands as a block of code, the others as text."""
+    commands = [re.sub(r" {2,}\((.+)\)$", r"  # \1", line) for line in lines if line.startswith("python ")]
+    text = _escaped("\n".join(line for line in lines if not line.startswith("python "))).strip()
+    block = "\n".join(["```", *commands, "```"]) if commands else ""
+    return f"{block}\n\n{text}".strip()
 
 
 def _same(group: list[flags.Flag], other: list[flags.Flag] | None) -> bool:
@@ -121,7 +132,7 @@ def _flag(command: str, flag: flags.Flag) -> str:
     # absl puts the choices in front of the text.
     text = re.sub(r"^<[^>]*>: ", "", " ".join((flag.help or "").split()))
     return (
-        f"#### `--{flag.name}` {{ #{command}-{flag.name} .flag }}\n\n"
+        f"#### `--{flag.name}` {{ #{command}--{flag.name} .flag }}\n\n"
         f"{values}\n{{ .flag-values }}\n\n{_escaped(text)}\n\n"
     )
 
@@ -133,15 +144,14 @@ def values_of(flag: flags.Flag) -> str:
     help_of_parser = str(flag.parser.syntactic_help)
     if "|" in help_of_parser:
         return " ".join(f"`{value}`" for value in help_of_parser.split("|"))
-    kind = flag.flag_type()
-    return _TYPES.get(kind) or _escaped(help_of_parser or kind)
+    return _escaped(help_of_parser or _TYPES.get(flag.flag_type(), flag.flag_type()))
 
 
 def default_of(flag: flags.Flag) -> str:
     """Returns the default of a flag as it would be typed, as Markdown; an empty text if it has none."""
     if flag.default is None or flag.default in ("", [], ()):
         return ""
-    return f"`{flag.default_as_str.strip(chr(39))}`"
+    return f"`{(flag.default_as_str or '').strip(chr(39))}`"
 
 
 def _escaped(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import shutil
 import sys
 from typing import Any
 
@@ -93,3 +94,11 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     return _CODE_IN_A_LINE.sub(
         lambda code: whole.sub(lambda flag: f'<span class="whole">{flag[0]}</span>', code[0]), html
     )
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Removes what nobody loads: maps for the developers of the theme, and the search in other languages."""
+    assets = pathlib.Path(config.site_dir) / "assets"
+    shutil.rmtree(assets / "javascripts" / "lunr", ignore_errors=True)
+    for path in assets.rglob("*.map"):
+        path.unlink()
