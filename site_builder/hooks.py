@@ -11,14 +11,17 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
+from mkdocs.plugins import get_plugin_logger
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from site_builder import api_pages, flags_page, indexes, recipes_page
+from site_builder.differences import differences
 from site_builder.links import RepositoryLinks
 from site_builder.places import PAGES_OUTSIDE_DOCS, ROOT, repository_address
 from site_builder.sources import with_sources
 
+_log = get_plugin_logger("site_builder")
 _links: RepositoryLinks
 _CODE_IN_A_LINE = re.compile(r"(?<!<pre>)(?<!</span>)<code>([^<]*--[^<]*)</code>")
 
@@ -82,6 +85,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         PluginError: if a page asks for the source of something that does not exist.
     """
     _links.page = page.file.src_uri
+    for difference in differences(markdown):
+        _log.warning("%s, %s.", page.file.src_uri, difference)  # an error, as every warning is
     try:
         return with_sources(markdown)
     except ValueError as error:

@@ -11,10 +11,10 @@ A method is `Class.method`.
 import ast
 import re
 
+from site_builder.differences import outside_code
 from site_builder.places import ROOT
 
 _COMMENT = re.compile(r"^(?P<indent> *)<!-- code: (?P<path>\S+) (?P<name>[\w.]+) -->[ \t]*$")
-_FENCE = re.compile(r"^ *(?P<fence>`{3,}|~{3,})")
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -24,16 +24,11 @@ def with_sources(markdown: str) -> str:
     Raises:
         ValueError: if a comment asks for something that does not exist.
     """
-    lines, fence = [], None
-    for line in markdown.split("\n"):
-        opened = _FENCE.match(line)
-        if opened and fence is None:
-            fence = opened["fence"]
-        elif opened and opened["fence"].startswith(fence or "`") and line.strip() == opened["fence"]:
-            fence = None
-        comment = None if fence else _COMMENT.match(line)
+    lines = []
+    for _, line, is_text in outside_code(markdown):
+        comment = _COMMENT.match(line) if is_text else None
         lines += _block(comment) if comment else [line]
-        if not fence and not comment and line.lstrip().startswith("<!-- code"):
+        if is_text and not comment and line.lstrip().startswith("<!-- code"):
             raise ValueError(f"A comment for code must be `<!-- code: PATH NAME -->`. Received: {line.strip()}")
     return "\n".join(lines)
 

@@ -11,6 +11,7 @@ from absl import flags
 
 from flags import definitions
 from site_builder import api_pages, examples, flags_page, hooks, indexes, places, recipes_page
+from site_builder.differences import differences
 from site_builder.links import RepositoryLinks
 from site_builder.sources import source_of, with_sources
 from tests.conftest import ROOT
@@ -203,3 +204,17 @@ def test_flags_in_a_line_are_kept_whole():
     assert hooks.on_page_content(html, None, None, None) == html.replace(
         "--epochs=5", '<span class="whole">--epochs=5</span>'
     )
+
+
+def test_what_the_site_would_show_in_another_way_than_github_is_found():
+    text = "a\n- b\n\n- c\n  - d\n\n  e\n\n1. f\n   ```\n   - g\n   ```\n\nh\n| i |\n|---|\n"
+    assert [difference.split(":")[0] for difference in differences(text)] == [
+        *("line 2", "line 5", "line 7", "line 10", "line 15")
+    ]
+    good = "# a\n- b\n  2.6 c\n- d\n\n    - e\n\n    f\n\ng\n512. h\n\n| i |\n|---|\n| j |\n"
+    good += "\n```\na\n- k\n  - l\n```\n> - m\n> - n"
+    assert differences(good) == []
+
+
+def test_no_page_would_be_shown_in_another_way_than_on_github():
+    assert [(path, found) for path in PAGES for found in differences(path.read_text())] == []
