@@ -169,6 +169,8 @@ def test_links_to_files_outside_the_site_become_paths_or_links_to_the_published_
     assert rewritten("[the `loss` here](../simsiam_tf/losses/simsiam.py).") == (
         f"<span>the <code>loss</code> here ({path})</span>."
     )
+    left_out = "docs/results/own_photographs.md"  # in docs/, but not in this site
+    assert rewritten("[seen](results/own_photographs.md)") == f"<span>seen (<code>{left_out}</code>)</span>"
     assert rewritten("[the loss](../simsiam_tf/losses/simsiam.py)", repository="https://a.b/c") == (
         '<a href="https://a.b/c/blob/HEAD/simsiam_tf/losses/simsiam.py">the loss</a>'
     )
