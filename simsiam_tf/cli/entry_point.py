@@ -17,6 +17,7 @@ from simsiam_tf.cli.console import (
     show_messages,
     verbosity_flag,
 )
+from simsiam_tf.cli.recipes import list_recipes_if_asked
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import NOT_FINITE, Stopped, UsageError
 from simsiam_tf.files import printable
@@ -63,6 +64,8 @@ def _exit_code(define: Callable[[], None], work: Callable[[], None], description
             print(f"{description}\nFlags:{flags.FLAGS.get_help(include_special_flags=False)}")
             return 0
         rest = parse_flags(sys.argv)[1:]
+        if list_recipes_if_asked():
+            return 0
         show_messages(verbosity_flag())
         if rest:
             raise UsageError(f"Arguments must be flags, as --name=value. Received: {' '.join(rest)}.")
