@@ -13,6 +13,7 @@ from simsiam_tf.cli import failures, signals
 from simsiam_tf.cli.command_line import parse_flags
 from simsiam_tf.cli.console import (
     define_verbosity_flag,
+    drop_output_if_unread,
     escape_what_cannot_be_printed,
     show_messages,
     verbosity_flag,
@@ -26,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 # The greatest length of an error's sentence, in characters.
 _LONGEST = 4000
+# The exit code after printing to a program that has ended: that of SIGPIPE.
+_UNREAD = 128 + 13
 
 
 def run(define: Callable[[], None], work: Callable[[], None], description: str | None) -> None:
@@ -33,7 +36,8 @@ def run(define: Callable[[], None], work: Callable[[], None], description: str |
 
     The exit code is 0 after success; 2 if the request cannot be met; 3 if a number is not finite, as after a
     divergence; 1 if the machine fails: a full disk, the network, a lost worker, too little memory. In these cases one
-    sentence says why. After a signal it is 128 plus the signal's number. After any other exception, which is a bug, it
+    sentence says why. After a signal it is 128 plus the signal's number, and so it is when what reads the output has
+    ended. After any other exception, which is a bug, it
     is 1, with a traceback.
 
     Args:
@@ -76,7 +80,7 @@ def _exit_code(define: Callable[[], None], work: Callable[[], None], description
     except FloatingPointError as error:
         return _report(str(error), NOT_FINITE)
     except ConnectionError as error:
-        return _report(str(error), 1)
+        return _UNREAD if drop_output_if_unread() else _report(str(error), 1)
     except Stopped as stopped:
         _log.log(RESULT, str(stopped))
         return stopped.exit_code
