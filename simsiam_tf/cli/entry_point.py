@@ -3,6 +3,8 @@
 import contextlib
 import gc
 import logging
+import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -65,7 +67,7 @@ def _exit_code(define: Callable[[], None], work: Callable[[], None], description
         define_verbosity_flag()
         flags.FLAGS.set_gnu_getopt(True)
         if any(argument.lstrip("-") in ("h", "help", "helpfull") for argument in sys.argv[1:]):
-            print(f"{description}\nFlags:{flags.FLAGS.get_help(include_special_flags=False)}")
+            print(f"{_as_called(description or '')}\nFlags:{flags.FLAGS.get_help(include_special_flags=False)}")
             return 0
         rest = parse_flags(sys.argv)[1:]
         if list_recipes_if_asked():
@@ -92,6 +94,13 @@ def _exit_code(define: Callable[[], None], work: Callable[[], None], description
             return _report(explained, 1)
         traceback.print_exc()  # a bug in this package
         return 1
+
+
+def _as_called(description: str) -> str:
+    """Returns a description whose examples are of the command as it was called: simsiam-train for python train.py."""
+    if not os.path.basename(sys.argv[0]).startswith("simsiam-"):
+        return description
+    return re.sub(r"python (?:-m simsiam_tf\.(?:cli\.)?(\w+)|(\w+)\.py)", r"simsiam-\1\2", description)
 
 
 def _report(message: str, code: int) -> int:

@@ -201,3 +201,16 @@ def test_output_that_nobody_reads_any_more_ends_a_listing_and_not_a_run(kind, co
     assert process.returncode == code
     assert "Broken pipe" not in said and "Traceback" not in said
     assert ("reached the end" in said) is (kind == "logs")
+
+
+@pytest.mark.parametrize(
+    ("called", "shown"),
+    [("train.py", "python train.py --a or python -m simsiam_tf.cli.doctor, python -m simsiam_tf.reproduce"),
+     ("bin/simsiam-train", "simsiam-train --a or simsiam-doctor, simsiam-reproduce")],
+)  # fmt: skip
+def test_the_examples_of_help_are_of_the_command_as_it_was_called(called, shown, console, monkeypatch, capsys):
+    monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())
+    monkeypatch.setattr(sys, "argv", [called, "--help"])
+    text = "python train.py --a or python -m simsiam_tf.cli.doctor, python -m simsiam_tf.reproduce"
+    entry_point.run(lambda: None, lambda: None, text)
+    assert capsys.readouterr().out.startswith(shown)
