@@ -12,7 +12,7 @@ CORE_TESTS := tests/losses tests/methods tests/optim tests/networks tests/augmen
 	tests/distribute tests/training/test_checkpoints.py tests/e2e/test_replicas.py
 
 .PHONY: help install demo test test-slow test-all test-long test-faults test-latest latest test-tpu test-tpu-build \
-	tpu-check tpu-build test-interop interop-check lint format clean robustness robustness-images fuzz
+	tpu-check tpu-build test-interop interop-check test-wheel lint format clean robustness robustness-images fuzz
 
 help:
 	@echo "make install         make the environment .venv"
@@ -26,6 +26,7 @@ help:
 	@echo "make test-tpu        compile a tiny step for a TPU, and run it through JAX, in .venv-tpu-check"
 	@echo "make test-tpu-build  the core tests under tensorflow-tpu, on the CPU, in .venv-tpu-build"
 	@echo "make test-interop    what other programs make of the exports, in .venv-interop"
+	@echo "make test-wheel      build the package, install it elsewhere, and run the demo with it for 4 epochs"
 	@echo "make robustness      thousands of odd flag lines, image files and damaged runs: an hour or two, in $(ROBUSTNESS)"
 	@echo "make fuzz            damaged and hostile files for every reader, ten minutes each, in $(FUZZ)"
 	@echo "make robustness-images  the images in the source packages of libtiff and scikit-image, through Debian and PyPI"
@@ -77,6 +78,9 @@ test-long: $(VENV)/.installed-dev
 # One process, in which the commands have the machine for themselves; -s shows the counts.
 test-faults: $(VENV)/.installed-dev
 	$(RUN) -m pytest -q -s -m "slow or faults" tests/faults
+
+test-wheel: $(VENV)/.installed-dev
+	@.ci/try_wheel $(VENV)/bin/python
 
 test-latest:
 	@$(MAKE) --no-print-directory VENV=.venv-latest REQUIREMENTS=requirements-latest.txt latest

@@ -3,6 +3,8 @@
 import contextlib
 import gc
 import logging
+import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -13,10 +15,12 @@ from simsiam_tf.cli import failures, signals
 from simsiam_tf.cli.command_line import parse_flags
 from simsiam_tf.cli.console import (
     define_verbosity_flag,
+    drop_output_if_unread,
     escape_what_cannot_be_printed,
     show_messages,
     verbosity_flag,
 )
+from simsiam_tf.cli.recipes import list_recipes_if_asked
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import NOT_FINITE, Stopped, UsageError
 from simsiam_tf.files import printable
@@ -25,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 # The greatest length of an error's sentence, in characters.
 _LONGEST = 4000
+# The exit code after printing to a program that has ended: that of SIGPIPE.
+_UNREAD = 128 + 13
 
 
 def run(define: Callable[[], None], work: Callable[[], None], description: str | None) -> None:
@@ -32,7 +38,8 @@ def run(define: Callable[[], None], work: Callable[[], None], description: str |
 
     The exit code is 0 after success; 2 if the request cannot be met; 3 if a number is not finite, as after a
     divergence; 1 if the machine fails: a full disk, the network, a lost worker, too little memory. In these cases one
-    sentence says why. After a signal it is 128 plus the signal's number. After any other exception, which is a bug, it
+    sentence says why. After a signal it is 128 plus the signal's number, and so it is when what reads the output has
+    ended. After any other exception, which is a bug, it
     is 1, with a traceback.
 
     Args:
@@ -60,9 +67,11 @@ def _exit_code(define: Callable[[], None], work: Callable[[], None], description
         define_verbosity_flag()
         flags.FLAGS.set_gnu_getopt(True)
         if any(argument.lstrip("-") in ("h", "help", "helpfull") for argument in sys.argv[1:]):
-            print(f"{description}\nFlags:{flags.FLAGS.get_help(include_special_flags=False)}")
+            print(f"{_as_called(description or '')}\nFlags:{flags.FLAGS.get_help(include_special_flags=False)}")
             return 0
         rest = parse_flags(sys.argv)[1:]
+        if list_recipes_if_asked():
+            return 0
         show_messages(verbosity_flag())
         if rest:
             raise UsageError(f"Arguments must be flags, as --name=value. Received: {' '.join(rest)}.")
@@ -73,7 +82,7 @@ def _exit_code(define: Callable[[], None], work: Callable[[], None], description
     except FloatingPointError as error:
         return _report(str(error), NOT_FINITE)
     except ConnectionError as error:
-        return _report(str(error), 1)
+        return _UNREAD if drop_output_if_unread() else _report(str(error), 1)
     except Stopped as stopped:
         _log.log(RESULT, str(stopped))
         return stopped.exit_code
@@ -85,6 +94,13 @@ def _exit_code(define: Callable[[], None], work: Callable[[], None], description
             return _report(explained, 1)
         traceback.print_exc()  # a bug in this package
         return 1
+
+
+def _as_called(description: str) -> str:
+    """Returns a description whose examples are of the command as it was called: simsiam-train for python train.py."""
+    if not os.path.basename(sys.argv[0]).startswith("simsiam-"):
+        return description
+    return re.sub(r"python (?:-m simsiam_tf\.(?:cli\.)?(\w+)|(\w+)\.py)", r"simsiam-\1\2", description)
 
 
 def _report(message: str, code: int) -> int:
