@@ -12,7 +12,8 @@ from importlinter.cli import lint_imports
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "simsiam_tf"
-SOURCES = [path for folder in ("simsiam_tf", "flags", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py")]
+FOLDERS = ("simsiam_tf", "flags", "benchmarks", "notebooks", "release", "tests")
+SOURCES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
 SOURCES += [ROOT / "train.py", ROOT / "evaluate.py"]
 
 
