@@ -43,7 +43,7 @@ def checked_version(root: pathlib.Path) -> str:
     Raises:
         ReleaseError: if the tree holds changes, or if the places that name the version disagree.
     """
-    changed = _run(root, "git", "status", "--porcelain").splitlines()
+    changed = _run(root, ["git", "status", "--porcelain"]).splitlines()
     problems = disagreements(root)
     if changed:
         problems.insert(0, f"All changes must be committed first. Received: {len(changed)}, such as {changed[0]!r}.")
@@ -68,12 +68,12 @@ def build(root: pathlib.Path, version: str) -> list[pathlib.Path]:
         ReleaseError: if a build or a check fails.
     """
     with tempfile.TemporaryDirectory() as draft:
-        _run(root, sys.executable, "-m", "build", "--outdir", draft, ".")
+        _run(root, [sys.executable, "-m", "build", "--outdir", draft, "."])
         files = sorted(pathlib.Path(draft).iterdir())
         wheels = [file for file in files if file.suffix == ".whl"]
         if len(files) != 2 or len(wheels) != 1:
             raise ReleaseError(f"A build must give an sdist and a wheel. Received: {[file.name for file in files]}.")
-        _run(root, sys.executable, "-m", "twine", "check", "--strict", *map(str, files))
+        _run(root, [sys.executable, "-m", "twine", "check", "--strict", *map(str, files)])
         if problems := wheel_faults(wheels[0], root, version):
             raise ReleaseError(" ".join(problems))
         (root / "dist").mkdir(exist_ok=True)
@@ -108,7 +108,7 @@ def what_remains(version: str, date: str) -> list[str]:
     return steps
 
 
-def _run(root: pathlib.Path, *command: str) -> str:
+def _run(root: pathlib.Path, command: list[str]) -> str:
     """Returns the output of a command that has to succeed, and that uses the packages of this environment."""
     path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "PATH": path}
