@@ -90,18 +90,20 @@ def what_remains(version: str, date: str) -> list[str]:
         version: the version.
         date: the date of the release, or `date not set`.
     """
+    again = "commit, and run `make release` again."
     steps = []
     if date == NOT_SET:
         steps.append(
-            f"Replace '{NOT_SET}' in CHANGELOG.md by the day, add the line 'date-released: YYYY-MM-DD' to "
-            "CITATION.cff, commit, and run `make release` again."
+            f"Replace '{NOT_SET}' in CHANGELOG.md by the day, and add the line 'date-released: YYYY-MM-DD' to "
+            f"CITATION.cff; {again}"
         )
     steps += [
+        f"If SECURITY.md says that there are no releases yet, change its 'Supported versions'; {again}",
+        "If the repository is public by now, add its address to [project.urls] in pyproject.toml, and to CITATION.cff "
+        f"as 'repository-code'; {again}",
         "Run `make test-all`, `make test-wheel`, and the checks that CONTRIBUTING.md lists as 'before a release'.",
-        "If the repository is public by now, add its address to [project.urls] in pyproject.toml and to CITATION.cff "
-        "as `repository-code`, commit, and run `make release` again.",
         f"Tag the commit: `git tag -a v{version} -m 'simsiam_tf {version}'`, and push the tag.",
-        "Change 'Supported versions' in SECURITY.md, which says that there are no releases yet.",
+        "Make sure that the name simsiam-tf in the package index is yours or free.",
         f"Upload: `twine upload dist/simsiam_tf-{version}*`. A version that was uploaded cannot be replaced.",
         f"Install it into an empty environment, `pip install simsiam-tf=={version}`, and run `simsiam-doctor`.",
     ]
