@@ -8,11 +8,9 @@ import shlex
 from tests.conftest import ROOT
 
 # Records of what was done (docs/results, docs/decisions) are left out.
-PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "launch" / "README.md"]
-    + [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/adding/*.md")]
-)
-_PROGRAMS = "python|make|pip|srun|sbatch|kubectl|gcloud|launch/\\S+|simsiam-\\w+|shellcheck|git"
+_AT_THE_TOP = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "launch" / "README.md")
+PAGES = sorted([*_AT_THE_TOP, *ROOT.glob("docs/*.md"), *ROOT.glob("docs/adding/*.md")])
+_PROGRAMS = "python|make|pip|srun|sbatch|kubectl|docker|gcloud|launch/\\S+|simsiam-\\w+|shellcheck|git"
 _BEGINS = re.compile(rf"^(?:\w+='[^']*' |\w+=\S+ )*(?:{_PROGRAMS})(?= )")
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 _NEEDS = re.compile(r"^(?:<!-- needs: (.+) -->|needs: (.+))$")
