@@ -172,3 +172,15 @@ def test_an_error_is_one_line_that_a_terminal_can_show():
 def test_a_command_ends_while_its_data_set_still_reads_ahead():
     done = subprocess.run([sys.executable, "-c", READING_AHEAD], capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_words_are_refused_unless_a_command_takes_them(run, capsys, monkeypatch):
+    assert run("word") == 2
+    assert capsys.readouterr().err == "error: Arguments must be flags, as --name=value. Received: word.\n"
+    monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())
+    monkeypatch.setattr(sys, "argv", ["command", "first", "--verbosity=quiet", "help"])
+    taken = []
+    entry_point.run_with_words(lambda: None, taken.append, "Takes words.")
+    assert taken == [["first", "help"]]
+    assert run("help") == 0
+    assert "Does something." in capsys.readouterr().out
