@@ -125,7 +125,7 @@ def _common_folder(runs: Sequence[KnownRun]) -> pathlib.Path:
     roots = [str(run.root) for run in runs]
     of_one_kind = len({is_in_bucket(root) for root in roots}) == 1
     common = os.path.commonpath(roots) if of_one_kind else ""
-    whole = "gs:" if is_in_bucket(roots[0]) else os.path.abspath(os.sep)
+    whole = "gs:" if is_in_bucket(roots[0]) else pathlib.PurePath(roots[0]).anchor
     check(
         bool(common) and common != whole,
         "--out must name the file of the report, because the runs have no folder in common.",
