@@ -21,12 +21,13 @@ from simsiam_tf.guard.causes import State
 from simsiam_tf.guard.facts import facts_of_run
 from simsiam_tf.interop.given import Given
 from simsiam_tf.methods import SSLModel
-from simsiam_tf.training import factory, slices, summary
+from simsiam_tf.training import factory, hparams, slices, summary
 from simsiam_tf.training.bad_steps import BadSteps
 from simsiam_tf.training.checkpoints import Checkpoints, Saver, weights_sha256
 from simsiam_tf.training.data_record import as_started, knn_bank_rule
 from simsiam_tf.training.given_weights import begin_with_given, given_for
 from simsiam_tf.training.loop import EndedByCallback, TrainingLoop
+from simsiam_tf.training.kept_settings import identity_of
 from simsiam_tf.training.metrics_log import MetricsLog
 from simsiam_tf.training.opened_run import OpenedImages, OpenedRun, refuse_what_cannot_be_computed
 from simsiam_tf.training.run_input import make_input
@@ -201,6 +202,7 @@ def _begin_record(run: OpenedRun, model: SSLModel, step: int) -> tuple[list[kera
         on_record = min(max(lines[-1]["epoch"] if lines else 0, (step - 1) // steps), on_record)
         if not lines and step:
             _log.warning(f"metrics.jsonl has no line up to step {step}; it goes on with epoch {on_record + 1}.")
+        log.write_settings({**identity_of(config), "recipe": config.recipe}, hparams.OF_TRAINING)
     return monitors, log, on_record
 
 

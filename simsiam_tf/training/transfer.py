@@ -26,7 +26,7 @@ from simsiam_tf.distribute.strategy import make_strategy
 from simsiam_tf.distribute.xla import compiles_step
 from simsiam_tf.files import check_bucket, user_path
 from simsiam_tf.interop.given import Given
-from simsiam_tf.training import factory
+from simsiam_tf.training import factory, hparams
 from simsiam_tf.training.checkpoints import Checkpoints, Saver, weights_sha256
 from simsiam_tf.training.data_record import has_checkpoints
 from simsiam_tf.training.detector_factory import (
@@ -174,7 +174,10 @@ def _train(run: Transfer, given: Given | None) -> dict[str, Any]:
     on_record = 0
     if workers.is_chief(strategy):
         on_record = _begin_record(run, step)
-        callbacks += [_monitor(run), MetricsLog(run.workdir, config.run.log_every_steps)]
+        log = MetricsLog(run.workdir, config.run.log_every_steps)
+        if checkpoints.saved_step < 0:  # a new run
+            log.write_settings({**config.identity(), "backbone": config.backbone.backbone}, hparams.OF_TRANSFER)
+        callbacks += [_monitor(run), log]
     loop = TrainingLoop(
         detector,
         strategy,

@@ -1,6 +1,7 @@
 """The command on several runs, in this process."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -150,8 +151,6 @@ def test_the_report_of_several_runs_is_beside_them_or_where_it_is_asked_for(run,
 
 @pytest.mark.slow
 def test_a_report_of_two_runs_replaces_only_a_report(run, tiny_run, tmp_path, capsys):
-    import shutil
-
     shutil.copytree(tiny_run, tmp_path / "second")
     target = tmp_path / "comparison.html"
     target.write_text("mine")
@@ -163,4 +162,3 @@ def test_a_report_of_two_runs_replaces_only_a_report(run, tiny_run, tmp_path, ca
     assert f"Wrote {target} (" in capsys.readouterr().out
     assert not (tiny_run / "report.html").exists()
     assert "second" in target.read_text()
-    assert run("show", tiny_run, tmp_path / "second") == 0
