@@ -12,7 +12,7 @@ from simsiam_tf.training.run_files import FOLDERS
 # Folders are looked at so many levels below the one that is given.
 DEPTH = 4
 # Folders that a run leaves in its own, in which no other run is.
-_OF_A_RUN = frozenset({*FOLDERS, "export"})
+_OF_A_RUN = frozenset({*FOLDERS, "export", "wandb"})
 
 
 @dataclasses.dataclass

@@ -14,7 +14,7 @@ from simsiam_tf.files import is_file, is_folder, is_in_bucket, parse_json, read_
 OF_TRANSFER = "transfer.py"
 # The files and the folders that training reads or writes in the folder of a run.
 OF_TRAINING = (
-    *("config.json", "metrics.jsonl", "summary.json", "skipped.txt", "holdout.json", ".lock"),
+    *("config.json", "metrics.jsonl", "summary.json", "skipped.txt", "holdout.json", "tracked.json", ".lock"),
     *("checkpoints", "tensorboard", "bad_step"),
 )
 # Those that an evaluation reads or writes.
