@@ -54,7 +54,7 @@ class Tracker(keras.callbacks.Callback, abc.ABC):
     ) -> None:
         super().__init__()
         self._root, self._settings, self._steps, self._earlier = root, settings, steps_per_epoch, earlier
-        self._is_open, self._has_failed = False, False
+        self._is_open = False
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Starts the tracked run, or goes on with it."""
@@ -100,12 +100,10 @@ class Tracker(keras.callbacks.Callback, abc.ABC):
 
     def _attempt(self, call: Callable[[], None]) -> None:
         """Calls a function of the tracker; a failure is told once, and ends the tracking alone."""
-        if self._has_failed:
-            return
         try:
             call()
         except Exception as error:  # of any kind, for it is another program's
-            self._has_failed, self._is_open = True, False
+            self._is_open = False
             words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             _log.warning(
                 f"{self.title} failed ({words}). The run goes on, and nothing more is sent there; its numbers are in "

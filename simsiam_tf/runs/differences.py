@@ -13,6 +13,10 @@ from simsiam_tf.runs.table import NOTHING, rows_of
 _NOT_COMPARED = {"workdir"}
 # Records of config.json beside the settings. Those that only repeat settings, or are long, are left out.
 _DERIVED = ("learning_rate", "predictor_learning_rate", "steps_per_epoch", "replicas", "training_images", "knn_bank")
+# What of a measurement must agree in a row, besides its protocol. Of probes it is not the learning rate, which each run
+# may choose. The online probe is trained as the run is, whose settings are compared already.
+_MEASURED = ("k", "temperature", "optimizer", "epochs", "batch_size", "augmentation", "train", "train_size", "test")
+_ONLINE = "online_probe"
 _OF_DATA = ("fingerprint", "test_fingerprint", "trained_on", "images", "objects")
 
 
@@ -110,8 +114,15 @@ def results_of(runs: Sequence[KnownRun]) -> list[tuple[str, list[str], str]]:
     headings, rows = rows_of(runs)
     shown = [(heading, [row[i] for row in rows], "") for i, heading in enumerate(headings)]
     first = [row for row in shown if row[0] == "state" or row[0].startswith("best") or row[0] == "images/s"]
-    summaries = {name: run.summary for name, run in zip(short_names(runs), runs, strict=True)}
-    return first + [(row["name"], row["values"], row["protocol"]) for row in number_rows(summaries)]
+    found = []
+    for shown_settings, online in ((_MEASURED, False), ((), True)):
+        summaries = {
+            name: {key: record for key, record in run.summary.items() if key.startswith(_ONLINE) == online}
+            for name, run in zip(short_names(runs), runs, strict=True)
+        }
+        found += number_rows(summaries, shown_settings)
+    found.sort(key=lambda row: not any("%" in value for value in row["values"]))  # as in the report: accuracies first
+    return first + [(row["name"], row["values"], row["protocol"]) for row in found]
 
 
 def as_json(runs: Sequence[KnownRun]) -> dict[str, Any]:

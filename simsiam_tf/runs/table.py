@@ -43,7 +43,7 @@ COLUMNS: dict[Column, _Kind] = {
     "knn": _Kind("best kNN, %", lambda run: run.best("knn_top1"), 2, of_transfer=False),
     "ap": _Kind("best box AP, %", lambda run: run.best("box_ap"), 2, of_transfer=True),
     "linear": _Kind("linear, %", lambda run: run.linear and run.linear[1], 2, of_transfer=False),
-    "speed": _Kind("images/s", lambda run: run.latest("images_per_second"), 0),
+    "speed": _Kind("images/s", lambda run: run.latest("images_per_second"), 1),
 }
 
 

@@ -83,6 +83,20 @@ def test_numbers_that_were_measured_in_different_ways_have_rows_of_their_own(tmp
     assert any(line.endswith("measured as") for line in text)
 
 
+def test_probes_that_chose_another_learning_rate_stand_in_one_row(tmp_path):
+    for name, rate, epochs in (("a", 0.1, 5), ("b", 0.2, 5), ("c", 0.2, 90)):
+        run = made_run(tmp_path / name)
+        probe = {"value": 50.0 + rate, "unit": "percent", "protocol": "probe", "base_learning_rate": rate}
+        records = {"linear_sgd_top1": {**probe, "epochs": epochs}, "online_probe_top1": {**probe, "epochs": epochs}}
+        (run / "summary.json").write_text(json.dumps(records))
+    rows = [(name, values) for name, values, _ in results_of(runs_in(tmp_path)) if name.endswith("top1")]
+    assert rows == [
+        ("linear_sgd_top1", ["50.10 %", "50.20 %", "-"]),
+        ("linear_sgd_top1", ["-", "-", "50.20 %"]),
+        ("online_probe_top1", ["50.10 %", "50.20 %", "50.20 %"]),
+    ]
+
+
 def test_runs_of_both_commands_can_be_compared(tmp_path):
     runs = runs_in(made_run(tmp_path / "a"), made_transfer(tmp_path / "b"))
     values = settings_that_differ(runs).values

@@ -24,7 +24,7 @@ def found(tmp_path, monkeypatch):
 def test_a_row_has_what_is_known_and_a_dash_for_what_is_not(found):
     headings, rows = rows_of(found.runs)
     assert headings == ["run", "recipe", "commit", "data set", "state", "best kNN, %", "linear, %", "images/s"]
-    assert rows[0] == ["a", "cifar10", COMMIT[:9], "shapes", "epoch 1 of 10", "20.00", "-", "100"]
+    assert rows[0] == ["a", "cifar10", COMMIT[:9], "shapes", "epoch 1 of 10", "20.00", "-", "100.4"]
     assert rows[1] == ["b", "cifar10", COMMIT[:9], "shapes", "finished", "30.13", "50.00", "-"]
     assert rows[2] == ["c", "cifar10", COMMIT[:9], "shapes", "epoch 0 of 10", "-", "-", "-"]
 
