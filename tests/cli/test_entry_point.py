@@ -214,3 +214,15 @@ def test_the_examples_of_help_are_of_the_command_as_it_was_called(called, shown,
     text = "python train.py --a or python -m simsiam_tf.cli.doctor, python -m simsiam_tf.reproduce"
     entry_point.run(lambda: None, lambda: None, text)
     assert capsys.readouterr().out.startswith(shown)
+
+
+def test_words_are_refused_unless_a_command_takes_them(run, capsys, monkeypatch):
+    assert run("word") == 2
+    assert capsys.readouterr().err == "error: Arguments must be flags, as --name=value. Received: word.\n"
+    monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())
+    monkeypatch.setattr(sys, "argv", ["command", "first", "--verbosity=quiet", "help"])
+    taken = []
+    entry_point.run_with_words(lambda: None, taken.append, "Takes words.")
+    assert taken == [["first", "help"]]
+    assert run("help") == 0
+    assert "Does something." in capsys.readouterr().out
