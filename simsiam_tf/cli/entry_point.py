@@ -50,8 +50,7 @@ def run_with_words(define: Callable[[], None], work: Callable[[list[str]], None]
     The exit code is 0 after success; 2 if the request cannot be met; 3 if a number is not finite, as after a
     divergence; 1 if the machine fails: a full disk, the network, a lost worker, too little memory. In these cases one
     sentence says why. After a signal it is 128 plus the signal's number, and so it is when what reads the output has
-    ended. After any other exception, which is a bug, it
-    is 1, with a traceback.
+    ended. After any other exception, which is a bug, it is 1, with a traceback.
 
     Args:
         define: a function that defines the command's flags.
