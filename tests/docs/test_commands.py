@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.docs.commands import PAGES, Command, commands_of
-from tests.docs.parsers import DEFINED_BY, refusal
+from tests.docs.parsers import DEFINED_BY, TAKES_WORDS, refusal
 
 COMMANDS = [command for page in PAGES for command in commands_of(page)]
 OURS = [command for command in COMMANDS if command.program in DEFINED_BY and command.arguments != ["..."]]
@@ -24,6 +24,7 @@ _PHOTOGRAPHS = "tests/e2e/test_own_photographs.py::test_one_command_chooses_trai
 _INSPECT = "tests/cli/test_inspect.py::test_the_last_line_says_what_was_written"
 _TRANSFER = "tests/e2e/test_transfer.py::test_a_pretrained_run_gives_its_backbone"
 _DETECTION = "tests/e2e/test_transfer.py::test_a_voc_set_goes_through_training_and_evaluation"
+_RUNS = "tests/cli/test_runs.py"
 _WHEEL = ".ci/try_wheel"
 # The test, or the script of CI, that runs a command of this form.
 RUN_BY = {
@@ -41,6 +42,12 @@ RUN_BY = {
     ),
     r"python transfer\.py --(recipe|flagfile)=\S*transfer/made\S* --backbone=\S+ --workdir=\S+": _TRANSFER,
     r"python evaluate\.py --protocol=detection,report --workdir=\S+": _DETECTION,
+    r"python -m simsiam_tf\.cli\.runs list \S+": f"{_RUNS}::test_list_prints_a_table_and_what_was_not_opened",
+    r"python -m simsiam_tf\.cli\.runs compare \S+ \S+": f"{_RUNS}::test_compare_prints_settings_and_results",
+    r"python -m simsiam_tf\.cli\.runs show \S+": f"{_RUNS}::test_show_of_one_run_is_what_the_command_show_prints",
+    r"python -m simsiam_tf\.cli\.runs show \S+ \S+": (
+        f"{_RUNS}::test_the_report_of_several_runs_is_beside_them_or_where_it_is_asked_for"
+    ),
     r"simsiam-train --recipe=shapes_demo( --\w+=\S+)* --workdir=\S+": _WHEEL,
     r"simsiam-evaluate --protocol=knn,linear,report,export --probe=cached --workdir=\S+": _WHEEL,
     r"pip install \.": _WHEEL,
@@ -63,7 +70,7 @@ def test_there_are_commands_on_the_pages():
 def test_its_parser_takes_it(monkeypatch, command):
     monkeypatch.chdir(ROOT)  # for --flagfile
     arguments = [argument.replace("$TPU_NAME", "NAME") for argument in command.arguments]
-    assert not refusal(monkeypatch, command.program, arguments)
+    assert not refusal(monkeypatch, command.program, arguments, words=command.program in TAKES_WORDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: f"{command.page}: {command.text}")
