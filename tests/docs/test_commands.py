@@ -4,6 +4,7 @@ A mark is `<!-- needs: ... -->` before a block, `needs: ...` on a line after it,
 """
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -117,7 +118,7 @@ def test_the_first_commands_of_the_pages_run(tmp_path):
     """The demo by its recipe's name, the protocols of the page, and the look at the views, each made small."""
     small = ["--epochs=1", "--max_examples=128", "--width=0.0625", "--projector_dim=16", "--predictor_dim=8"]
     shown = {command.text for command in COMMANDS}
-    workdir = "--workdir=runs/demo"
+    workdir, environment = "--workdir=runs/demo", {**os.environ, "PYTHONPATH": str(ROOT)}
     for text, more in {
         f"simsiam-train --recipe=shapes_demo {workdir}": [*small, "--knn_every_epochs=0"],
         f"simsiam-evaluate --protocol=knn,linear,report,export --probe=cached {workdir}": ["--probe_epochs=2"],
@@ -125,9 +126,8 @@ def test_the_first_commands_of_the_pages_run(tmp_path):
     }.items():
         assert text in shown, text
         words = text.replace("simsiam-", "python -m simsiam_tf.cli.").split()
-        done = subprocess.run(
-            [sys.executable, *words[1:], *more], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
+        arguments = [sys.executable, *words[1:], *more]
+        done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs" / "demo" / "report.html").exists()
     assert (tmp_path / "runs" / "demo" / "export" / "saved_model.pb").exists()
