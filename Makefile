@@ -12,7 +12,8 @@ CORE_TESTS := tests/losses tests/methods tests/optim tests/networks tests/augmen
 	tests/distribute tests/training/test_checkpoints.py tests/e2e/test_replicas.py
 
 .PHONY: help install demo test test-slow test-all test-long test-faults test-latest latest test-tpu test-tpu-build \
-	tpu-check tpu-build test-interop interop-check test-wheel release notebook lint format clean robustness robustness-images fuzz
+	tpu-check tpu-build test-interop interop-check test-wheel docs release notebook lint format clean \
+	robustness robustness-images fuzz
 
 help:
 	@echo "make install         make the environment .venv"
@@ -32,9 +33,10 @@ help:
 	@echo "make robustness      thousands of odd flag lines, image files and damaged runs: an hour or two, in $(ROBUSTNESS)"
 	@echo "make fuzz            damaged and hostile files for every reader, ten minutes each, in $(FUZZ)"
 	@echo "make robustness-images  the images in the source packages of libtiff and scikit-image, through Debian and PyPI"
+	@echo "make docs            the documentation as a site, in site/"
 	@echo "make lint            ruff, mypy and import-linter"
 	@echo "make format          let ruff rewrite the layout of the code"
-	@echo "make clean           remove the environments and what Python cached; runs/ stays"
+	@echo "make clean           remove the environments, the site and what Python cached; runs/ stays"
 
 # The first of these that is a Python 3.11 to 3.13 and can make environments.
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11 python
@@ -132,6 +134,11 @@ robustness-images: $(VENV)/.installed
 	@sh benchmarks/robustness/fetch_sources.sh $(ROBUSTNESS)/sources $(VENV)/bin/python
 	@$(RUN) benchmarks/robustness/odd_images.py --folder=$(ROBUSTNESS) --also $(ROBUSTNESS)/sources/images
 
+# The variable turns off what the theme says of its successor.
+docs: $(VENV)/.installed-dev
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
+	@echo "The site is in site/. To read it: $(VENV)/bin/python -m http.server --directory site, then http://localhost:8000"
+
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -143,5 +150,5 @@ format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format .
 
 clean:
-	rm -rf $(VENV) .venv-tpu-check .venv-tpu-build .venv-latest .venv-interop .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-tpu-check .venv-tpu-build .venv-latest .venv-interop site .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

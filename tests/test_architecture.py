@@ -12,7 +12,7 @@ from importlinter.cli import lint_imports
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "simsiam_tf"
-FOLDERS = ("simsiam_tf", "flags", "benchmarks", "notebooks", "release", "tests")
+FOLDERS = ("simsiam_tf", "flags", "site_builder", "benchmarks", "notebooks", "release", "tests")
 SOURCES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
 SOURCES += [ROOT / "train.py", ROOT / "evaluate.py"]
 

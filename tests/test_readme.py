@@ -25,10 +25,3 @@ def test_the_keras_script_runs_in_under_25_lines(tmp_path, monkeypatch, rng, cap
     assert -1 < history["loss"] < 0.1
     assert len(names["knn"].model.history.history["knn_top1"]) == 2
     assert "z_std_scaled" in capsys.readouterr().out
-
-
-def test_every_file_it_links_to_is_there():
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert links
-    for link in links:
-        assert (ROOT / link).exists(), link

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from simsiam_tf.cli import entry_point
 from simsiam_tf.cli.console import verbosity_flag
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import Stopped, UsageError
+from tests.conftest import ROOT
 
 READING_AHEAD = """
 import sys, time
@@ -195,7 +197,8 @@ entry_point.run(lambda: None, lambda: sys.argv.append(kind) or work(), "Prints m
 def test_output_that_nobody_reads_any_more_ends_a_listing_and_not_a_run(kind, code, tmp_path):
     (tmp_path / "command.py").write_text(UNREAD)
     command = [sys.executable, str(tmp_path / "command.py"), kind]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    options = {"env": {**os.environ, "PYTHONPATH": str(ROOT)}, "text": True}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
         process.stdout.close()
         said = process.stderr.read()
     assert process.returncode == code
@@ -214,3 +217,15 @@ def test_the_examples_of_help_are_of_the_command_as_it_was_called(called, shown,
     text = "python train.py --a or python -m simsiam_tf.cli.doctor, python -m simsiam_tf.reproduce"
     entry_point.run(lambda: None, lambda: None, text)
     assert capsys.readouterr().out.startswith(shown)
+
+
+def test_words_are_refused_unless_a_command_takes_them(run, capsys, monkeypatch):
+    assert run("word") == 2
+    assert capsys.readouterr().err == "error: Arguments must be flags, as --name=value. Received: word.\n"
+    monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())
+    monkeypatch.setattr(sys, "argv", ["command", "first", "--verbosity=quiet", "help"])
+    taken = []
+    entry_point.run_with_words(lambda: None, taken.append, "Takes words.")
+    assert taken == [["first", "help"]]
+    assert run("help") == 0
+    assert "Does something." in capsys.readouterr().out

@@ -5,13 +5,13 @@ import io
 import json
 import re
 import shutil
-import subprocess
 
 import pytest
 from PIL import Image
 
 from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.report import plots
+from tests.chromium import CHROMIUM, dumped_page
 from tests.evaluation.judging import judge
 
 
@@ -61,7 +61,6 @@ def test_the_report_replaces_its_own_and_nobody_else_s_and_shows_names_as_text(t
     assert (odd / "report.html").read_text() == "mine"
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # What the page is asked for once it has loaded.
 PROBE = """<script>
 window.errors = []; window.onerror = (message) => window.errors.push(message);
@@ -84,14 +83,8 @@ window.onload = () => {
 def test_a_browser_shows_the_report(report, tmp_path, scheme, dark):
     page = tmp_path / "probed.html"
     page.write_text(report.read_text().replace("<head>", "<head>" + PROBE, 1))
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", f"--blink-settings=preferredColorScheme={scheme}"]
-    command += ["--enable-logging=stderr", "--window-size=1200,900", "--dump-dom", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "CONSOLE" not in done.stderr, done.stderr
-    title = re.search(r"<title>(\{.*?\})</title>", done.stdout).group(1)
+    dumped = dumped_page(page.as_uri(), tmp_path / "profile", f"--blink-settings=preferredColorScheme={scheme}")
+    title = re.search(r"<title>(\{.*?\})</title>", dumped).group(1)
     seen = json.loads(title.replace("&amp;", "&"))
     assert seen["errors"] == []
     assert seen["images"] == seen["loaded"] == 112
