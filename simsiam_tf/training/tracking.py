@@ -19,7 +19,7 @@ def refuse_missing_tracker(track: str, strategy: tf.distribute.Strategy) -> None
     Raises:
         UsageError: if it is missing.
     """
-    # On every worker, whatever its own flag is: one that was given to the chief alone would leave it waiting for the rest.
+    # On every worker, whatever its own flag is. If only the chief had the flag, it would wait for the others.
     workers.on_chief(strategy, lambda: check_tracker(track), None)
 
 
