@@ -134,9 +134,9 @@ robustness-images: $(VENV)/.installed
 	@sh benchmarks/robustness/fetch_sources.sh $(ROBUSTNESS)/sources $(VENV)/bin/python
 	@$(RUN) benchmarks/robustness/odd_images.py --folder=$(ROBUSTNESS) --also $(ROBUSTNESS)/sources/images
 
-# The variable turns off what the theme says of its successor.
+# The variable turns off what the theme says of its successor. With --quiet, warnings would not be errors.
 docs: $(VENV)/.installed-dev
-	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 	@echo "The site is in site/. To read it: $(VENV)/bin/python -m http.server --directory site, then http://localhost:8000"
 
 lint: $(VENV)/.installed-dev

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 _FENCE = re.compile(r"^ *(?P<fence>`{3,}|~{3,})")
 _PART = re.compile(r" *(?:(?:[-*+]|\d+\.) |`{3,}|~{3,}|\|)")
 # The first line of something that, without a blank line before it, the site would show as text of a paragraph.
-_AFTER_BLANK = re.compile(r"^ *(?:[-*+] |1\. |\|.*\|$)")
+_AFTER_BLANK = re.compile(r"^ {0,3}(?:[-*+] |1\. |\|.*\|$)")
 _SAME = re.compile(r"^ *(?:[-*+] |\d+\. |\||> )")
 
 

@@ -59,7 +59,8 @@ def sorted_runs(runs: Sequence[KnownRun], column: Column) -> list[KnownRun]:
     kind = COLUMNS[column]
     values = [(kind.value(run), run) for run in runs]
     known = [(value, run) for value, run in values if value is not None]
-    known.sort(key=lambda pair: pair[0], reverse=kind.decimals >= 0)
+    is_number = kind.decimals >= 0
+    known.sort(key=lambda pair: pair[0] if is_number else str(pair[0]), reverse=is_number)
     return [run for _, run in known] + [run for value, run in values if value is None]
 
 

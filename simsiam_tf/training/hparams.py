@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
-from tensorboard.plugins.hparams import api
+from tensorboard.plugins.hparams import api, api_pb2
 
 # The curves that the tab shows beside the settings, by their names in metrics.jsonl. A run need not have all of them;
 # TensorBoard takes the list from one of the runs that it compares.
@@ -15,6 +15,34 @@ OF_TRAINING = {
     "online_probe_top1": "linear (online probe), %",
 }
 OF_TRANSFER = {"box_ap": "box AP, %", "mask_ap": "mask AP, %", "loss": "loss"}
+# The settings that the tab shows before one chooses others. It shows five: those that are marked as differing come
+# first, and then the alphabet.
+_SHOWN = {"method", "base_learning_rate", "backbone", "learning_rate", "global_batch_size", "epochs", "steps", "seed"}
+_TYPES = {bool: api_pb2.DATA_TYPE_BOOL, int: api_pb2.DATA_TYPE_FLOAT64, float: api_pb2.DATA_TYPE_FLOAT64}
+
+
+class _Kind(api.Domain):
+    """Describes the values of a setting, by which the tab offers a filter for them.
+
+    Args:
+        name: the name of the setting.
+        value: the value in the run.
+    """
+
+    def __init__(self, name: str, value: Any) -> None:
+        self._name, self.dtype = name, type(value)
+
+    dtype: Any = None
+
+    def sample_uniform(self, rng: Any = None) -> Any:
+        """Refuses to draw a value, which nothing here asks for."""
+        raise NotImplementedError
+
+    def update_hparam_info(self, hparam_info: Any) -> None:
+        """Writes the type of the values, and whether the tab shows the setting at first."""
+        if self.dtype is not type(None):
+            hparam_info.type = _TYPES.get(self.dtype, api_pb2.DATA_TYPE_STRING)
+        hparam_info.differs = self._name in _SHOWN
 
 
 def write_hparams(
@@ -31,7 +59,7 @@ def write_hparams(
     values = {name: _plain(value) for name, value in settings.items() if value is not None}
     with writer.as_default():
         api.hparams_config(
-            hparams=[api.HParam(name) for name in sorted(settings)],
+            hparams=[api.HParam(name, _Kind(name, settings[name])) for name in sorted(settings)],
             metrics=[api.Metric(tag, display_name=words) for tag, words in metrics.items()],
         )
         api.hparams(values, trial_id=_plain(run))

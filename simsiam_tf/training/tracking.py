@@ -19,8 +19,8 @@ def refuse_missing_tracker(track: str, strategy: tf.distribute.Strategy) -> None
     Raises:
         UsageError: if it is missing.
     """
-    if track in TRACKERS:
-        workers.on_chief(strategy, lambda: check_tracker(track), None)
+    # On every worker, whatever its own flag is. If only the chief had the flag, it would wait for the others.
+    workers.on_chief(strategy, lambda: check_tracker(track), None)
 
 
 def make_tracker(

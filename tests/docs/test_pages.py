@@ -212,7 +212,7 @@ def test_what_the_site_would_show_in_another_way_than_github_is_found():
         *("line 2", "line 5", "line 7", "line 10", "line 15")
     ]
     good = "# a\n- b\n  2.6 c\n- d\n\n    - e\n\n    f\n\ng\n512. h\n\n| i |\n|---|\n| j |\n"
-    good += "\n```\na\n- k\n  - l\n```\n> - m\n> - n"
+    good += "\na\n    + b\n\n```\na\n- k\n  - l\n```\n> - m\n> - n"
     assert differences(good) == []
 
 

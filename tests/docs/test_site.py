@@ -7,6 +7,7 @@ import urllib.parse
 import pytest
 
 from tests.chromium import CHROMIUM
+from tests.conftest import ROOT
 from tests.docs.site import browsed, build_site
 
 pytestmark = pytest.mark.slow
@@ -90,6 +91,12 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pages(site):
     return {str(path.relative_to(site)): _Page(path.read_text()) for path in sorted(site.rglob("*.html"))}
+
+
+def test_make_docs_takes_warnings_as_errors():
+    (line,) = (line for line in (ROOT / "Makefile").read_text().splitlines() if "mkdocs build" in line)
+    assert "--strict" in line
+    assert not re.search(r" (-q|--quiet)\b", line)  # it hides warnings from --strict too
 
 
 def test_it_has_the_written_and_the_generated_pages(pages):

@@ -36,6 +36,14 @@ def test_runs_are_sorted_by_any_column_with_the_best_first_and_the_unknown_last(
     assert "".join(run.root.name for run in sorted_runs(found.runs, column)) == order
 
 
+def test_a_recipe_that_is_no_text_is_sorted_too(found, tmp_path):
+    content = json.loads((tmp_path / "a/config.json").read_text())
+    content["config"]["recipe"] = [1]
+    (tmp_path / "a/config.json").write_text(json.dumps(content))
+    runs = find_runs([str(tmp_path)]).runs
+    assert [run.root.name for run in sorted_runs(runs, "recipe")] == ["a", "b", "c"]
+
+
 def test_runs_of_transfer_have_a_column_of_their_own(found, tmp_path):
     made_transfer(tmp_path / "d", lines=[{"epoch": 1, "step": 1, "loss": 1.0, "box_ap": 12.0}])
     both = find_runs([str(tmp_path)])

@@ -5,7 +5,7 @@ import os
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams import api_pb2, metadata
 
 from simsiam_tf.training import hparams
 from simsiam_tf.training.metrics_log import MetricsLog
@@ -36,12 +36,27 @@ def test_a_run_has_its_settings_and_the_curves_that_are_named(tiny_run):
     assert named == set(hparams.OF_TRAINING) <= written
     assert set(values) <= {info.name for info in experiment.hparam_infos}
     assert trial.endswith("tiny")
+    shown = {info.name for info in experiment.hparam_infos if info.differs}
+    assert shown == {"method", "base_learning_rate", "global_batch_size", "epochs", "seed"}
+    types = {info.name: info.type for info in experiment.hparam_infos}
+    number, text, truth, unset = (
+        api_pb2.DataType.Value(f"DATA_TYPE_{n}") for n in ("FLOAT64", "STRING", "BOOL", "UNSET")
+    )
+    assert [types[n] for n in ("epochs", "base_learning_rate", "stop_gradient", "temperature")] == [
+        number,
+        number,
+        truth,
+        unset,
+    ]
+    assert types["method"] == types["recipe"] == text
 
 
 def test_a_run_of_transfer_has_its_settings_and_curves(tiny_transfer):
     values, experiment, _, written = read(tiny_transfer)
     assert values["steps"] == 2 and values["anchor_sizes"] == "16.0,32.0"
     assert {metric.name.tag for metric in experiment.metric_infos} <= written | {"mask_ap"}
+    shown = {info.name for info in experiment.hparam_infos if info.differs}
+    assert shown == {"backbone", "learning_rate", "global_batch_size", "steps", "seed"}
 
 
 @pytest.mark.slow
