@@ -73,7 +73,7 @@ def test_what_the_tour_names_is_there(file, name):
 
 def test_files_that_the_tour_names_are_there():
     assert len(STEPS) == 10
-    assert len(IN_TEXT) == 4
+    assert len(IN_TEXT) == 3
     for path in re.findall(r"`((?:simsiam_tf|tests)/[\w/.]+)`", TOUR):
         assert (ROOT / path).exists(), path
 
