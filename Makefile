@@ -12,7 +12,8 @@ CORE_TESTS := tests/losses tests/methods tests/optim tests/networks tests/augmen
 	tests/distribute tests/training/test_checkpoints.py tests/e2e/test_replicas.py
 
 .PHONY: help install demo test test-slow test-all test-long test-faults test-latest latest test-tpu test-tpu-build \
-	tpu-check tpu-build test-interop interop-check lint format clean robustness robustness-images fuzz docs
+	tpu-check tpu-build test-interop interop-check test-wheel docs release notebook lint format clean \
+	robustness robustness-images fuzz
 
 help:
 	@echo "make install         make the environment .venv"
@@ -26,6 +27,9 @@ help:
 	@echo "make test-tpu        compile a tiny step for a TPU, and run it through JAX, in .venv-tpu-check"
 	@echo "make test-tpu-build  the core tests under tensorflow-tpu, on the CPU, in .venv-tpu-build"
 	@echo "make test-interop    what other programs make of the exports, in .venv-interop"
+	@echo "make test-wheel      build the package, install it elsewhere, and run the demo with it for 4 epochs"
+	@echo "make notebook        run notebooks/quickstart.ipynb and store its outputs"
+	@echo "make release         check and build a release in dist/, and say what remains to be done by hand"
 	@echo "make robustness      thousands of odd flag lines, image files and damaged runs: an hour or two, in $(ROBUSTNESS)"
 	@echo "make fuzz            damaged and hostile files for every reader, ten minutes each, in $(FUZZ)"
 	@echo "make robustness-images  the images in the source packages of libtiff and scikit-image, through Debian and PyPI"
@@ -78,6 +82,15 @@ test-long: $(VENV)/.installed-dev
 # One process, in which the commands have the machine for themselves; -s shows the counts.
 test-faults: $(VENV)/.installed-dev
 	$(RUN) -m pytest -q -s -m "slow or faults" tests/faults
+
+test-wheel: $(VENV)/.installed-dev
+	@.ci/try_wheel $(VENV)/bin/python
+
+notebook: $(VENV)/.installed-dev
+	@$(RUN) notebooks/execute.py notebooks/quickstart.ipynb
+
+release: $(VENV)/.installed-dev
+	@$(RUN) -m release
 
 test-latest:
 	@$(MAKE) --no-print-directory VENV=.venv-latest REQUIREMENTS=requirements-latest.txt latest

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from simsiam_tf.optim import WarmupCosine as WarmupCosine
     from simsiam_tf.optim import WarmupSteps as WarmupSteps
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 _ROOMS = ("augment", "callbacks", "detection", "errors", "features", "losses", "methods", "networks", "optim")
 _HOMES = {

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from simsiam_tf.cli.recipes import with_flagfiles
 from simsiam_tf.errors import UsageError, check
 from simsiam_tf.files import is_in_bucket, read_regular
 
@@ -26,19 +27,28 @@ def parse_flags(arguments: Sequence[str]) -> list[str]:
         The name of the command, and the arguments that are no flags.
 
     Raises:
-        UsageError: if there is no such flag, it cannot have its value, or a flagfile cannot be read.
+        UsageError: if there is no such flag, it cannot have its value, a flagfile cannot be read, or there is no such
+            recipe.
     """
+    arguments = [*arguments[:1], *with_flagfiles(arguments[1:])]
     read: list[str] = []
     for file in flagfiles(arguments[1:]):
         _check_flagfile(file, (), read)
     try:
-        return flags.FLAGS(arguments)
+        rest = flags.FLAGS(arguments)
     except flags.Error as error:
         raise UsageError(_as_sentence(str(error))) from error
     except RecursionError as error:  # absl compares the name with every other to suggest one
         raise UsageError("There is no flag of such a long name; --help lists the flags.") from error
     except ValueError as error:  # --noresume=1
         raise UsageError(f"{str(error).rstrip('.')}. Received: {' '.join(arguments[1:])}.") from error
+    # Those of the command line have been replaced, so this one is in a file.
+    if "recipe" in flags.FLAGS and flags.FLAGS["recipe"].present:
+        raise UsageError(
+            "--recipe goes on the command line; a flagfile includes another one by --flagfile. "
+            f"Received: --recipe={flags.FLAGS.recipe} in a flagfile."
+        )
+    return rest
 
 
 def _as_sentence(message: str) -> str:
@@ -55,8 +65,8 @@ def _as_sentence(message: str) -> str:
 
 
 def flagfiles(arguments: Sequence[str]) -> list[str]:
-    """Returns the paths of the flagfiles that arguments name, as `--flagfile=FILE` or `--flagfile FILE`."""
-    pairs = itertools.pairwise([*arguments, ""])
+    """Returns the paths of the flagfiles that arguments name, as `--flagfile=FILE`, `--flagfile FILE` or a recipe."""
+    pairs = itertools.pairwise([*with_flagfiles(arguments), ""])
     return [a.partition("=")[2] or b for a, b in pairs if a.startswith("-") and _name(a) == "flagfile"]
 
 

@@ -2,6 +2,8 @@
 
 import io
 import logging
+import os
+import select
 import sys
 from typing import Any, TextIO
 
@@ -92,6 +94,8 @@ class ConsoleHandler(logging.Handler):
             stream = sys.stderr if prefix or self.leaves_stdout else sys.stdout
             lines = map(printable, self.format(record).split("\n"))
             _print(prefix + "\n".join(lines) + "\n", stream)
+        except BrokenPipeError:
+            drop_output_if_unread()  # a run of days goes on when the program that showed its messages has ended
         except Exception:
             self.handleError(record)
 
@@ -100,6 +104,30 @@ def _print(text: str, stream: TextIO) -> None:
     encoding = stream.encoding or "utf-8"
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
     stream.flush()
+
+
+def drop_output_if_unread() -> bool:
+    """Turns stdout and stderr to nowhere where the program that read them has ended, as `head` does.
+
+    Returns:
+        Whether it was so.
+    """
+    unread = [stream.fileno() for stream in (sys.stdout, sys.stderr) if _is_unread(stream)]
+    for descriptor in unread:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+    return bool(unread)
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Returns whether a stream is a pipe or a connection whose other end is closed."""
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)  # errors are always reported
+        return bool(poll.poll(0))
+    except (OSError, ValueError):  # a stream without a descriptor, or a closed one
+        return False
 
 
 def show_messages(verbosity: int = 0) -> None:

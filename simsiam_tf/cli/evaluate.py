@@ -5,7 +5,6 @@ python evaluate.py --protocol=knn,linear,report,export --workdir=runs/cifar10
 
 import dataclasses
 import os
-import pathlib
 import sys
 
 # After a matrix product, NumPy's threads keep their cores busy for 2^4 cycles, waiting for another product. By default
@@ -15,7 +14,7 @@ os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_evaluation_flags, evaluation_config
 from simsiam_tf.cli.quiet import loading_tensorflow
-from simsiam_tf.training.stop_signals import call
+from simsiam_tf.training.stop_signals import call, command_line
 
 
 def main() -> None:
@@ -44,10 +43,9 @@ def _finetune_apart() -> None:
     environment = dict(os.environ)
     if environment["TF_ENABLE_ONEDNN_OPTS"] == "1":
         del environment["TF_ENABLE_ONEDNN_OPTS"]
-    package = pathlib.Path(__file__).resolve().parents[2]
-    environment["PYTHONPATH"] = os.pathsep.join([str(package), *filter(None, [environment.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "simsiam_tf.cli.evaluate", *sys.argv[1:], "--protocol=finetune"]
-    code, _ = call(command, environment)  # which prints why it ended
+    code, _ = call(
+        [*command_line("evaluate"), *sys.argv[1:], "--protocol=finetune"], environment
+    )  # which prints why it ended
     if code:
         sys.exit(code)
 

@@ -21,6 +21,7 @@ from simsiam_tf.cli.parsers import (
     number,
     whole_number,
 )
+from simsiam_tf.cli.recipes import define_recipe_flags
 from simsiam_tf.config.augment import AugmentConfig, PerView
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.config.detection_data import OF_OBJECTS, DetectionDataConfig
@@ -98,6 +99,7 @@ def define_training_flags() -> None:
 
 def define_run_flags() -> None:
     """Defines the flags that describe a run."""
+    define_recipe_flags("train")
     for group in (*CONFIG_GROUPS.values(), SizeConfig):
         define_group(group)
 

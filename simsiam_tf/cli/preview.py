@@ -1,4 +1,4 @@
-"""Draws the views that a run trains on: `python -m simsiam_tf.augment.preview --flagfile=RECIPE --out=preview.png`.
+"""Draws the views that a run trains on: `python -m simsiam_tf.cli.preview --recipe=NAME --out=preview.png`.
 
 It takes the flags of train.py, and draws exactly the views of that run. Each column shows one image, and below it the
 two views in each epoch.

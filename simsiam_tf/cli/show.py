@@ -16,7 +16,9 @@ _CONTENTS = {
     "skipped.txt": "images that could not be read",
     "bad_step": "the step that ended the run because a number was not finite: its images, and the weights before it",
     "config.json": "every setting, versions, seed and commit",
-    "tensorboard": "curves: tensorboard --logdir=...",
+    "tensorboard": "curves, and the settings under HPARAMS: tensorboard --logdir=...",
+    "tracked.json": "the identifier of the run at Weights & Biases or MLflow",
+    "wandb": "files of Weights & Biases",
     "checkpoints": "weights and optimiser",
     "report.html": "the curves, numbers and pictures on one page",
     "features": "features, embedded once for every protocol; may be deleted",
@@ -42,8 +44,20 @@ def main() -> None:
 
 def show() -> None:
     """Prints the results and the files of the run that the flags name."""
-    load_tensorflow_for(workdir_flag())
-    workdir = Workdir.open_existing(workdir_flag())
+    show_run(workdir_flag())
+
+
+def show_run(path: str) -> None:
+    """Prints the results of a run and the places of its files.
+
+    Args:
+        path: the folder of the run, as the user typed it.
+
+    Raises:
+        UsageError: if it is not the folder of a run, or its summary.json is damaged.
+    """
+    load_tensorflow_for(path)
+    workdir = Workdir.open_existing(path)
     print("\nResults")
     for name, record in workdir.summary().items():
         value = record["value"]
@@ -51,7 +65,7 @@ def show() -> None:
         unit = " %" if value is not None and record.get("unit") == "percent" else ""
         print(f"  {printable(name):<20} {printable(text)}{unit}")
     print("Files")
-    contents = {**_CONTENTS, **_OF_TRANSFER} if is_transfer(workdir_flag()) else _CONTENTS
+    contents = {**_CONTENTS, **_OF_TRANSFER} if is_transfer(path) else _CONTENTS
     for name, meaning in contents.items():
         if (workdir.root / name).exists():
             print(f"  {printable(str(workdir.root / name))}: {meaning}")

@@ -1,6 +1,6 @@
 """Pre-trains a backbone without labels.
 
-python train.py --flagfile=flags/recipes/cifar10.flags --workdir=runs/cifar10 [--data_dir=...]
+python train.py --recipe=cifar10 --workdir=runs/cifar10 [--data_dir=...]
 python train.py --dataset=folder --data_dir=photos --workdir=runs/photos    (chooses the settings)
 """
 

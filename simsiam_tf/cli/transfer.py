@@ -1,6 +1,6 @@
 """Fine-tunes a detector from a backbone, and measures its average precision (Table 5).
 
-python transfer.py --flagfile=flags/recipes/transfer/made.flags --backbone=runs/made --workdir=runs/detector
+python transfer.py --recipe=transfer/made --backbone=runs/made --workdir=runs/detector
 """
 
 import os

@@ -9,12 +9,14 @@ from absl import flags
 from simsiam_tf.cli.command_line import parse_flags
 from simsiam_tf.cli.console import define_verbosity_flag
 from simsiam_tf.cli.flags import define_group, parsed_group, recipe_name
+from simsiam_tf.cli.recipes import define_recipe_flags
 from simsiam_tf.config.transfer import TRANSFER_GROUPS, TransferConfig
 from simsiam_tf.errors import UsageError, check
 
 
 def define_transfer_flags() -> None:
     """Defines the flags of transfer.py."""
+    define_recipe_flags("transfer")
     for group in TRANSFER_GROUPS.values():
         define_group(group)
 

@@ -21,6 +21,11 @@ from simsiam_tf.errors import check
 # them means (`absent` in fields.py).
 FORMAT = 2
 OnCollapse = Literal["warn", "stop", "ignore"]
+Track = Literal["none", "wandb", "mlflow"]
+TRACK_HELP = (
+    "Where the settings and numbers of the run are also sent to: 'wandb', Weights & Biases, or 'mlflow', whose "
+    "packages must be installed; or 'none'."
+)
 # The number of neighbours that the kNN monitor chooses from a larger set.
 KNN_BANK = 50_000
 
@@ -58,6 +63,7 @@ class RunConfig(SettingsGroup):
         identity=False,
         absent=0,
     )
+    track: Track = option("none", TRACK_HELP, identity=False, absent="none")
     knn_every_epochs: int = option(
         1, "Epochs between two runs of the kNN monitor, which also runs after the last epoch; 0: never.", identity=False
     )

@@ -8,6 +8,7 @@ from simsiam_tf.config.detection_data import DetectionDataConfig
 from simsiam_tf.config.detector import DetectorConfig
 from simsiam_tf.config.devices import DeviceConfig
 from simsiam_tf.config.fields import Integers, SettingsGroup, option
+from simsiam_tf.config.run import TRACK_HELP, Track
 from simsiam_tf.errors import check
 
 # The format of the config.json of transfer.py.
@@ -89,6 +90,7 @@ class TransferRunConfig(SettingsGroup):
     save_every_minutes: float = option(10.0, "Minutes between two additional checkpoints; 0: none.", identity=False)
     keep_checkpoints: int = option(1, "Number of checkpoints to keep.", identity=False)
     resume: bool = option(True, "Continue an interrupted run in --workdir.", identity=False)
+    track: Track = option("none", TRACK_HELP, identity=False, absent="none")
 
     def validate(self) -> None:
         """Checks that a folder is named, the limits of the seed, and that the periods divide the run."""

@@ -21,7 +21,7 @@ _SLOW = 1200.0
 
 
 def config(workdir: str) -> Config:
-    """Returns the settings of flags/recipes/shapes_demo.flags, which an installed package need not have.
+    """Returns the settings of flags/recipes/shapes_demo.flags, which only a command could read.
 
     Args:
         workdir: the folder of the run, which is not made.

@@ -4,6 +4,7 @@ No other room opens, lists or removes a file that a user named, so that gs:// wo
 """
 
 from simsiam_tf.files.buckets import check_bucket, explain, is_refusal
+from simsiam_tf.files.listing import folders_in, real_path
 from simsiam_tf.files.locks import LockHeldError, lock, release
 from simsiam_tf.files.paths import (
     as_path,
@@ -65,6 +66,7 @@ __all__ = [
     "expand_several",
     "explain",
     "file_size",
+    "folders_in",
     "is_below",
     "is_file",
     "is_folder",
@@ -87,6 +89,7 @@ __all__ = [
     "read_range",
     "read_regular",
     "read_text",
+    "real_path",
     "release",
     "remove_folder",
     "replacing",

@@ -15,6 +15,7 @@ from simsiam_tf.files import write_json, write_text
 from simsiam_tf.reproduce import verdicts
 from simsiam_tf.reproduce.experiments import Experiment, Row
 from simsiam_tf.reproduce.runs import Run, outcome, top1_name
+from simsiam_tf.training.environment import commit_of
 from simsiam_tf.training.run_files import read_json
 
 _CURVES = (
@@ -85,7 +86,7 @@ def _about(runs: Sequence[Run], probe: str) -> dict[str, Any]:
     return {
         "protocol": {key: produced[key] for key in ("protocol", "k", "temperature", "test") if key in produced},
         "training_hours": sum(summary["wall_seconds"]["value"] for summary in summaries) / 3600,
-        "commits": sorted({str(content["git_commit"])[:7] for content in contents}),
+        "commits": sorted({commit_of(content) for content in contents}),
     }
 
 

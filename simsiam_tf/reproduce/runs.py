@@ -6,27 +6,25 @@ import json
 import logging
 import pathlib
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from simsiam_tf.config.fields import SettingsGroup
+from simsiam_tf.config.recipes import recipes
 from simsiam_tf.config.run import Config
-from simsiam_tf.errors import NOT_FINITE, Stopped, UsageError
+from simsiam_tf.errors import NOT_FINITE, Stopped, UsageError, check
 from simsiam_tf.files import write_json
 from simsiam_tf.reproduce.experiments import Row
 from simsiam_tf.reproduce.verdicts import Outcome
-from simsiam_tf.training.stop_signals import call
+from simsiam_tf.training.stop_signals import call, command_line
 from simsiam_tf.training.transfer_workdir import is_transfer
 from simsiam_tf.training.workdir import Workdir, record
 
 _log = logging.getLogger(__name__)
 
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
-RECIPES = _ROOT / "flags" / "recipes"
 # The runs of the paper that go wrong are to go wrong to their end.
-_TRAIN = sys.executable, str(_ROOT / "train.py"), "--on_collapse=ignore"
+_TRAIN = *command_line("train"), "--on_collapse=ignore"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,14 +147,11 @@ class Planner:
 
     def _flagfiles(self, row: Row) -> list[pathlib.Path]:
         """Returns the row's flagfiles: the recipe, the size, and on ImageNet that of the authors. The last one wins."""
-        own = [RECIPES / "paper" / f"{row.recipe}.flags"]
-        own += [RECIPES / "authors" / f"{row.original}.flags"] if row.original and self.size == "imagenet" else []
-        files = [own[0], RECIPES / "size" / f"{self.size}.flags", *own[1:]]
-        missing = [str(file) for file in files if not file.exists()]
-        if missing:
-            raise UsageError(
-                f"Reproducing needs a checkout of the project: this recipe is missing. Received: {missing[0]}."
-            )
+        known, is_at_full_size = recipes(), self.size == "imagenet"
+        check(f"size/{self.size}" in known, "--size must be the name of a recipe in flags/recipes/size.", self.size)
+        own = [known[f"paper/{row.recipe}"]]
+        own += [known[f"authors/{row.original}"]] if row.original and is_at_full_size else []
+        files = [own[0], known[f"size/{self.size}"], *own[1:]]
         set_by_row = {name for file in own for name in _names(file.read_text().split())}
         # Every recipe names ImageNet, so --dataset may replace what a row sets.
         undone = set_by_row & _names(self.extra) - {"dataset"}
@@ -204,7 +199,7 @@ def carry_out(runs: Sequence[Run], probe: str) -> None:
             call_or_diverge(run.command, run.diverged_path)
             _log.info(f"[{number}/{len(runs)}] {name}: {(time.monotonic() - start) / 60:.1f} minutes.")
         if probe != "none" and run.workdir.is_finished() and _probe_name(probe) not in run.workdir.summary():
-            command = [sys.executable, str(_ROOT / "evaluate.py"), "--protocol=linear", f"--probe={probe}"]
+            command = [*command_line("evaluate"), "--protocol=linear", f"--probe={probe}"]
             command += [flag for flag in run.arguments if flag.startswith("--verbosity=")]
             _call([*command, f"--workdir={run.workdir.root}"])
 

@@ -17,6 +17,7 @@ from simsiam_tf.reproduce.config import ReproduceConfig
 from simsiam_tf.reproduce.runs import Planner, call_or_diverge, carry_out
 from simsiam_tf.reproduce.table5_plan import Transfer, plan_pretraining, plan_transfers, shown_flags
 from simsiam_tf.reproduce.table5_rows import ROWS
+from simsiam_tf.training.environment import commit_of
 from simsiam_tf.training.run_files import read_json
 
 _log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ def write_page(
         "title": _TITLE,
         "size": config.size,
         "command": shlex.join(["python", "-m", "simsiam_tf.reproduce", *flags]),
-        "commits": sorted({str(read_json(workdir.config_path)["git_commit"])[:7] for workdir in finished}),
+        "commits": sorted({commit_of(read_json(workdir.config_path)) for workdir in finished}),
         "hours": sum(workdir.summary()["wall_seconds"]["value"] for workdir in finished) / 3600,
     }
     place = root / f"table5_{config.size}"

@@ -4,18 +4,18 @@ import dataclasses
 import hashlib
 import pathlib
 import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from simsiam_tf.config.recipes import recipes
 from simsiam_tf.config.transfer import NO_WEIGHTS, TRANSFER_GROUPS, TransferConfig
 from simsiam_tf.errors import UsageError, check
 from simsiam_tf.files import exists, expand
 from simsiam_tf.reproduce.config import ReproduceConfig
-from simsiam_tf.reproduce.runs import RECIPES, Planner, Run, identity_text
+from simsiam_tf.reproduce.runs import Planner, Run, identity_text
 from simsiam_tf.reproduce.table5_rows import ROWS, TransferRow
+from simsiam_tf.training.stop_signals import command_line
 from simsiam_tf.training.transfer_workdir import TransferWorkdir
 
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Flags that name places of one machine, or its messages: a page leaves them out.
 _PLACES = ("data_dir", "eval_dir", "index_dir", "train_annotations", "eval_annotations", "verbosity")
 
@@ -40,7 +40,7 @@ class Transfer:
     @property
     def command(self) -> list[str]:
         """Returns the command that starts or resumes the run."""
-        return [sys.executable, str(_ROOT / "transfer.py"), *self.arguments, f"--workdir={self.workdir.root}"]
+        return [*command_line("transfer"), *self.arguments, f"--workdir={self.workdir.root}"]
 
 
 def planned_rows(config: ReproduceConfig) -> dict[str, TransferRow]:
@@ -86,9 +86,7 @@ def plan_transfers(
     Raises:
         UsageError: if the recipe or weights are missing, or the flags are not valid.
     """
-    recipe = RECIPES / "transfer" / f"{config.size}.flags"
-    if not recipe.exists():
-        raise UsageError(f"Reproducing needs a checkout of the project: this recipe is missing. Received: {recipe}.")
+    recipe = recipes()[f"transfer/{config.size}"]
     shared = (f"--flagfile={recipe}", *more, *flags_of(config.transfer_flags))
     planned: dict[str, list[Transfer]] = {}
     for name in planned_rows(config):

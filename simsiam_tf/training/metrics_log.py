@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from simsiam_tf.callbacks.collapse_monitor import CollapseMonitor
 from simsiam_tf.files import plain_path
+from simsiam_tf.training.hparams import write_hparams
 from simsiam_tf.training.run_files import STATE
 from simsiam_tf.training.workdir import Workdir
 
@@ -33,6 +35,15 @@ class MetricsLog(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(str(plain_path(workdir.root) / workdir.tensorboard.name))
         earlier = workdir.metrics()
         self._start = time.monotonic() - (earlier[-1]["wall_seconds"] if earlier else 0.0)
+
+    def write_settings(self, settings: Mapping[str, Any], metrics: Mapping[str, str]) -> None:
+        """Writes the settings of a new run for TensorBoard's tab HPARAMS.
+
+        Args:
+            settings: the settings by name.
+            metrics: the names of the curves to compare runs by, with the words that the tab shows for each.
+        """
+        write_hparams(self._writer, settings, metrics, str(self._workdir.root))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the logs of an epoch. Keras counts epochs from 0, metrics.jsonl counts them from 1."""

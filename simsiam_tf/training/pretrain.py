@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from simsiam_tf.callbacks.collapse_monitor import CollapseMonitor
 from simsiam_tf.callbacks.feature_monitor import FeatureMonitor
+from simsiam_tf.callbacks.trackers import Tracker, closing
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.config.run import Config
 from simsiam_tf.data.sources import listing_bad_images
@@ -21,15 +22,17 @@ from simsiam_tf.guard.causes import State
 from simsiam_tf.guard.facts import facts_of_run
 from simsiam_tf.interop.given import Given
 from simsiam_tf.methods import SSLModel
-from simsiam_tf.training import factory, slices, summary
+from simsiam_tf.training import factory, hparams, slices, summary
 from simsiam_tf.training.bad_steps import BadSteps
 from simsiam_tf.training.checkpoints import Checkpoints, Saver, weights_sha256
 from simsiam_tf.training.data_record import as_started, knn_bank_rule
 from simsiam_tf.training.given_weights import begin_with_given, given_for
+from simsiam_tf.training.kept_settings import identity_of
 from simsiam_tf.training.loop import EndedByCallback, TrainingLoop
 from simsiam_tf.training.metrics_log import MetricsLog
 from simsiam_tf.training.opened_run import OpenedImages, OpenedRun, refuse_what_cannot_be_computed
 from simsiam_tf.training.run_input import make_input
+from simsiam_tf.training.tracking import make_tracker, refuse_missing_tracker, send_results
 from simsiam_tf.training.trial import expect_time
 from simsiam_tf.training.workdir import record
 
@@ -64,6 +67,7 @@ def pretrain(config: Config, choose: Chooser | None = None, dry_run: bool = Fals
     if config.devices.deterministic:
         tf.config.experimental.enable_op_determinism()
     with workers.naming_lost_workers(strategy):
+        refuse_missing_tracker(config.run.track, strategy)
         given = workers.on_chief(strategy, lambda: given_for(config), None)
         if choose is None:
             refuse_what_cannot_be_computed(config, strategy)
@@ -88,21 +92,23 @@ def _train_and_report(run: OpenedRun, given: Given | None) -> None:
     # Only the chief writes files. The other workers only print which images they could not read.
     skipped = run.workdir.skipped_path if run.is_chief else None
     sources = [run.source, *([run.knn.bank, run.knn.queries] if run.knn else [])]
+    tracker = make_tracker(run.config, run.workdir, run.order.steps_per_epoch, run.strategy)
     try:
-        with listing_bad_images(sources, skipped):
-            digest = _train(run, given)
+        with closing(tracker), listing_bad_images(sources, skipped):
+            digest = _train(run, given, tracker)
     finally:
         if run.source.files is not None:  # the batches that were read ahead would hold up the end of the process
             run.source.files.unreadable.close()
     if run.is_chief:
         records = summary.records_of_training(run.config, run.workdir, run.knn)
         run.workdir.add_to_summary({**records, "weights_sha256": digest})
+        send_results(tracker, run.workdir)
         _log.log(RESULT, f"Done: results in {run.workdir.summary_path}, checkpoints in {run.workdir.checkpoints}.")
     else:
         _log.log(RESULT, f"Done: the chief wrote the results, in its {run.workdir.root}; weights {digest['value']}.")
 
 
-def _train(run: OpenedRun, given: Given | None) -> dict[str, Any]:
+def _train(run: OpenedRun, given: Given | None, tracker: Tracker | None) -> dict[str, Any]:
     """Trains to the end, from given weights if it is a new run, and returns the record of the weights' fingerprint."""
     config, steps = run.config, run.order.steps_per_epoch
     keras.utils.set_random_seed(config.run.seed)
@@ -127,7 +133,7 @@ def _train(run: OpenedRun, given: Given | None) -> dict[str, Any]:
         run.strategy,
         make_dataset=make_dataset,
         prepare=prepare,
-        callbacks=[*monitors, guard, *([log] if log is not None else [])],
+        callbacks=[*monitors, guard, *filter(None, (log, tracker))],
         saver=Saver(checkpoints, config.run.save_every_steps, config.run.save_every_minutes),
         devices=config.devices,
         order=run.order,
@@ -196,6 +202,7 @@ def _begin_record(run: OpenedRun, model: SSLModel, step: int) -> tuple[list[kera
         monitors = [FeatureMonitor(run.knn, watched, config.data.image_size, every, config.run.epochs, local)]
     on_record = step // steps
     if step == 0 and not lines:  # a run stopped before its first step has the line already
+        log.write_settings({**identity_of(config), "recipe": config.recipe}, hparams.OF_TRAINING)
         log.write(0, monitors[0].measure(model, verbose=True) if monitors else {})
     else:  # a kill may come after an epoch's last save and before its line is written
         on_record = min(max(lines[-1]["epoch"] if lines else 0, (step - 1) // steps), on_record)

@@ -14,7 +14,7 @@ from simsiam_tf.files import is_file, is_folder, is_in_bucket, parse_json, read_
 OF_TRANSFER = "transfer.py"
 # The files and the folders that training reads or writes in the folder of a run.
 OF_TRAINING = (
-    *("config.json", "metrics.jsonl", "summary.json", "skipped.txt", "holdout.json", ".lock"),
+    *("config.json", "metrics.jsonl", "summary.json", "skipped.txt", "holdout.json", "tracked.json", ".lock"),
     *("checkpoints", "tensorboard", "bad_step"),
 )
 # Those that an evaluation reads or writes.
@@ -23,8 +23,9 @@ OF_EVALUATION = (
     "detections.json",
     *("checkpoints", "features", "probes", "classifiers", "finetune", "embeddings", "neighbours", "did_it_help"),
 )
-_FOLDERS = {"tensorboard", "checkpoints", "features", "probes", "classifiers", "finetune", "embeddings", "neighbours"}
-_FOLDERS |= {"did_it_help", "bad_step"}
+# Those of them that are folders.
+FOLDERS = {"tensorboard", "checkpoints", "features", "probes", "classifiers", "finetune", "embeddings", "neighbours"}
+FOLDERS |= {"did_it_help", "bad_step"}
 # The types of what a resumed run reads from config.json beside its settings.
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("steps_per_epoch", "training_images", "images", "trained_on"), int),
@@ -54,7 +55,7 @@ def check_kinds(root: pathlib.Path, names: Iterable[str]) -> None:
         return
     for name in names:
         path = root / name
-        kind, fits = ("folder", is_folder(path)) if name in _FOLDERS else ("file", is_file(path))
+        kind, fits = ("folder", is_folder(path)) if name in FOLDERS else ("file", is_file(path))
         if os.path.exists(path) and not fits:
             raise UsageError(
                 f"{name} in --workdir must be a {kind}; move what is there away, or give another folder. "

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import pathlib
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +16,8 @@ _log = logging.getLogger(__name__)
 
 # The environment variable that tells a command which process started it, and without which process it must end.
 STARTED_BY = "SIMSIAM_TF_STARTED_BY"
+# The folder that Python finds this package in.
+_PACKAGE = str(pathlib.Path(__file__).resolve().parents[2])
 
 
 class StopSignals:
@@ -67,6 +71,15 @@ class StopSignals:
         return Stopped(f"Stopped by {name}; saved at step {step}. The same command resumes the run.", self.exit_code)
 
 
+def command_line(name: str) -> list[str]:
+    """Returns how a process starts another command of this package, whether that is installed or in a checkout.
+
+    Args:
+        name: the name of the command's module in simsiam_tf/cli.
+    """
+    return [sys.executable, "-m", f"simsiam_tf.cli.{name}"]
+
+
 def call(command: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[int, bool]:
     """Runs another command of this package, and waits for its end.
 
@@ -82,6 +95,8 @@ def call(command: Sequence[str], environment: Mapping[str, str] | None = None) -
         made of it.
     """
     variables = {**(os.environ if environment is None else environment), STARTED_BY: str(os.getpid())}
+    # The same package as here, whatever the folder and however this process found it.
+    variables["PYTHONPATH"] = os.pathsep.join([_PACKAGE, *filter(None, [variables.get("PYTHONPATH")])])
     with StopSignals() as signals, subprocess.Popen(command, env=variables, start_new_session=True) as process:
         try:
             is_told = False

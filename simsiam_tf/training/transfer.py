@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from simsiam_tf.callbacks.collapse_monitor import CollapseMonitor
 from simsiam_tf.callbacks.detection_monitor import DetectionMonitor
+from simsiam_tf.callbacks.trackers import Tracker, closing
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.config.transfer import TransferConfig
 from simsiam_tf.data.objects.annotations import AnnotatedImages
@@ -26,7 +27,7 @@ from simsiam_tf.distribute.strategy import make_strategy
 from simsiam_tf.distribute.xla import compiles_step
 from simsiam_tf.files import check_bucket, user_path
 from simsiam_tf.interop.given import Given
-from simsiam_tf.training import factory
+from simsiam_tf.training import factory, hparams
 from simsiam_tf.training.checkpoints import Checkpoints, Saver, weights_sha256
 from simsiam_tf.training.data_record import has_checkpoints
 from simsiam_tf.training.detector_factory import (
@@ -40,6 +41,7 @@ from simsiam_tf.training.detector_factory import (
 )
 from simsiam_tf.training.loop import TrainingLoop
 from simsiam_tf.training.metrics_log import MetricsLog
+from simsiam_tf.training.tracking import make_tracker, refuse_missing_tracker, send_results
 from simsiam_tf.training.transfer_summary import check_same_data, data_of, records_of_transfer
 from simsiam_tf.training.transfer_workdir import TransferWorkdir
 from simsiam_tf.training.workdir import record
@@ -107,6 +109,7 @@ def transfer(config: TransferConfig) -> None:
     if devices.deterministic:
         tf.config.experimental.enable_op_determinism()
     with workers.naming_lost_workers(strategy):
+        refuse_missing_tracker(config.run.track, strategy)
         size = config.data.global_batch_size
         per_replica_batch_size(size, strategy.num_replicas_in_sync, devices.accumulate_steps)
         compiles_step(strategy, devices.jit)
@@ -147,9 +150,10 @@ def _train_and_report(run: Transfer, given: Given | None) -> None:
     """Trains to the end, and writes the summary on the chief."""
     is_chief = workers.is_chief(run.strategy)
     sources = [run.training.source, run.test.source]
+    tracker = make_tracker(run.config, run.workdir, run.config.run.log_every_steps, run.strategy)
     try:
-        with listing_bad_images(sources, run.workdir.skipped_path if is_chief else None):
-            digest = _train(run, given)
+        with closing(tracker), listing_bad_images(sources, run.workdir.skipped_path if is_chief else None):
+            digest = _train(run, given, tracker)
     finally:
         for source in sources:
             if source.files is not None:  # the batches that were read ahead would hold up the end of the process
@@ -157,10 +161,11 @@ def _train_and_report(run: Transfer, given: Given | None) -> None:
     if is_chief:
         records = records_of_transfer(run.config, run.workdir, run.test, metric_of(run.config))
         run.workdir.add_to_summary({**records, "weights_sha256": digest})
+        send_results(tracker, run.workdir)
         _log.log(RESULT, f"Done: results in {run.workdir.summary_path}, checkpoints in {run.workdir.checkpoints}.")
 
 
-def _train(run: Transfer, given: Given | None) -> dict[str, Any]:
+def _train(run: Transfer, given: Given | None, tracker: Tracker | None) -> dict[str, Any]:
     """Trains to the end, and returns the record of the weights' fingerprint."""
     config, strategy = run.config, run.strategy
     keras.utils.set_random_seed(config.run.seed)
@@ -174,7 +179,11 @@ def _train(run: Transfer, given: Given | None) -> dict[str, Any]:
     on_record = 0
     if workers.is_chief(strategy):
         on_record = _begin_record(run, step)
-        callbacks += [_monitor(run), MetricsLog(run.workdir, config.run.log_every_steps)]
+        log = MetricsLog(run.workdir, config.run.log_every_steps)
+        if checkpoints.saved_step < 0:  # a new run
+            settings = {**config.identity(), "backbone": config.backbone.backbone, "recipe": config.recipe}
+            log.write_settings(settings, hparams.OF_TRANSFER)
+        callbacks += [_monitor(run), *filter(None, (log, tracker))]
     loop = TrainingLoop(
         detector,
         strategy,

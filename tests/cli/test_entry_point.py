@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from simsiam_tf.cli import entry_point
 from simsiam_tf.cli.console import verbosity_flag
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import Stopped, UsageError
+from tests.conftest import ROOT
 
 READING_AHEAD = """
 import sys, time
@@ -172,3 +174,58 @@ def test_an_error_is_one_line_that_a_terminal_can_show():
 def test_a_command_ends_while_its_data_set_still_reads_ahead():
     done = subprocess.run([sys.executable, "-c", READING_AHEAD], capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+UNREAD = """
+import logging, sys, time
+from simsiam_tf.cli import entry_point
+
+def work():
+    if sys.argv.pop() == "prints":
+        print("\\n" * 100_000)
+    for i in range(3):
+        logging.getLogger("simsiam_tf").warning("more")
+        logging.getLogger("simsiam_tf").info("more")
+    print("reached the end", file=sys.stderr)
+
+sys.argv, kind = sys.argv[:1], sys.argv[1]
+entry_point.run(lambda: None, lambda: sys.argv.append(kind) or work(), "Prints much.")
+"""
+
+
+@pytest.mark.parametrize(("kind", "code"), [("prints", 141), ("logs", 0)])
+def test_output_that_nobody_reads_any_more_ends_a_listing_and_not_a_run(kind, code, tmp_path):
+    (tmp_path / "command.py").write_text(UNREAD)
+    command = [sys.executable, str(tmp_path / "command.py"), kind]
+    options = {"env": {**os.environ, "PYTHONPATH": str(ROOT)}, "text": True}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == code
+    assert "Broken pipe" not in said and "Traceback" not in said
+    assert ("reached the end" in said) is (kind == "logs")
+
+
+@pytest.mark.parametrize(
+    ("called", "shown"),
+    [("train.py", "python train.py --a or python -m simsiam_tf.cli.doctor, python -m simsiam_tf.reproduce"),
+     ("bin/simsiam-train", "simsiam-train --a or simsiam-doctor, simsiam-reproduce")],
+)  # fmt: skip
+def test_the_examples_of_help_are_of_the_command_as_it_was_called(called, shown, console, monkeypatch, capsys):
+    monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())
+    monkeypatch.setattr(sys, "argv", [called, "--help"])
+    text = "python train.py --a or python -m simsiam_tf.cli.doctor, python -m simsiam_tf.reproduce"
+    entry_point.run(lambda: None, lambda: None, text)
+    assert capsys.readouterr().out.startswith(shown)
+
+
+def test_words_are_refused_unless_a_command_takes_them(run, capsys, monkeypatch):
+    assert run("word") == 2
+    assert capsys.readouterr().err == "error: Arguments must be flags, as --name=value. Received: word.\n"
+    monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())
+    monkeypatch.setattr(sys, "argv", ["command", "first", "--verbosity=quiet", "help"])
+    taken = []
+    entry_point.run_with_words(lambda: None, taken.append, "Takes words.")
+    assert taken == [["first", "help"]]
+    assert run("help") == 0
+    assert "Does something." in capsys.readouterr().out

@@ -85,6 +85,7 @@ def test_views_depend_on_seed_epoch_index_and_view_alone(source, files, tmp_path
         assert np.abs(every[1, 5]["views"][0] - x1).max() > 0.1
 
 
+@pytest.mark.slow
 def test_images_in_memory_and_in_files_are_shown_alike(source, files):
     order = ShuffledOrder(48, 16, seed=1)
     of_memory, of_files = (batches(way, order, 0, 3, batch=16) for way in (source, files))

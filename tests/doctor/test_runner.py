@@ -48,7 +48,7 @@ def children():
 
 def test_a_hung_check_leaves_no_process(rows):
     before = children()
-    options = {"PYTHONPATH": str(ROOT), **os.environ}
+    options = {**os.environ, "PYTHONPATH": str(ROOT)}
     runner = Runner([check("hangs")], Asked(), options, limit=0.2, loading_limit=60.0)
     (outcome,) = runner.outcomes()
     assert outcome.value == "not measured"

@@ -64,6 +64,7 @@ def test_a_run_is_killed_and_refused_and_ends_as_a_local_one(gcs, tiny_run, tmp_
     assert {path.name for path in tmp_path.iterdir()} == {"tiny", "saved"}  # nothing was written here
 
 
+@pytest.mark.long
 def test_every_protocol_reads_and_writes_a_bucket(gcs, tiny_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     gcs.upload(tiny_run, "run")

@@ -80,6 +80,7 @@ def test_sigterm_saves_the_step_and_the_same_command_goes_on(uninterrupted, tmp_
     assert summary(workdir)["weights_sha256"] != summary(uninterrupted(()))["weights_sha256"]
 
 
+@pytest.mark.slow
 def test_an_epoch_that_lacks_only_its_record_gets_it(tiny_run, tmp_path):
     """Killed after an epoch's last step is saved and before the epoch is on record; three steps an execution."""
     workdir, flags = tmp_path / "run", [*TINY_RUN_FLAGS, "--save_every_steps=3", "--steps_per_execution=3"]

@@ -92,6 +92,7 @@ def test_a_finished_run_is_left_alone(finished):
     assert tree(workdir) == before
 
 
+@pytest.mark.slow
 def test_another_configuration_is_refused(finished):
     workdir, *_ = finished
     before = tree(workdir)

@@ -65,7 +65,9 @@ def test_paths_with_colons_are_paths():
         assert expand(path).startswith("/")
 
 
-@pytest.mark.parametrize("flag", ["workdir", "data_dir", "index_dir"])
+@pytest.mark.parametrize(
+    "flag", ["workdir", *(pytest.param(f, marks=pytest.mark.slow) for f in ("data_dir", "index_dir"))]
+)
 def test_a_command_refuses_an_address_and_makes_no_folder_of_its_name(flag, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = {"dataset": "folder", "data_dir": tmp_path, "workdir": tmp_path / "run", flag: "s3://bucket/x"}

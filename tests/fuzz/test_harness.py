@@ -77,6 +77,7 @@ def answer_all(folder):
     print(json.dumps(found))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deed", DEEDS)
 def test_each_fault_is_noticed_and_the_next_case_runs(answers, deed):
     expected = DEEDS[deed][1]

@@ -47,7 +47,7 @@ def test_shellcheck_finds_nothing(name):
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_job_that_is_queued_again_ends_as_one_process(tmp_path):
     tools, workdir = tmp_path / "bin", tmp_path / "run"
     tools.mkdir()

@@ -163,6 +163,7 @@ def test_one_replica_equals_two(method, rng, two_replicas, float64):
     assert_one_equals_two(two_replicas, lambda: make(method, online_probe_classes=3), batch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["simsiam", "byol"])  # BYOL has a copy of the backbone besides
 def test_one_replica_equals_two_with_keras_own_batch_norm(method, rng, two_replicas, float64, monkeypatch):
     monkeypatch.setitem(globals(), "BatchNormalization", keras.layers.BatchNormalization)

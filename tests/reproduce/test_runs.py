@@ -1,5 +1,4 @@
 import json
-import pathlib
 
 import pytest
 from absl import flags
@@ -202,8 +201,8 @@ def test_what_is_done_is_skipped_and_the_rest_run_by_a_command_that_stands_alone
     runs.carry_out([first, second, third, second], "none")
     assert called == [second.command, third.command]
     assert third.is_done  # it diverged, and is not tried again
-    script, *flags = second.command[1:]
-    assert pathlib.Path(script).name == "train.py"
+    module, *flags = second.command[2:]
+    assert module == "simsiam_tf.cli.train"
     config = definitions.training_config_of(flags)
     assert config.identity() == second.config.identity()
     assert config.model.of_method.stop_gradient is False

@@ -44,7 +44,7 @@ def test_each_row_has_its_pre_training_and_its_seeds(tmp_path):
     assert "--backbone=none" in scratch.command
     assert f"--backbone={pretraining['simsiam_base'].workdir.root}" in simsiam.command
     assert [part for part in simsiam.command if part.startswith("--seed")] == ["--seed=4"]
-    assert simsiam.command[1].endswith("transfer.py")
+    assert simsiam.command[1:3] == ["-m", "simsiam_tf.cli.transfer"]
 
 
 def test_flags_of_the_transfer_are_passed_on_and_have_folders_of_their_own(tmp_path):

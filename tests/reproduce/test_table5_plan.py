@@ -128,7 +128,7 @@ def test_the_command_passes_each_flag_to_the_runs_that_it_is_of(tmp_path, monkey
     assert "--backbone=none" in scratch
     for line in (scratch, byol):
         assert {"--verbosity=quiet", "--steps=700", "--data_dir=d", "--seed=4"} <= set(line)
-        assert transfer_config_of(line[2:]).devices.precision == "float32"
+        assert transfer_config_of(line[3:]).devices.precision == "float32"
     backbone = next(part for part in byol if part.startswith("--backbone=")).partition("=")[2]
     (path,) = (tmp_path / "runs").iterdir()
     assert backbone == str(path)

@@ -33,6 +33,7 @@ def plain_config(workdir, epochs=2, **run):
     )
 
 
+@pytest.mark.slow
 def test_a_stop_is_saved_and_recorded_and_the_same_command_goes_on(tmp_path, monkeypatch, caplog):
     with monkeypatch.context() as collapsing:
         collapsing.setattr(Judge, "_of_window", lambda self, window: State.POINT)
@@ -67,6 +68,7 @@ def test_a_step_that_is_not_finite_is_kept_and_can_be_run_alone(tmp_path, capsys
     assert "Done: the step is not finite again (loss, gradient_norm)." in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_steps_may_be_left_out(tmp_path, monkeypatch, caplog, console):
     """Weights, their velocities and the means of the epoch are those of the other steps."""
     seen = []

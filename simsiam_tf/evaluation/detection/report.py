@@ -12,6 +12,7 @@ from simsiam_tf.evaluation.report import plots
 from simsiam_tf.evaluation.report.numbers import number_rows
 from simsiam_tf.evaluation.report.page import render, write_page
 from simsiam_tf.evaluation.report.plots import Line
+from simsiam_tf.training.environment import commit_of
 from simsiam_tf.training.run_files import read_json
 
 SAMPLES = 12  # images that the page shows
@@ -106,7 +107,7 @@ def _about(run: LoadedDetector, content: dict[str, Any]) -> list[tuple[str, str]
         ("Learning rate", f"{rate.learning_rate:g}, {_schedule(rate.milestones, rate.warmup_steps)}"),
         ("Evaluation", f"{_place(config.data, 'eval')}; shorter side {side} pixels, batch norm {statistics}"),
         ("Checkpoint", run.checkpoint),
-        ("Commit", content.get("git_commit") or "unknown"),
+        ("Commit", commit_of(content)),
     ]
 
 

@@ -20,6 +20,7 @@ from simsiam_tf.evaluation.report.pictures import neighbour_strips, view_strips
 from simsiam_tf.evaluation.report.reported_run import ReportedRun
 from simsiam_tf.evaluation.thumbnails import VISIBLE
 from simsiam_tf.features.embed import Features
+from simsiam_tf.training.environment import commit_of
 from simsiam_tf.training.run_files import read_json
 
 
@@ -84,12 +85,11 @@ def _about(run: ReportedRun, embedded: Sequence[tuple[Source, Features]], config
     """Collects the values that the template shows for one run."""
     loaded, settings = run.loaded, run.loaded.config
     content = read_json(loaded.workdir.config_path)
-    commit = (content.get("git_commit") or "unknown commit")[:9]
     return {
         "name": run.name,
         "colour": run.colour,
         "what": f"{settings.recipe}, {settings.model.arch} on {settings.data.dataset}, {settings.run.epochs} epochs, "
-        f"{loaded.checkpoint}, {commit}",
+        f"{loaded.checkpoint}, commit {commit_of(content)}",
         "augmentation": settings.augment.augmentation,
         "config": json.dumps(content, indent=2),
         "summary": json.dumps(loaded.workdir.summary(), indent=2),

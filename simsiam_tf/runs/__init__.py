@@ -1,0 +1,1 @@
+"""Finds the runs in folders, and compares them."""
