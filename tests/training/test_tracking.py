@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.conftest import TINY_RUN_FLAGS, run_script
+from tests.training.test_hparams import read
 
 FAKE_MLFLOW = """
 import json, os, types
@@ -69,6 +70,7 @@ def test_a_run_is_tracked_over_a_stop_and_keeps_its_bits(tracked, tiny_run, tmp_
     assert notes[0] == ["start", "abc"] and notes[-1] == ["end", "FINISHED"]
     assert notes[1][2] == 8 and "knn_top1" in notes[1][1]
     assert notes[3][1]["weights_sha256"] == fingerprint(tiny_run) == fingerprint(tmp_path / "run")
+    read(tmp_path / "run")  # TensorBoard's settings are there once
     done, notes = tracked("train.py", "--track=mlflow")
     assert (done.returncode, notes) == (0, [])  # the run is finished
 
