@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from tests.conftest import ROOT
 from tests.docs.commands import PAGES, Command, commands_of
@@ -115,13 +116,17 @@ def test_a_command_that_is_not_known_is_seen(monkeypatch):
 
 @pytest.mark.slow
 def test_the_first_commands_of_the_pages_run(tmp_path):
-    """The demo by its recipe's name, the protocols of the page, and the look at the views, each made small."""
+    """The demo by its recipe's name, made small, and what looks at runs, views and images."""
     small = ["--epochs=1", "--max_examples=128", "--width=0.0625", "--projector_dim=16", "--predictor_dim=8"]
-    shown = {command.text for command in COMMANDS}
-    workdir, environment = "--workdir=runs/demo", {**os.environ, "PYTHONPATH": str(ROOT)}
+    shown, environment = {command.text for command in COMMANDS}, {**os.environ, "PYTHONPATH": str(ROOT)}
+    for i in range(8):
+        path = tmp_path / "DIR" / f"{i}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 30), (30 * i, 90, 200)).save(path)
     for text, more in {
-        f"simsiam-train --recipe=shapes_demo {workdir}": [*small, "--knn_every_epochs=0"],
-        f"simsiam-evaluate --protocol=knn,linear,report,export --probe=cached {workdir}": ["--probe_epochs=2"],
+        "simsiam-train --recipe=shapes_demo --workdir=runs/demo": [*small, "--knn_every_epochs=0"],
+        "python -m simsiam_tf.cli.runs list runs": [],
+        "python -m simsiam_tf.cli.inspect --dataset=folder --data_dir=DIR --out=OUT": [],
         "python -m simsiam_tf.cli.preview --recipe=shapes_demo --out=preview.png": [],
     }.items():
         assert text in shown, text
@@ -129,6 +134,6 @@ def test_the_first_commands_of_the_pages_run(tmp_path):
         arguments = [sys.executable, *words[1:], *more]
         done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-    assert (tmp_path / "runs" / "demo" / "report.html").exists()
-    assert (tmp_path / "runs" / "demo" / "export" / "saved_model.pb").exists()
+    assert (tmp_path / "runs" / "demo" / "summary.json").exists()
     assert (tmp_path / "preview.png").exists()
+    assert list((tmp_path / "OUT").iterdir())
