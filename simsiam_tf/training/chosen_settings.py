@@ -128,10 +128,12 @@ class ChosenSettings:
             if epochs >= (enough if size + 1 < len(SIZES) else self.given.get("epochs", 1)):
                 return choose(situation, self.given, size, epochs)
         least = self.given.get("epochs", 1)
-        needed = trial.seconds(config, images, least) + time.monotonic() - self.start
+        so_far = time.monotonic() - self.start
+        needed = trial.seconds(config, images, least) + so_far
         raise UsageError(
             f"--budget_minutes must allow {least} epoch{'s' if least > 1 else ''} of {images.source.num_examples} "
-            f"images with the smallest network, about {duration(needed)}. Received: {self.budget_minutes:g}."
+            f"images with the smallest network, about {duration(needed)}, of which the start and the measurements took "
+            f"{duration(so_far)}. Received: {self.budget_minutes:g}."
         )
 
 
