@@ -118,7 +118,8 @@ class FeatureMonitor(keras.callbacks.Callback):
         embedded = sum(rows for _, rows in later[1:])
         seconds = (later[-1][0] - later[0][0]) * count / embedded if embedded else 0.0
         what = "kNN" if self._protocol else "spread of the features"
-        _log.info(f"Monitor ({what}): {count:,} images, about {duration(seconds)} each time.")
+        about = "about " if seconds >= 1 else ""
+        _log.info(f"Monitor ({what}): {count:,} images, {about}{duration(seconds)} each time.")
 
     def _advise(self, seconds: float, of_epoch: float) -> None:
         """Names the flag that makes measurements rarer, once, if they take long beside the epochs between them."""

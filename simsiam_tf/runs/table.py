@@ -31,7 +31,12 @@ class _Kind:
 
 
 def _short_commit(run: KnownRun) -> str | None:
-    return run.commit and run.commit[:_SHORT_COMMIT]
+    """Returns the commit, or the version of an installed package, which knows no commit."""
+    if run.commit:
+        return run.commit[:_SHORT_COMMIT]
+    versions = run.content.get("versions")
+    version = versions.get("simsiam_tf") if isinstance(versions, dict) else None
+    return f"v{version}" if isinstance(version, str) and version else None
 
 
 COLUMNS: dict[Column, _Kind] = {

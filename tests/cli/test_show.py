@@ -5,6 +5,7 @@ import json
 import pytest
 
 from simsiam_tf.cli import show
+from simsiam_tf.training.run_files import FOLDERS
 
 
 @pytest.fixture
@@ -26,6 +27,10 @@ def test_texts_of_a_run_cannot_give_the_terminal_commands(printed, tmp_path):
     shown = printed(folder)
     assert shown.replace("\n", "").isprintable()
     assert "a\\x1b[31m" in shown and "b\\nDone" in shown
+
+
+def test_every_folder_of_a_run_is_named():
+    assert set(show._CONTENTS) >= FOLDERS
 
 
 def made(folder, **config):

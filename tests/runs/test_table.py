@@ -29,6 +29,14 @@ def test_a_row_has_what_is_known_and_a_dash_for_what_is_not(found):
     assert rows[2] == ["c", "cifar10", COMMIT[:9], "shapes", "epoch 0 of 10", "-", "-", "-"]
 
 
+def test_an_installed_package_has_its_version_in_place_of_a_commit(found, tmp_path):
+    content = json.loads((tmp_path / "a/config.json").read_text())
+    for versions, shown in ({"simsiam_tf": "1.0.0"}, "v1.0.0"), ({"simsiam_tf": [1]}, "-"), ("1.0.0", "-"):
+        changed = {**content, "git_commit": None, "versions": versions}
+        (tmp_path / "a/config.json").write_text(json.dumps(changed))
+        assert rows_of(find_runs([str(tmp_path / "a")]).runs)[1][0][2] == shown
+
+
 @pytest.mark.parametrize(
     ("column", "order"), [("name", "abc"), ("knn", "bac"), ("speed", "abc"), ("linear", "bac"), ("state", "cab")]
 )
