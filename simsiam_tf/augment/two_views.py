@@ -35,8 +35,9 @@ class TwoViews(keras.layers.Layer):
         **kwargs: further arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if an option is unknown or out of its range, if the layer is made under a distribution strategy, or
-            if the images are not `[H, W, 3]` or `[B, H, W, 3]` of uint8 or of floats with a `value_range`.
+        ValueError: if an option is unknown or out of its range, if the layer is made under a distribution strategy, if
+            the images are not `[H, W, 3]` or `[B, H, W, 3]` of uint8 or of floats with a `value_range`, or if more than
+            images is given, such as labels.
 
     Example:
         >>> import numpy as np
@@ -67,11 +68,17 @@ class TwoViews(keras.layers.Layer):
         with tf.device("/cpu:0"):
             self.num_seen = tf.Variable(0, trainable=False, dtype=tf.int64, name="num_seen")
 
-    def __call__(self, images: Any, *args: Any, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Checks the images, and calls the layer; see `call`."""
+    def __call__(self, images: Any, *others: Any, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Checks the images, and calls the layer; see `call`. The index and the epoch are given by their names."""
+        # A data set of (image, label) that is mapped by this layer would give the label as the index.
+        rule = "TwoViews takes images alone, as in dataset.map(lambda image, label: two_views(image))."
+        check(not others, rule, f"{1 + len(others)} values")
+        rule = "index and epoch go together; without epoch, each pass over a data set would have the same views."
+        given = [name for name in ("index", "epoch") if kwargs.get(name) is not None]
+        check(len(given) != 1, rule, f"{given and given[0]} alone")
         images = tf.convert_to_tensor(images)
         self._check(images)  # here, since Keras buries an error inside `call` under its own lines
-        return super().__call__(images, *args, **kwargs)
+        return super().__call__(images, **kwargs)
 
     def _check(self, images: tf.Tensor) -> None:
         """Raises a UsageError unless views can be made of the images."""
@@ -84,14 +91,14 @@ class TwoViews(keras.layers.Layer):
         check(images.dtype == tf.uint8 or self.value_range is not None, rule, kind)
 
     def call(
-        self, images: tf.Tensor, index: tf.Tensor | None = None, epoch: tf.Tensor | int = 0
+        self, images: tf.Tensor, index: tf.Tensor | None = None, epoch: tf.Tensor | int | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Makes the views of one image or of a batch.
 
         Args:
             images: `[H, W, 3]` or `[B, H, W, 3]`, of any size, with levels from 0 to 255 (uint8) or in `value_range`.
             index: the position of each image in the data set, a scalar or `[B]`; by default images are counted.
-            epoch: the number of the pass over the data set, a scalar; used with `index` alone.
+            epoch: the number of the pass over the data set, a scalar; it goes with `index`.
 
         Returns:
             x1 and x2, `[size, size, 3]` or `[B, size, size, 3]` float32, normalised as the networks expect.

@@ -30,8 +30,12 @@ def as_batch(data: Any, least_views: int = 2) -> dict[str, Any]:
     if isinstance(data, Mapping) and "views" in data:
         batch = dict(data)
     else:
-        is_pair = isinstance(data, tuple | list) and len(data) == 2
-        length = f" of length {len(data)}" if hasattr(data, "__len__") else ""
+        # Keras makes a tuple of one of a pair of arrays that `fit` is given.
+        if isinstance(data, tuple) and len(data) == 1 and isinstance(data[0], tuple | list):
+            (data,) = data
+        is_sequence = isinstance(data, tuple | list)
+        is_pair = is_sequence and len(data) == 2
+        length = f" of length {len(data)}" if is_sequence else ""
         rule = "Training data must be a pair of views (x1, x2) or a dictionary with 'views'."
         check(is_pair, rule, f"{type(data).__name__}{length}")
         batch = {"views": tuple(data)}

@@ -51,16 +51,16 @@ def test_images_of_any_size_are_taken(images):
     dataset = tf.data.Dataset.from_generator(lambda: iter([images[0], images[1, :9]]), output_signature=spec)
     x1, x2 = next(iter(dataset.map(TwoViews(size=16)).batch(2)))
     assert x1.shape == x2.shape == (2, 16, 16, 3)
-    static = TwoViews(size=16)(images[0], index=0)
+    static = TwoViews(size=16)(images[0], index=0, epoch=0)
     for view, reference in zip((x1, x2), static, strict=True):
         np.testing.assert_allclose(view[0], reference, atol=1e-4)  # without XLA the last bits differ
 
 
 @pytest.mark.slow
 def test_float_images_need_their_range(images):
-    exact = TwoViews(size=16)(images, index=np.arange(6))
-    in_levels = TwoViews(size=16, value_range=(0, 255))(images.astype("float32"), index=np.arange(6))
-    in_units = TwoViews(size=16, value_range=(0, 1))(images / np.float32(255), index=np.arange(6))
+    exact = TwoViews(size=16)(images, index=np.arange(6), epoch=0)
+    in_levels = TwoViews(size=16, value_range=(0, 255))(images.astype("float32"), index=np.arange(6), epoch=0)
+    in_units = TwoViews(size=16, value_range=(0, 1))(images / np.float32(255), index=np.arange(6), epoch=0)
     for view, other, third in zip(exact, in_levels, in_units, strict=True):
         np.testing.assert_allclose(view, other, atol=1e-5)
         np.testing.assert_allclose(view, third, atol=1e-3)
@@ -98,3 +98,17 @@ def test_a_checkpoint_keeps_the_count(images, tmp_path):
     again = TwoViews("linear_train", size=8)
     tf.train.Checkpoint(views=again).restore(path).assert_consumed()
     assert int(again.num_seen) == 6
+
+
+def test_labels_are_not_taken_for_positions(images):
+    """Each image of a class would have had the same views, in every pass."""
+    labelled = tf.data.Dataset.from_tensor_slices((images, np.arange(6)))
+    with pytest.raises(Exception, match=r"TwoViews takes images alone, as in dataset\.map.* Received: 2 values\."):
+        labelled.map(TwoViews(size=8))
+    with pytest.raises(UsageError, match=r"Received: 3 values\."):
+        TwoViews(size=8)(images, np.arange(6), 1)
+    for name, value in ("index", np.arange(6)), ("epoch", 3):
+        with pytest.raises(UsageError, match=f"^index and epoch go together; .* Received: {name} alone"):
+            TwoViews(size=8)(images, **{name: value})
+    two_views = TwoViews(size=8)
+    assert len(list(labelled.map(lambda image, label: two_views(image)).take(1))) == 1

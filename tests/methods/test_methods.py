@@ -285,3 +285,7 @@ def test_fit_takes_plain_pairs_and_our_dictionaries(method, rng):
 def test_data_of_another_form_is_refused():
     with pytest.raises(ValueError, match=r"must be a pair of views .* Received: list of length 3"):
         as_batch([1, 2, 3])
+    with pytest.raises(ValueError, match=r"must be a pair of views .* Received: \w*Tensor\."):
+        as_batch(tf.zeros([8, 4, 4, 3]))
+    views = tf.zeros([8, 4, 4, 3]), tf.ones([8, 4, 4, 3])
+    assert as_batch((views,))["views"] == views  # what Keras makes of fit((x1, x2))
