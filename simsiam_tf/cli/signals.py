@@ -31,8 +31,11 @@ class Terminated(KeyboardInterrupt):
 def sentence_of(interruption: KeyboardInterrupt) -> tuple[str, int]:
     """Returns the sentence to print after SIGTERM or Ctrl-C, and the exit code: 128 plus the number of the signal."""
     if isinstance(interruption, Terminated):
-        return "Stopped by SIGTERM; give the same command again to resume.", 128 + signal.SIGTERM
-    return "Interrupted; give the same command again to resume.", 128 + signal.SIGINT
+        return (
+            "Stopped by SIGTERM; the same command goes on from what was saved, if anything was.",
+            128 + signal.SIGTERM,
+        )
+    return "Interrupted; the same command goes on from what was saved, if anything was.", 128 + signal.SIGINT
 
 
 @contextlib.contextmanager

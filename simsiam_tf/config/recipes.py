@@ -1,5 +1,6 @@
 """Finds the recipes: files of flags for train.py and transfer.py, which are in flags/recipes of a checkout."""
 
+import difflib
 import functools
 import pathlib
 
@@ -68,6 +69,7 @@ def find_recipe(name: str, command: str) -> pathlib.Path:
             f"{'train.py' if command == _TRANSFER else 'transfer.py'}. Received: {name}."
         )
     alike = [other for other in known if name and name.removesuffix(".flags").rpartition("/")[2] in other]
+    alike = alike or difflib.get_close_matches(name, [*known, *(_beginning(other) for other in known)], 3, 0.75)
     hint = f"; did you mean {_listed(alike, 'or')}" if alike else ""
     raise UsageError(
         f"--recipe must name a recipe, and --list_recipes shows them{hint}. Received: {name or 'nothing'}."
@@ -81,6 +83,11 @@ def first_line(recipe: pathlib.Path) -> str:
         recipe: the file.
     """
     return recipe.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ").strip()
+
+
+def _beginning(name: str) -> str:
+    """Returns the part of a recipe's name that people type, as paper/table1c of paper/table1c_predictor_constant_lr."""
+    return name.partition("_")[0]
 
 
 def _listed(names: list[str], word: str = "and") -> str:

@@ -1,5 +1,6 @@
 """Reads data sets of TensorFlow Datasets (TFDS): small ones into memory, large ones record by record."""
 
+import difflib
 import io
 import typing
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from simsiam_tf.data.unreadable import UnreadableImages
 from simsiam_tf.errors import UsageError, check
 from simsiam_tf.files import expand, is_folder
 
+# Names that are given often, by which a misspelt one is known.
+_USUAL = ("folder", "shards", "shapes", "made", "cifar10", "cifar100", "imagenet2012")
 # The images of which the values of 16 bits are looked at, where all would take long.
 _LOOKED_AT = 32
 # A TFDS builder. Its real type would need the slow import of TFDS.
@@ -239,16 +242,18 @@ def open_builder(config: DataConfig) -> Builder:
     try:
         builder = tfds.builder(config.dataset, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError, ImportError) as error:
+        alike = difflib.get_close_matches(config.dataset, _USUAL, 1)
+        hint = f"; did you mean {alike[0]}?" if alike else "."
         raise UsageError(
-            "--dataset must be a name in TensorFlow Datasets, 'folder', 'shapes' or 'made'. "
+            f"--dataset must be a name in TensorFlow Datasets, 'folder', 'shards', 'shapes' or 'made'{hint} "
             f"Received: {config.dataset!r}."
         ) from error
     if not builder.data_path.exists():
         if not config.download:
             raise UsageError(
                 f"The data set {config.dataset} is not in {builder.data_path.parent.parent}; "
-                "add --download to fetch it there, or name its TFDS directory by --data_dir. "
-                f"Received: {config.data_dir or 'no --data_dir'}."
+                "add --download to fetch it there, or name its TFDS directory by --data_dir; for images of your own "
+                f"add --dataset=folder. Received: {config.data_dir or 'no --data_dir'}."
             )
         try:
             builder.download_and_prepare()

@@ -161,7 +161,8 @@ def _views(situation: Situation, largest: int, given: int | None) -> Choice:
     if side <= _SMALL_SIDE:
         return Choice(
             flags | {"stem": "cifar", "augmentation": "simsiam_cifar"},
-            f"the images are small ({situation.side} pixels); as CIFAR-10 in App. D, without blur",
+            ("views are small" if given else f"the images are small ({situation.side} pixels)")
+            + "; as CIFAR-10 in App. D, without blur",
         )
     reason = f"for {situation.devices}" if side == largest else f"the images have about {situation.side} pixels"
     return Choice(flags | {"stem": "imagenet", "augmentation": "simsiam"}, f"{reason}; views as in Sec. 3")

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import pathlib
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +13,8 @@ import tensorflow as tf
 
 from simsiam_tf.config.run import Config
 from simsiam_tf.distribute.strategy import has_accelerator
-from simsiam_tf.errors import UsageError
-from simsiam_tf.files import check_bucket, exists, is_in_bucket, local_copy, user_path, write_text
+from simsiam_tf.errors import UsageError, check
+from simsiam_tf.files import check_bucket, exists, is_in_bucket, local_copy, read_regular, user_path, write_text
 from simsiam_tf.host import usable_cores
 from simsiam_tf.progress import duration
 from simsiam_tf.training.choice import SIZES, Choice, Situation, choose, default_size
@@ -28,6 +29,8 @@ RECIPE = "chosen"
 # A size is good enough for a budget that allows this share of the epochs that it has without one.
 _ENOUGH = 0.25
 _MOST_EPOCHS = 800
+# The line of `chosen.flags` that names the number of images.
+_COUNT = re.compile(r"^# For (\d{1,18}) images\.$", re.M)
 # GPUs compute quickly in bfloat16 from this compute capability on.
 _FIRST_WITH_BFLOAT16 = (8, 0)
 
@@ -76,10 +79,13 @@ class ChosenSettings:
         root = user_path(config.run.workdir)
         check_bucket(root)
         path = root / "chosen.flags"
-        if exists(path):
+        is_begun, count = exists(root / "config.json"), images.source.num_examples
+        if exists(path) and (is_begun or not _is_of_others(path, count)):
             return self._read(path)
-        if exists(root / "config.json"):
+        if is_begun:
             return config  # the run was started before settings were chosen
+        least = 2 * strategy.num_replicas_in_sync
+        check(count >= least, f"Training needs {least} images or more.", f"{count} in {images.source.name}")
         if self.writes:
             Workdir(root).check_writable()  # before anything is measured
         weights = network_flags(open_given(config.run.init_weights)) if config.run.init_weights else {}
@@ -88,8 +94,10 @@ class ChosenSettings:
         if self.budget_minutes:
             choices = self._within_budget(situation, images, strategy)
         self._print(choices)
+        # What is refused leaves no choice behind that a later command with other images would take.
+        refuse_what_cannot_be_computed(self._settings(choices), strategy)
         if self.writes:
-            write_text(path, _text(choices))
+            write_text(path, _text(choices, count))
             again = "A copy of it" if is_in_bucket(path) else f"--flagfile={path}"
             _log.info(f"Wrote {path}: the choice. {again} repeats it in another --workdir.")
         return self._settings(choices)
@@ -158,9 +166,22 @@ def _has_bfloat16(gpu: tf.config.PhysicalDevice) -> bool:
     return capability is not None and tuple(capability) >= _FIRST_WITH_BFLOAT16
 
 
-def _text(choices: Sequence[Choice]) -> str:
-    """Returns the content of `chosen.flags`: each choice, below its reason."""
-    lines = ["# Settings that train.py chose, because the command named no recipe."]
+def _is_of_others(path: pathlib.Path, count: int) -> bool:
+    """Returns whether a choice with which no run was begun is for another number of images, and says so."""
+    try:
+        with local_copy(path) as file:
+            found = _COUNT.search(read_regular(file).decode(errors="replace"))
+    except OSError:  # the parser says what is wrong with the file
+        return False
+    is_of_others = found is not None and int(found[1]) != count
+    if is_of_others:
+        _log.info(f"{path} is for other images, and no run was begun with it; the settings are chosen anew.")
+    return is_of_others
+
+
+def _text(choices: Sequence[Choice], count: int) -> str:
+    """Returns the content of `chosen.flags`: each choice, below its reason, for a number of images."""
+    lines = ["# Settings that train.py chose, because the command named no recipe.", f"# For {count} images."]
     for choice in choices:
         lines += [f"# {choice.reason}", *choice.arguments]
     return "\n".join(lines) + "\n"

@@ -69,9 +69,9 @@ def pretrain(config: Config, choose: Chooser | None = None, dry_run: bool = Fals
     with workers.naming_lost_workers(strategy):
         refuse_missing_tracker(config.run.track, strategy)
         given = workers.on_chief(strategy, lambda: given_for(config), None)
+        images = OpenedImages.open(config, strategy)
         if choose is None:
             refuse_what_cannot_be_computed(config, strategy)
-        images = OpenedImages.open(config, strategy)
         slices.check_settings(config, hosts, images.source.files is not None and not config.data.reads_blocks)
         if choose is not None:
             config = as_started(choose(config, images, strategy))

@@ -78,6 +78,8 @@ def test_a_recipe_of_the_other_command_is_refused(defined):
         ("", r"Received: nothing\."),
         ("shapes_demo,", r"Received: nothing\."),
         ("../recipes/cifar10", r"did you mean .* Received: \.\./recipes/cifar10\."),
+        ("paper/tabel1c", r"did you mean paper/table1c.* Received: paper/tabel1c\."),
+        ("cifra10", r"did you mean cifar10.* Received: cifra10\."),
         ("nonsense", r"name a recipe, and --list_recipes shows them\. Received: nonsense\."),
     ],
 )

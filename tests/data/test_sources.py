@@ -50,6 +50,7 @@ def test_a_folder_without_classes_has_no_labels(tmp_path, rng, names):
 @pytest.mark.parametrize(
     ("config", "split", "message"),
     [
+        (DataConfig(dataset="folders"), "train", "; did you mean folder. Received: 'folders'"),
         (DataConfig(dataset="nosuch"), "train", "must be a name in TensorFlow Datasets.* Received: 'nosuch'"),
         (DataConfig(dataset="shapes"), "dev", "has the splits train, test. Received: 'dev'"),
         (DataConfig(dataset="folder", data_dir="/nowhere"), "train", "must be an existing folder.*/nowhere"),

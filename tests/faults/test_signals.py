@@ -14,8 +14,8 @@ from tests.conftest import ROOT
 from tests.faults.commands import values
 from tests.faults.test_kills import train_flags, whole  # noqa: F401 - a fixture
 
-INTERRUPTED = "error: Interrupted; give the same command again to resume.\n"
-TERMINATED = "error: Stopped by SIGTERM; give the same command again to resume.\n"
+INTERRUPTED = "error: Interrupted; the same command goes on from what was saved, if anything was.\n"
+TERMINATED = "error: Stopped by SIGTERM; the same command goes on from what was saved, if anything was.\n"
 # The main thread waits for a lock that is never opened, in C: no handler of Python is called.
 HANGS = """
 import ctypes, sys

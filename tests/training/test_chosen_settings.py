@@ -75,8 +75,33 @@ def test_the_choice_is_printed_and_kept_as_a_flagfile(choice, tmp_path, console,
     assert again.recipe == config.recipe
 
 
-def test_a_choice_is_never_made_anew(choice, folder, tmp_path, console, capsys):
+def test_the_choice_of_a_try_that_began_no_run_is_not_taken_for_other_images(choice, folder, tmp_path, console, capsys):
+    """As after a wrong --data_dir: batches of 2 would be trained on in silence."""
+    kept = sorted(folder.iterdir())
+    for path in kept[5:]:
+        path.rename(tmp_path / path.name)
+    assert choice().data.global_batch_size == 2
+    for path in kept[5:]:
+        (tmp_path / path.name).rename(path)
+    assert choice().data.global_batch_size == 16
+    said = capsys.readouterr().out
+    assert "is for other images, and no run was begun with it; the settings are chosen anew." in said
+    assert choice().data.global_batch_size == 16
+    assert "chosen before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_images_are_said_and_leave_no_choice(choice, folder, tmp_path, count):
+    for path in sorted(folder.iterdir())[count:]:
+        path.unlink()
+    with pytest.raises(UsageError, match="Training needs 2 images or more. Received: 1" if count else "image"):
+        choice()
+    assert not (tmp_path / "run" / "chosen.flags").exists()
+
+
+def test_the_choice_of_a_run_is_never_made_anew(choice, folder, tmp_path, console, capsys):
     first = choice()
+    (tmp_path / "run" / "config.json").write_text("{}")
     for path in sorted(folder.iterdir())[:30]:
         path.unlink()
     assert choice().identity() == first.identity()

@@ -11,7 +11,14 @@ from simsiam_tf.networks.resnet import DEPTHS
 from simsiam_tf.training import factory, limits
 from simsiam_tf.training.pretrain import pretrain
 
-TINY = ("--workdir=w", "--arch=resnet18", "--width=0.0625", "--image_size=32", "--global_batch_size=2")
+TINY = (
+    "--workdir=w",
+    "--dataset=shapes",
+    "--arch=resnet18",
+    "--width=0.0625",
+    "--image_size=32",
+    "--global_batch_size=2",
+)
 
 
 def with_memory(monkeypatch, gib):
