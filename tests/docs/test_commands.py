@@ -35,6 +35,12 @@ RUN_BY = {
     r"python evaluate\.py --protocol=linear --probe=cached --workdir=\S+": _RUN,
     r"python evaluate\.py --protocol=linear,export --probe=cached --workdir=\S+": _PROTOCOLS,
     r"python evaluate\.py --protocol=embed --workdir=\S+ --out=\S+( --train_split=test)?": _PROTOCOLS,
+    r"python evaluate\.py --protocol=embed --workdir=\S+": (
+        "tests/evaluation/test_embeddings.py::test_embed_writes_a_row_for_each_image_of_a_folder"
+    ),
+    r"python evaluate\.py --protocol=neighbours --query=\S+ --workdir=\S+": (
+        "tests/evaluation/test_neighbours.py::test_neighbours_begin_with_the_image_itself_where_it_is_there"
+    ),
     r"python -m simsiam_tf\.cli\.inspect --dataset=folder --data_dir=\S+ --out=\S+": _INSPECT,
     r"python -m simsiam_tf\.cli\.doctor( --\w+=\S+)*": (
         "tests/cli/test_doctor.py::test_the_command_judges_this_machine_and_a_tiny_run"
