@@ -33,6 +33,8 @@ class Window:
 class Windows:
     """Turns the running means of an epoch, which Keras and our loop log, into means over windows.
 
+    A window may reach over several epochs: a hundredth of a run of 800 epochs is 8 of them.
+
     Args:
         steps: the number of steps in a window.
 
@@ -46,12 +48,14 @@ class Windows:
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
-        self._start = 0
-        self._sums: dict[str, float] = {}
+        self._begun = _Running()  # where the window begins in this epoch
+        self._now = _Running()
+        self._earlier = _Running()  # the part of the window in earlier epochs
 
     def begin_epoch(self) -> None:
-        """Notes that the running means begin anew."""
-        self._start, self._sums = 0, {}
+        """Notes that the running means begin anew. An unfinished window goes on."""
+        self._earlier = self._earlier.and_then(self._now.since(self._begun))
+        self._begun = self._now = _Running()
 
     def add(self, step: int, done: int, logs: Mapping[str, float]) -> Window | None:
         """Takes in the running means after a step; returns a window if one is complete.
@@ -61,10 +65,29 @@ class Windows:
             done: the number of steps of the epoch so far.
             logs: the means over these steps.
         """
-        if done - self._start < self._steps:
+        self._now = _Running(done, {name: value * done for name, value in logs.items() if math.isfinite(value)})
+        window = self._earlier.and_then(self._now.since(self._begun))
+        if window.count < self._steps:
             return None
-        sums = {name: value * done for name, value in logs.items() if math.isfinite(value)}
-        count = done - self._start
-        means = {name: (total - self._sums.get(name, 0.0)) / count for name, total in sums.items()}
-        self._start, self._sums = done, sums
-        return Window(step, means)
+        self._begun, self._earlier = self._now, _Running()
+        return Window(step, {name: total / window.count for name, total in window.sums.items()})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Running:
+    """Holds the sums of the logs over some steps; a log that was not finite in every one of them is left out."""
+
+    count: int = 0
+    sums: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def since(self, before: "_Running") -> "_Running":
+        """Returns the sums over the steps after others, which these sums include."""
+        sums = {name: total - before.sums.get(name, 0.0) for name, total in self.sums.items()}
+        return _Running(self.count - before.count, sums)
+
+    def and_then(self, later: "_Running") -> "_Running":
+        """Returns the sums over these steps and later ones."""
+        if not self.count or not later.count:
+            return later if later.count else self
+        both = self.sums.keys() & later.sums.keys()
+        return _Running(self.count + later.count, {name: self.sums[name] + later.sums[name] for name in both})
