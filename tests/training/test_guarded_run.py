@@ -37,15 +37,15 @@ def plain_config(workdir, epochs=2, **run):
 def test_a_stop_is_saved_and_recorded_and_the_same_command_goes_on(tmp_path, monkeypatch, caplog):
     with monkeypatch.context() as collapsing:
         collapsing.setattr(Judge, "_of_window", lambda self, window: State.POINT)
-        with pytest.raises(Stopped, match="Stopped at step 13, which is saved: the run is collapsed to a po") as stop:
+        with pytest.raises(Stopped, match="Stopped at step 10, which is saved: the run is collapsed to a po") as stop:
             pretrain(plain_config(tmp_path, on_collapse="stop"))
     assert stop.value.exit_code == 3
-    assert caplog.text.count("step 13 of 16: the run is collapsed to a point") == 1
+    assert caplog.text.count("step 10 of 16: the run is collapsed to a point") == 1
     workdir = Workdir(tmp_path)
     assert workdir.summary() == {
-        "stopped": {"value": "collapsed to a point", "step": 13, "checkpoint": "step-13"},
+        "stopped": {"value": "collapsed to a point", "step": 10, "checkpoint": "step-10"},
     }
-    assert (workdir.checkpoints / "step-13.index").exists()
+    assert (workdir.checkpoints / "step-10.index").exists()
     assert [line.get("state") for line in workdir.metrics()] == [None, "healthy"]
     pretrain(plain_config(tmp_path, on_collapse="stop"))  # which is healthy now
     assert "stopped" not in workdir.summary() and "loss" in workdir.summary()
