@@ -81,6 +81,7 @@ def gcs(tmp_path_factory, monkeypatch):
         for name, value in found.environment().items():
             monkeypatch.setenv(name, value)
         yield found
+        found.fail()
 
 
 def run_script(*arguments, **environment) -> subprocess.CompletedProcess:

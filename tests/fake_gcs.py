@@ -17,7 +17,6 @@ import pathlib
 import re
 import ssl
 import threading
-import time
 import urllib.parse
 from collections.abc import Iterator
 
@@ -80,6 +79,7 @@ class FakeGcs:
         self._bucket, self._objects = bucket, {}
         self._requests, self._generations, self._faults, self._met = [], {}, (), []
         self._lock, self._certificate = threading.RLock(), str(folder / "authority.pem")
+        self._changed = threading.Event()
         context, authority = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), trustme.CA()
         authority.issue_cert(*HOSTS).configure_cert(context)
         authority.cert_pem.write_to_path(self._certificate)
@@ -97,9 +97,11 @@ class FakeGcs:
         }
 
     def fail(self, *faults: Fault) -> None:
-        """Fails the requests that are described from now on."""
+        """Fails the requests that are described from now on; those that wait for an answer get it."""
         with self._lock:
             self._faults, self._met = faults, [0] * len(faults)
+            self._changed.set()
+            self._changed = threading.Event()
 
     def requests(self) -> list[Request]:
         """Returns every request so far."""
@@ -143,7 +145,9 @@ class FakeGcs:
 
     def _answer(self, request: Request, body: bytes, range_header: str) -> tuple[int, bytes, dict[str, str]]:
         """Answers a request: the status, the body and the headers."""
-        time.sleep(sum(fault.seconds for fault in self._faults))
+        with self._lock:
+            changed, seconds = self._changed, sum(fault.seconds for fault in self._faults)
+        changed.wait(seconds)
         with self._lock:
             self._requests.append(request)
             status = self._failed(request)

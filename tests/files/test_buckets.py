@@ -75,11 +75,11 @@ def test_a_bucket_that_is_not_written_to(gcs):
 
 def test_a_bucket_that_does_not_answer_is_not_waited_for(gcs, monkeypatch):
     monkeypatch.setattr(buckets, "_SECONDS", 0.5)
-    gcs.fail(Fault(0, seconds=3))
+    gcs.fail(Fault(0, seconds=30))
     begun = time.monotonic()
     with pytest.raises(ConnectionError, match="does not answer; check the network"):
         check_bucket(as_path(f"{gcs.address}/runs/a"))
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 20  # far from both, for a machine that is busy
 
 
 def test_a_bucket_that_is_busy_now_and_then_is_asked_again(gcs):
@@ -136,12 +136,11 @@ def test_errors_of_another_kind_are_not_those_of_the_network():
 
 
 def test_all_requests_of_a_check_are_waited_for_together(gcs, monkeypatch):
+    # Each request is answered in time, but not all of them together.
     monkeypatch.setattr(buckets, "_SECONDS", 1.5)
     gcs.fail(Fault(0, seconds=1))
-    begun = time.monotonic()
     with pytest.raises(ConnectionError, match="does not answer"):
         check_folder(as_path(f"{gcs.address}/runs/a"))
-    assert time.monotonic() - begun < 2.5
 
 
 def test_the_first_look_at_a_bucket_is_not_waited_for_either(gcs, monkeypatch):

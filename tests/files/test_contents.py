@@ -181,10 +181,10 @@ def test_the_end_of_a_process_does_not_wait_for_a_bucket_that_is_gone(gcs, monke
     monkeypatch.setattr(files.locks, "_SECONDS", 0.3)
     path = files.as_path(f"{gcs.address}/run/.lock")
     files.lock(path)
-    gcs.fail(Fault(0, seconds=3))
+    gcs.fail(Fault(0, seconds=30))
     begun = time.monotonic()
     files.release(path)
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 20  # far from both, for a machine that is busy
 
 
 def test_a_copy_for_programs_that_know_no_buckets(root):
