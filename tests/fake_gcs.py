@@ -78,11 +78,10 @@ class FakeGcs:
     def __init__(self, bucket: str, folder: pathlib.Path) -> None:
         self._bucket, self._objects = bucket, {}
         self._requests, self._generations, self._faults, self._met = [], {}, (), []
-        self._lock, self._certificate = threading.RLock(), str(folder / "authority.pem")
-        self._changed = threading.Event()
+        self._lock, self._changed, self._certificate = threading.RLock(), threading.Event(), folder / "authority.pem"
         context, authority = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), trustme.CA()
         authority.issue_cert(*HOSTS).configure_cert(context)
-        authority.cert_pem.write_to_path(self._certificate)
+        authority.cert_pem.write_to_path(str(self._certificate))
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, context))
         self._port = server.server_port
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -91,7 +90,7 @@ class FakeGcs:
         """Returns the variables that send a process of TensorFlow here."""
         return {
             "https_proxy": f"http://127.0.0.1:{self._port}",
-            "CURL_CA_BUNDLE": self._certificate,
+            "CURL_CA_BUNDLE": str(self._certificate),
             "GOOGLE_AUTH_TOKEN_FOR_TESTING": "token",
             "NO_GCE_CHECK": "true",
         }
@@ -99,9 +98,8 @@ class FakeGcs:
     def fail(self, *faults: Fault) -> None:
         """Fails the requests that are described from now on; those that wait for an answer get it."""
         with self._lock:
-            self._faults, self._met = faults, [0] * len(faults)
             self._changed.set()
-            self._changed = threading.Event()
+            self._faults, self._met, self._changed = faults, [0] * len(faults), threading.Event()
 
     def requests(self) -> list[Request]:
         """Returns every request so far."""
@@ -145,9 +143,8 @@ class FakeGcs:
 
     def _answer(self, request: Request, body: bytes, range_header: str) -> tuple[int, bytes, dict[str, str]]:
         """Answers a request: the status, the body and the headers."""
-        with self._lock:
-            changed, seconds = self._changed, sum(fault.seconds for fault in self._faults)
-        changed.wait(seconds)
+        changed = self._changed
+        changed.wait(sum(fault.seconds for fault in self._faults))
         with self._lock:
             self._requests.append(request)
             status = self._failed(request)
@@ -256,9 +253,8 @@ def _handler(gcs: FakeGcs, context: ssl.SSLContext) -> type[http.server.BaseHTTP
             self.close_connection = False
 
         def _answer(self):
-            status, body, headers = gcs._answer(
-                _request(self.command, self.path), self._body(), self.headers.get("Range", "")
-            )
+            request, body = _request(self.command, self.path), self._body()
+            status, body, headers = gcs._answer(request, body, self.headers.get("Range", ""))
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)

@@ -49,12 +49,13 @@ def reproduce() -> None:
         return planner.plan(experiment.rows, lambda row: config.seeds_of(experiment, row, seed))
 
     # All runs are planned before the first one starts, so that a mistake in the flags shows at once.
-    plans = {name: planned(EXPERIMENTS[name]) for name in config.experiments}
+    experiments = {name: config.chosen(EXPERIMENTS[name]) for name in config.experiments}
+    plans = {name: planned(experiment) for name, experiment in experiments.items()}
     pages = []
     for name, plan in plans.items():
-        _log.info(f"{EXPERIMENTS[name].title}:")
+        _log.info(f"{experiments[name].title}:")
         runs.carry_out([run for of_row in plan.values() for run in of_row], config.probe)
-        pages.append(page.write(root, name, EXPERIMENTS[name], plan, config.probe, flags))
+        pages.append(page.write(root, name, experiments[name], plan, config.probe, flags))
         _log.log(RESULT, f"Wrote {root / name}.md, .json and .png")
     if len(plans) > 1:
         write_text(root / "all.md", "\n".join(pages))

@@ -35,7 +35,11 @@ class ReproduceConfig(SettingsGroup):
         "Linear probe to train on each run besides kNN: 'cached', 'paper', 'release' or 'sgd' (see evaluate.py).",
         ("none", "cached", "paper", "release", "sgd"),
     )
-    rows: Names = option((), f"Rows of table5, of {', '.join(ROWS)}. By default all that need no further weights.")
+    rows: Names = option(
+        (),
+        "Rows to run, besides those that they are compared with: recipes of flags/recipes/paper, and for table5 "
+        f"{', '.join(ROWS)}. By default all, and for table5 all that need no further weights.",
+    )
     supervised: str = option("", "Weights of the row 'supervised' of table5: a file, as for --backbone of transfer.py.")
     transfer_flags: str = option(
         "", "Flags of transfer.py for table5, in one text: '--data_dir=/data/coco --strategy=mirrored'."
@@ -60,11 +64,16 @@ class ReproduceConfig(SettingsGroup):
             number = self.reference_seeds
             check(number == 1, "--experiment=table5 has no reference rows; leave --reference_seeds out.", number)
         check(self.size in sizes, f"--experiment={self.experiment} needs --size={', '.join(sizes)}.", self.size)
-        for name in ("rows", "supervised", "transfer_flags"):
+        for name in ("supervised", "transfer_flags"):
             given = getattr(self, name)
             check(not given or is_transfer, f"--{name} needs --experiment=table5.", f"--{name}={given}")
-        unknown = [name for name in self.rows if name not in ROWS]
-        check(not unknown, f"--rows must name rows of {', '.join(ROWS)}.", ", ".join(unknown))
+        check(
+            not self.rows or self.experiment != "all", "--rows needs one --experiment.", f"--rows={','.join(self.rows)}"
+        )
+        there = [row.recipe for name in self.experiments if not is_transfer for row in EXPERIMENTS[name].rows]
+        known = ROWS if is_transfer else there
+        unknown = [name for name in self.rows if name not in known]
+        check(not unknown, f"--rows must name rows of {', '.join(known)}.", ", ".join(unknown))
         check(
             "supervised" not in self.rows or bool(self.supervised),
             "The row 'supervised' needs --supervised, a file of weights that were trained with labels.",
@@ -83,6 +92,12 @@ class ReproduceConfig(SettingsGroup):
             return [self.experiment]
         # 'all' leaves out Table 4, which takes as long as 75 rows of the other experiments.
         return [name for name in EXPERIMENTS if name != "table4" and EXPERIMENTS[name].not_at != self.size]
+
+    def chosen(self, experiment: Experiment) -> Experiment:
+        """Returns an experiment with the rows that `rows` names and those that they are compared with."""
+        named = [row for row in experiment.rows if not self.rows or row.recipe in self.rows]
+        wanted = {experiment.reference, *(row.recipe for row in named), *(row.against for row in named)}
+        return experiment._replace(rows=tuple(row for row in experiment.rows if row.recipe in wanted))
 
     def seeds_of(self, experiment: Experiment, row: Row, first: int = 0) -> range:
         """Returns the seeds of a row's runs. Rows that others are compared with may have more seeds.

@@ -14,6 +14,7 @@ from simsiam_tf.evaluation.report.plots import COLOURS
 from simsiam_tf.files import write_json, write_text
 from simsiam_tf.reproduce import verdicts
 from simsiam_tf.reproduce.experiments import Experiment, Row
+from simsiam_tf.reproduce.outcomes import Outcome
 from simsiam_tf.reproduce.runs import Run, outcome, top1_name
 from simsiam_tf.training.environment import commit_of
 from simsiam_tf.training.run_files import read_json
@@ -59,9 +60,7 @@ def write(
     return text
 
 
-def _row(
-    row: Row, experiment: Experiment, outcomes: Mapping[str, verdicts.Outcome], runs: Sequence[Run]
-) -> dict[str, Any]:
+def _row(row: Row, experiment: Experiment, outcomes: Mapping[str, Outcome], runs: Sequence[Run]) -> dict[str, Any]:
     """Returns the entries of a row: its claim, its numbers and the verdict."""
     ours, reference = outcomes[row.recipe], outcomes[row.against or experiment.reference]
     verdict = verdicts.judge(row.claim, ours, reference, list(outcomes.values()))
@@ -71,7 +70,7 @@ def _row(
     return {**row._asdict(), **_numbers(ours), **about}
 
 
-def _numbers(outcome: verdicts.Outcome) -> dict[str, Any]:
+def _numbers(outcome: Outcome) -> dict[str, Any]:
     """Returns the fields of an outcome, with `None` in place of NaN, which JSON does not have."""
     values = dataclasses.asdict(outcome).items()
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values}

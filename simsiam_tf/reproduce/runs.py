@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 import pathlib
 import statistics
 import time
@@ -16,7 +17,7 @@ from simsiam_tf.config.run import Config
 from simsiam_tf.errors import NOT_FINITE, Stopped, UsageError, check
 from simsiam_tf.files import write_json
 from simsiam_tf.reproduce.experiments import Row
-from simsiam_tf.reproduce.verdicts import Outcome
+from simsiam_tf.reproduce.outcomes import Outcome
 from simsiam_tf.training.stop_signals import call, command_line
 from simsiam_tf.training.transfer_workdir import is_transfer
 from simsiam_tf.training.workdir import Workdir, record
@@ -25,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 # The runs of the paper that go wrong are to go wrong to their end.
 _TRAIN = *command_line("train"), "--on_collapse=ignore"
+# The name that metrics.jsonl has for the effective rank of the backbone's features.
+_RANK = "feature_effective_rank"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,7 +273,14 @@ def outcome(runs: Sequence[Run], probe: str) -> Outcome:
             raise UsageError(f"Rows are compared by {name}, which needs labels and a test split. Received: {where}.")
         return found
 
-    top1 = values(top1_name(probe))
+    def recorded(name: str, lines: list[list[dict[str, Any]]]) -> float:
+        """Averages a measurement of metrics.jsonl over some lines of each run; NaN if no line has it."""
+        found = [[line[name] for line in of_run if name in line] for of_run in lines]
+        return statistics.fmean(x for of_run in found for x in of_run) if all(found) else math.nan
+
+    top1, lines = values(top1_name(probe)), [workdir.metrics() for workdir in finished]
+    half = [[line for line in of_run if 2 * line["epoch"] > of_run[-1]["epoch"]] for of_run in lines]
+    ranked = [[line for line in of_run if _RANK in line] for of_run in lines]
     return Outcome(
         seeds=len(finished),
         top1=statistics.fmean(top1),
@@ -278,7 +288,12 @@ def outcome(runs: Sequence[Run], probe: str) -> Outcome:
         untrained=statistics.fmean(values("knn_top1_untrained")),
         loss=statistics.fmean(values("loss")),
         std=statistics.fmean(values("z_std_scaled")),
-        losses=tuple(tuple(line["loss"] for line in workdir.metrics() if "loss" in line) for workdir in finished),
+        losses=tuple(tuple(line["loss"] for line in of_run if "loss" in line) for of_run in lines),
+        step_spread=recorded("loss_std", half),
+        rank=recorded(_RANK, [of_run[-1:] for of_run in ranked]),
+        untrained_rank=recorded(_RANK, [of_run[:1] for of_run in ranked]),
+        epochs=runs[0].config.run.epochs,
+        hours=sum(values("wall_seconds")) / 3600,
         spread=statistics.stdev(top1) if len(top1) > 1 else None,
         diverged=diverged,
         cosine=cosine,

@@ -7,45 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from simsiam_tf.config.collapse import COLLAPSED_LOSS, COLLAPSED_STD, POINT_STD
+from simsiam_tf.reproduce.outcomes import Outcome, has_collapsed, noise
 
 Shows = Literal["yes", "no", "within noise", "undecided", "reference"]
 # Whether a claim holds, or why that cannot be decided; and a text with the numbers.
 Answer = tuple[bool | Literal["within noise", "undecided"], str]
-Rows = Sequence["Outcome"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """Holds the results of a row's runs. Each number is the mean over the runs that finished.
-
-    Attributes:
-        seeds: the number of runs that finished; each has another seed.
-        top1: the top-1 accuracy that rows are compared by, percent.
-        knn: the kNN top-1 accuracy, percent.
-        untrained: the kNN top-1 accuracy before the first step, percent.
-        loss: the loss of the last epoch.
-        std: the standard deviation of z/|z|, times sqrt(d), in the last epoch.
-        losses: the loss of each epoch, for each run.
-        spread: the sample standard deviation of `top1` over the runs; `None` for a single run.
-        diverged: the number of runs that diverged.
-        cosine: whether the loss is minus a cosine similarity, which is never below -1.
-    """
-
-    seeds: int
-    top1: float = math.nan
-    knn: float = math.nan
-    untrained: float = math.nan
-    loss: float = math.nan
-    std: float = math.nan
-    losses: tuple[tuple[float, ...], ...] = ()
-    spread: float | None = None
-    diverged: int = 0
-    cosine: bool = True
-
-    @property
-    def gain(self) -> float:
-        """Returns the kNN accuracy gained over the untrained network, percentage points."""
-        return self.knn - self.untrained
+Rows = Sequence[Outcome]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,43 +33,11 @@ class Verdict:
 OSCILLATION = 0.1
 # The reference must gain at least this many percentage points of kNN accuracy, or comparisons with it tell nothing.
 LEAST_GAIN = 3.0
-
-
-def noise(rows: Sequence[Outcome], ours: Outcome, reference: Outcome) -> float | None:
-    """Computes two standard errors of the difference between two rows' accuracies.
-
-    The variance over seeds is pooled over all rows of the experiment that have several seeds.
-
-    Args:
-        rows: the results of all rows of the experiment.
-        ours: the results of the row.
-        reference: the results of the row that it is compared with.
-
-    Returns:
-        Percentage points, or `None` if every row has a single seed.
-    """
-    known = [(row.spread, row.seeds - 1) for row in rows if row.spread is not None]
-    if not known:
-        return None
-    variance = sum(spread**2 * freedom for spread, freedom in known) / sum(freedom for _, freedom in known)
-    return 2 * math.sqrt(variance * (1 / ours.seeds + 1 / reference.seeds))
-
-
-def has_collapsed(ours: Outcome, reference: Outcome) -> bool:
-    """Returns whether a row's representations collapsed (Sec. 4.1).
-
-    The cosine loss of a collapsed row is near -1, and the standard deviation of its z is far below the reference's; a
-    row has collapsed if both hold. Other losses have no value that shows a collapse. For them the standard deviation
-    alone decides, with a lower limit: the heads of BYOL, MoCo and SwAV do not end with batch norm, and the standard
-    deviation of a healthy row may be less than half of SimSiam's.
-
-    Args:
-        ours: the results of the row.
-        reference: the results of a healthy row to compare the standard deviation with.
-    """
-    if not ours.cosine:
-        return ours.std < POINT_STD * reference.std
-    return ours.loss < COLLAPSED_LOSS and ours.std < COLLAPSED_STD * reference.std
+# A row is not worse than the reference if it is not below it by more than this many percentage points.
+NOT_WORSE = 2.0
+# The step loss of an unstable row varies at least so many times as much as the reference's, and that of a stable one
+# less than so many times (docs/decisions/0022-how-undecided-claims-are-judged.md).
+UNSTABLE, STABLE = 1.5, 1.25
 
 
 def _difference(ours: Outcome, reference: Outcome, rows: Rows) -> tuple[str, int | None]:
@@ -131,14 +66,24 @@ def _collapses(ours: Outcome, reference: Outcome, rows: Rows, limit: float = COL
 
 
 def _collapses_to_a_point(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
-    """Requires a collapse in which all z have almost the same direction."""
-    return _collapses(ours, reference, rows, POINT_STD)
+    """Requires a collapse in which all z have almost the same direction. A collapse that is not so far is undecided."""
+    shows, text = _collapses(ours, reference, rows, POINT_STD)
+    if shows or not _collapses(ours, reference, rows)[0]:
+        return shows, text
+    return "undecided", f"{text}; {_more_epochs(ours, reference)}"
 
 
 def _does_not_learn(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
-    """Requires a loss above half the reference's negative loss, no collapse, and less than half its gain."""
-    shows = ours.loss > reference.loss / 2 and not has_collapsed(ours, reference) and ours.gain < reference.gain / 2
-    return shows, f"{_collapse_numbers(ours, reference)}, {_gain(ours, reference)}"
+    """Requires a loss above half the reference's negative loss, no collapse, and less than half its gain.
+
+    A larger gain is undecided, because the reference's grows with the epochs.
+    """
+    text = f"{_collapse_numbers(ours, reference)}, {_gain(ours, reference)}"
+    if ours.loss <= reference.loss / 2 or has_collapsed(ours, reference):
+        return False, text
+    if ours.gain < reference.gain / 2:
+        return True, text
+    return "undecided", f"{text}; {_more_epochs(ours, reference)}"
 
 
 def _as_good(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
@@ -155,6 +100,18 @@ def _no_better(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
     if sign is None:
         return (True if ours.top1 <= reference.top1 else "undecided"), text
     return ("within noise" if sign == 0 else sign < 0), text
+
+
+def _not_worse(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
+    """Requires an accuracy that, less noise, is at most `NOT_WORSE` points below the reference's."""
+    text, sign = _difference(ours, reference, rows)
+    text = f"{text}; not worse: at most {NOT_WORSE:g} below"
+    by, margin = ours.top1 - reference.top1, noise(rows, ours, reference)
+    if margin is not None and by - margin >= -NOT_WORSE:
+        return True, text
+    if sign == -1 and by < -NOT_WORSE:
+        return False, text
+    return "undecided", f"{text}; {_more_seeds(ours, reference)}"
 
 
 def _learns(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
@@ -175,11 +132,20 @@ def _is_worse(ours: Outcome, reference: Outcome, sign: int | None) -> bool | Lit
     return "within noise" if sign == 0 else sign < 0
 
 
-def _learns_little(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
-    """Requires no collapse, and a row that is worse than the reference."""
+def _learns_less(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
+    """Requires features that have not collapsed, and a row that is worse than the reference.
+
+    z is not judged: without batch norm in the heads nothing removes its mean, so that all z share a direction.
+    """
     text, sign = _difference(ours, reference, rows)
-    shows = False if has_collapsed(ours, reference) else _is_worse(ours, reference, sign)
-    return shows, f"{_collapse_numbers(ours, reference)}, {_gain(ours, reference)}; {text}"
+    ranks = f"rank of the features {ours.rank:.1f} (untrained {ours.untrained_rank:.1f})"
+    text = f"{ranks}, {_gain(ours, reference)}; {text}"
+    if math.isnan(ours.rank):
+        return "undecided", f"{text}; the runs have not recorded the rank"
+    if ours.rank < ours.untrained_rank or ours.gain < LEAST_GAIN:
+        return False, text
+    worse = _is_worse(ours, reference, sign)
+    return (worse, text) if isinstance(worse, bool) else ("undecided", f"{text}; {_more_seeds(ours, reference)}")
 
 
 def _largest_rise(outcome: Outcome) -> float:
@@ -196,13 +162,35 @@ def _range(outcome: Outcome) -> float:
     return min((max(losses) - min(losses) for losses in outcome.losses), default=0.0)
 
 
-def _unstable(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
-    """Requires a loss that oscillates, or a row that is worse than the reference."""
+def _unstable_or_worse(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
+    """Requires a loss that oscillates from epoch to epoch, or a row that is worse than the reference."""
     text, sign = _difference(ours, reference, rows)
     rise, usual = (max(0.0, _largest_rise(row)) for row in (ours, reference))
     oscillates = rise > usual + OSCILLATION * _range(reference)
     shows = True if oscillates else _is_worse(ours, reference, sign)
     return shows, f"largest rise of the loss between epochs {rise:.3f} (reference {usual:.3f}); {text}"
+
+
+def _unstable(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
+    """Requires a loss that varies from step to step by more than the reference's."""
+    if math.isnan(ours.step_spread) or math.isnan(reference.step_spread):
+        return "undecided", "the runs have not recorded how the loss varies from step to step"
+    times, by = ours.step_spread / reference.step_spread, ours.top1 - reference.top1
+    text = f"the step loss varies by {ours.step_spread:.4f}, {times:.2f} times the reference's; {by:+.1f} points"
+    if STABLE <= times < UNSTABLE:
+        return "undecided", f"{text}; {_more_epochs(ours, reference)}"
+    return times >= UNSTABLE, text
+
+
+def _more_epochs(ours: Outcome, reference: Outcome) -> str:
+    """Says that a claim needs twice the epochs, and how long these take."""
+    return f"needs {2 * ours.epochs} epochs, {2 * (ours.hours + reference.hours):.1f} hours"
+
+
+def _more_seeds(ours: Outcome, reference: Outcome) -> str:
+    """Says that a claim needs twice the seeds, or three where there is one, and how long these take."""
+    seeds = max(3, 2 * ours.seeds)
+    return f"needs {seeds} seeds, {seeds * (ours.hours / ours.seeds + reference.hours / reference.seeds):.1f} hours"
 
 
 def _gain(ours: Outcome, reference: Outcome) -> str:
@@ -228,15 +216,17 @@ CLAIMS = {
     "as_good": Claim("as good as the reference", _as_good),
     "no_better": Claim("no better than the row without it", _no_better),
     "learns": Claim("learns, without collapse", _learns),
-    "learns_little": Claim("learns less, without collapse", _learns_little),
-    "unstable": Claim("unstable or worse", _unstable),
+    "learns_less": Claim("learns less, without collapse of the features", _learns_less),
+    "not_worse": Claim("not worse than the reference", _not_worse),
+    "unstable": Claim("unstable", _unstable),
+    "unstable_or_worse": Claim("unstable or worse", _unstable_or_worse),
 }
 
 
 def judge(claim: str, ours: Outcome, reference: Outcome, rows: Sequence[Outcome]) -> Verdict:
     """Judges whether a row shows what it claims.
 
-    A row with a diverged run shows only the claim `unstable`. If the reference diverged or hardly learned, the verdict
+    A row with a diverged run shows only that it is unstable. If the reference diverged or hardly learned, the verdict
     is `undecided`.
 
     Args:
@@ -246,7 +236,7 @@ def judge(claim: str, ours: Outcome, reference: Outcome, rows: Sequence[Outcome]
         rows: the results of all rows of the experiment, from which the noise is estimated.
     """
     if ours.diverged:
-        shows: dict[str, Shows] = {"unstable": "yes", "reference": "reference"}
+        shows: dict[str, Shows] = {"unstable": "yes", "unstable_or_worse": "yes", "reference": "reference"}
         return Verdict(shows.get(claim, "no"), f"{ours.diverged} of {ours.seeds + ours.diverged} runs diverged")
     if claim == "reference":
         return Verdict("reference", f"kNN {ours.gain:+.1f} points over the untrained network")

@@ -1,7 +1,9 @@
 """Records the metrics of a run after each epoch, in metrics.jsonl and for TensorBoard."""
 
 import math
+import statistics
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +12,64 @@ import tensorflow as tf
 
 from simsiam_tf.callbacks.collapse_monitor import CollapseMonitor
 from simsiam_tf.files import plain_path
+from simsiam_tf.methods.base import LEFT_OUT
 from simsiam_tf.training.hparams import write_hparams
 from simsiam_tf.training.run_files import STATE
 from simsiam_tf.training.workdir import Workdir
+
+# The loss of a step is compared with its mean over so many steps.
+_AROUND = 50
+
+
+class LossSpread:
+    """Measures how much the loss varies from step to step, in each epoch.
+
+    It is given the running mean of an epoch after each step, as Keras and our loop log it.
+
+    Example:
+        >>> spread = LossSpread()
+        >>> for step in range(1, 101):
+        ...     spread.add(step, mean=-0.5)
+        >>> spread.end_epoch(steps=100)  # the first 49 steps have too few before them
+        >>> for step in range(1, 101):
+        ...     spread.add(step, mean=-0.5)
+        >>> spread.end_epoch(steps=100)
+        0.0
+    """
+
+    def __init__(self) -> None:
+        self._recent: deque[float] = deque(maxlen=_AROUND)
+        self._squares: list[float] = []
+        self._count, self._sum = 0, 0.0
+
+    def add(self, count: int, mean: float) -> None:
+        """Takes in the mean loss of the epoch after a step.
+
+        Args:
+            count: the number of steps of the epoch so far whose loss is in the mean.
+            mean: the mean loss of these steps.
+        """
+        step_loss, is_next = mean * count - self._sum, count == self._count + 1
+        self._count, self._sum = count, mean * count
+        # Otherwise there were several steps at once, one that is not in the mean, or a run that goes on in an epoch.
+        if not is_next or not math.isfinite(step_loss):
+            self._recent.clear()
+            return
+        self._recent.append(step_loss)
+        if len(self._recent) == _AROUND:
+            self._squares.append((step_loss - statistics.fmean(self._recent)) ** 2)
+
+    def end_epoch(self, steps: int) -> float | None:
+        """Ends an epoch, and returns the standard deviation of the loss around its mean over the 50 steps up to it.
+
+        Args:
+            steps: the number of steps in the epoch.
+
+        Returns:
+            The deviation; `None` unless it is known for each step of the epoch.
+        """
+        squares, self._squares, self._count, self._sum = self._squares, [], 0, 0.0
+        return math.sqrt(statistics.fmean(squares)) if len(squares) == steps else None
 
 
 class MetricsLog(keras.callbacks.Callback):
@@ -32,6 +89,7 @@ class MetricsLog(keras.callbacks.Callback):
         super().__init__()
         self._workdir = workdir
         self._steps_per_epoch = steps_per_epoch
+        self._spread = LossSpread()
         self._writer = tf.summary.create_file_writer(str(plain_path(workdir.root) / workdir.tensorboard.name))
         earlier = workdir.metrics()
         self._start = time.monotonic() - (earlier[-1]["wall_seconds"] if earlier else 0.0)
@@ -45,9 +103,18 @@ class MetricsLog(keras.callbacks.Callback):
         """
         write_hparams(self._writer, settings, metrics, str(self._workdir.root))
 
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Notes the loss of a step. Keras counts the steps of an epoch from 0."""
+        if logs and "loss" in logs:
+            self._spread.add(batch + 1 - round(logs.get(LEFT_OUT, 0)), float(logs["loss"]))
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes the logs of an epoch. Keras counts epochs from 0, metrics.jsonl counts them from 1."""
-        self.write(epoch + 1, logs or {})
+        """Writes the logs of an epoch. Keras counts epochs from 0, metrics.jsonl counts them from 1.
+
+        `loss_std` is added to them where it is known (`LossSpread`).
+        """
+        spread = self._spread.end_epoch(self._steps_per_epoch)
+        self.write(epoch + 1, {**(logs or {}), **({} if spread is None else {"loss_std": spread})})
 
     def write(self, epoch: int, logs: dict[str, Any]) -> None:
         """Writes the logs of one epoch.

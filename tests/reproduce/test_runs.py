@@ -249,3 +249,42 @@ def test_a_run_without_labels_is_refused_in_one_sentence(plan):
     made[0].workdir.add_to_summary({"knn_top1": record(None)})
     with pytest.raises(UsageError, match="compared by knn_top1, which needs labels"):
         runs.outcome(made, "none")
+
+
+def test_rows_bring_those_that_they_are_compared_with():
+    table1 = ReproduceConfig(experiment="table1", rows=("table1b_predictor_fixed",)).chosen(EXPERIMENTS["table1"])
+    assert [row.recipe for row in table1.rows] == ["baseline", "table1b_predictor_fixed"]
+    sec62 = ReproduceConfig(experiment="sec62", rows=("sec62_swav_predictor",)).chosen(EXPERIMENTS["sec62"])
+    kept = ["table1c_predictor_constant_lr", "table4_swav_epochs_100", "sec62_swav_predictor"]
+    assert [row.recipe for row in sec62.rows] == kept
+    assert ReproduceConfig(experiment="fig2").chosen(FIG2) == FIG2
+
+
+@pytest.mark.parametrize(
+    ("experiment", "rows", "message"),
+    [
+        ("all", ("baseline",), "--rows needs one --experiment. Received: --rows=baseline."),
+        (
+            "fig2",
+            ("table1b_predictor_fixed",),
+            "--rows must name rows of baseline, fig2_no_stop_gradient, ",
+        ),
+        ("table5", ("baseline",), "--rows must name rows of "),
+    ],
+)
+def test_rows_that_are_not_there_are_refused(experiment, rows, message):
+    with pytest.raises(UsageError) as refused:
+        ReproduceConfig(experiment=experiment, size="made" if experiment == "table5" else "shapes", rows=rows)
+    assert str(refused.value).startswith(message)
+
+
+def test_an_outcome_reads_the_features_rank_and_how_the_loss_varies(plan):
+    run = plan()["baseline"][0]
+    pretend(run)
+    for epoch, rank, std in ((3, 20.0, 0.1), (4, None, 0.3)):
+        line = {"epoch": epoch, "loss": -0.6, "loss_std": std}
+        run.workdir.append_metrics(line if rank is None else {**line, "feature_effective_rank": rank})
+    found = runs.outcome([run], "none")
+    assert (found.rank, found.untrained_rank, found.epochs) == (20.0, 20.0, run.config.run.epochs)
+    assert found.step_spread == pytest.approx(0.2)  # the second half of four epochs
+    assert found.hours == 0.5

@@ -106,7 +106,7 @@ def test_a_finished_scratch_of_made_has_no_number_of_the_paper(tmp_path):
     [
         ({"size": "shapes"}, "--experiment=table5 needs --size=made, voc07, voc0712, coco"),
         ({"experiment": "fig2", "size": "voc07"}, "--experiment=fig2 needs --size=imagenet"),
-        ({"experiment": "fig2", "size": "shapes", "rows": ("scratch",)}, "--rows needs --experiment=table5"),
+        ({"experiment": "fig2", "size": "shapes", "supervised": "a.h5"}, "--supervised needs --experiment=table5"),
         ({"size": "made", "rows": ("scrach",)}, "--rows must name rows of scratch"),
         ({"size": "made", "rows": ("supervised",)}, "The row 'supervised' needs --supervised"),
     ],

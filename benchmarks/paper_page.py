@@ -1,0 +1,123 @@
+"""Makes the tables and figures of docs/results/paper.md from the runs that are kept beside it.
+
+python benchmarks/paper_page.py                 # writes the table and the figure of each command on the page anew
+python benchmarks/paper_page.py --keep=W        # keeps the finished runs of W, a --workdir of reproduce, first
+
+The words around the tables are written by hand. A section with a new command needs the command, in backquotes, and one
+line `| row |` below it; the table takes the place of the lines that begin with `|`.
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import re
+import shlex
+import sys
+import tempfile
+
+import harness
+
+ROOT = harness.HERE.parent
+PAGE, KEPT = ROOT / "docs" / "results" / "paper.md", ROOT / "docs" / "results" / "paper"
+COMMAND = re.compile(r"^`python -m simsiam_tf\.reproduce (--experiment=\S+ --size=cifar10_small[^`]*)`$", re.MULTILINE)
+# What a run writes, without its weights.
+FILES = ("config.json", "metrics.jsonl", "summary.json")
+
+
+def commands() -> list[list[str]]:
+    """Returns the flags of each command of the page that has a table."""
+    return [shlex.split(found) for found in COMMAND.findall(PAGE.read_text())]
+
+
+def plan(command: list[str]):
+    """Finds the kept runs of a command.
+
+    Returns:
+        The name of the experiment, the experiment with the rows of the command, and the runs of each row.
+    """
+    from simsiam_tf.cli.flags import training_config_of
+    from simsiam_tf.reproduce import runs
+    from simsiam_tf.reproduce.config import ReproduceConfig
+    from simsiam_tf.reproduce.experiments import EXPERIMENTS
+
+    given = dict(flag.removeprefix("--").split("=", 1) for flag in command)
+    own = {field.name: given.pop(field.name) for field in dataclasses.fields(ReproduceConfig) if field.name in given}
+    read = {"seeds": int, "reference_seeds": int, "rows": lambda names: tuple(names.split(","))}
+    config = ReproduceConfig(**{name: read.get(name, str)(value) for name, value in own.items()})
+    experiment = config.chosen(EXPERIMENTS[config.experiment])
+    extra = [f"--{name}={value}" for name, value in given.items()]
+    planner = runs.Planner(config.size, extra, runs.Folders(KEPT), training_config_of)
+    return config.experiment, experiment, planner.plan(experiment.rows, lambda row: config.seeds_of(experiment, row))
+
+
+def missing(planned) -> list[str]:
+    """Returns the names of the runs that are not kept."""
+    return [run.workdir.root.name for of_row in planned.values() for run in of_row if not run.is_done]
+
+
+def make(command: list[str], folder: pathlib.Path) -> tuple[list[str], str]:
+    """Makes the page of a command in a folder.
+
+    Returns:
+        The lines of its table, and the line that says how it was measured.
+    """
+    from simsiam_tf.reproduce import page
+
+    name, experiment, planned = plan(command)
+    if missing(planned):
+        sys.exit(f"error: the page has a table of {name}, but these runs are not kept: {', '.join(missing(planned))}.")
+    lines = page.write(folder, name, experiment, planned, "none", command[1:]).splitlines()
+    return [line for line in lines if line.startswith("|")], next(line for line in lines if line.startswith("Ours:"))
+
+
+def write() -> None:
+    """Writes the tables and figures of the page anew."""
+    text = PAGE.read_text()
+    for command in commands():
+        line = f"`python -m simsiam_tf.reproduce {shlex.join(command)}`"
+        before, found, after = text.partition(line)
+        with tempfile.TemporaryDirectory() as folder:
+            table, _ = make(command, pathlib.Path(folder))
+            name = command[0].removeprefix("--experiment=")
+            figure = re.search(r"!\[.*?\]\(paper/(\S+?)\.png\)", after.partition("\n## ")[0])
+            if figure and figure[1].startswith(name):
+                (KEPT / f"{figure[1]}.png").write_bytes((pathlib.Path(folder) / f"{name}.png").read_bytes())
+        old = re.search(r"(^\|.*\n)+", after, re.MULTILINE)
+        if old is None:
+            sys.exit(f"error: the page has no table below {line}.")
+        text = before + found + after[: old.start()] + "\n".join(table) + "\n" + after[old.end() :]
+        PAGE.write_text(text)
+        print(f"Wrote the table of {shlex.join(command)}.")
+
+
+def keep(folder: pathlib.Path) -> None:
+    """Copies what the finished runs of a folder have written, without their weights and the places of this machine."""
+    for config in sorted((folder / "runs").glob("*/config.json")):
+        run, kept = config.parent, KEPT / "runs" / config.parent.name
+        finished = (run / "diverged.json").exists() or "wall_seconds" in json.loads((run / "summary.json").read_text())
+        if kept.exists() or not finished:
+            continue
+        kept.mkdir(parents=True)
+        data_dir = json.loads(config.read_text())["config"]["data"]["data_dir"]
+        for name in (*FILES, "diverged.json"):
+            if (run / name).exists():
+                text = (run / name).read_text().replace(str(run), f"W/runs/{run.name}")
+                (kept / name).write_text(text.replace(json.dumps(data_dir), '"DATA_DIR"') if data_dir else text)
+        print(f"Kept {kept.name}.")
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--keep", type=pathlib.Path, help="the --workdir of reproduce whose finished runs are kept first"
+    )
+    options = parser.parse_args()
+    if options.keep:
+        keep(options.keep)
+    write()
+
+
+if __name__ == "__main__":
+    main()
