@@ -1,6 +1,6 @@
 """Times the same training step in plain PyTorch, which a user would run instead. It needs only torch.
 
-python benchmarks/train_step_torch.py --batch_size=64 --dtype=float32 --json=FILE
+python benchmarks/train_step_torch.py --width=1 --batch_size=64 --dtype=float32 --json=FILE
 """
 
 import json
@@ -30,27 +30,29 @@ class Block(nn.Module):
         return torch.relu(y + self.shortcut(x))
 
 
-def make_encoder():
+def make_encoder(width):
     """Makes a ResNet-18 with the CIFAR stem, followed by the 2-layer projector to d = 2048."""
-    layers = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
-    before = 64
-    for width, stride in ((64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1)):
-        layers.append(Block(before, width, stride))
-        before = width
+    base = round(64 * width)
+    layers = [nn.Conv2d(3, base, 3, 1, 1, bias=False), nn.BatchNorm2d(base), nn.ReLU()]
+    before = base
+    for times, stride in ((1, 1), (1, 1), (2, 2), (2, 1), (4, 2), (4, 1), (8, 2), (8, 1)):
+        layers.append(Block(before, times * base, stride))
+        before = times * base
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    layers += [nn.Linear(512, 512, bias=False), nn.BatchNorm1d(512), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(512, 2048), nn.BatchNorm1d(2048, affine=False))
+    layers += [nn.Linear(before, before, bias=False), nn.BatchNorm1d(before), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(before, 2048), nn.BatchNorm1d(2048, affine=False))
 
 
 def main():
     """Runs the benchmark."""
     parser = harness.make_parser(__doc__)
+    parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--channels_last", action="store_true")
     parser.add_argument("--steps", type=int, default=9)
     options = parser.parse_args()
-    encoder = make_encoder()
+    encoder = make_encoder(options.width)
     predictor = nn.Sequential(nn.Linear(2048, 512, bias=False), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 2048))
     views = [torch.randn(options.batch_size, 3, 32, 32) for _ in range(2)]
     if options.channels_last:

@@ -1,4 +1,4 @@
-"""Finds out how many cores and how much memory this process may use."""
+"""Finds out what this process may use of the machine: cores, memory, instructions."""
 
 import ctypes
 import os
@@ -18,6 +18,21 @@ def usable_cores() -> int:
     If the system does not tell, this is the number of all cores.
     """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def has_bfloat16(system: str = "/") -> bool | None:
+    """Returns whether the CPU has instructions for bfloat16; `None` if the system does not tell.
+
+    Args:
+        system: the root of the file system in which Linux tells it.
+    """
+    try:
+        lines = (pathlib.Path(system) / "proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return None
+    # x86 lists "flags", Arm "Features".
+    known = [set(line.partition(":")[2].split()) for line in lines if line.startswith(("flags", "Features"))]
+    return bool(known[0] & {"avx512_bf16", "amx_bf16", "bf16"}) if known else None
 
 
 def available_memory(system: str = "/") -> int:

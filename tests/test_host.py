@@ -2,7 +2,7 @@
 
 import pytest
 
-from simsiam_tf.host import available_memory, return_memory, usable_cores
+from simsiam_tf.host import available_memory, has_bfloat16, return_memory, usable_cores
 
 GIB = 2**30
 
@@ -66,3 +66,19 @@ def test_memory_is_returned_where_the_c_library_can(monkeypatch):
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())  # as musl, which has no such function
     return_memory()
     assert calls == [0]
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx512f avx512_bf16\nflags\t\t: fpu\n", True),
+        ("flags\t\t: fpu avx512f amx_bf16 amx_tile\n", True),
+        ("Features\t: fp asimd bf16\n", True),
+        ("flags\t\t: fpu avx2 avx512f avx512_vnni\n", False),
+        ("processor\t: 0\n", None),
+    ],
+)
+def test_the_machine_says_whether_it_has_instructions_for_bfloat16(tmp_path, cpuinfo, expected):
+    assert has_bfloat16(str(tmp_path)) is None
+    write(tmp_path, {"proc/cpuinfo": cpuinfo})
+    assert has_bfloat16(str(tmp_path)) is expected

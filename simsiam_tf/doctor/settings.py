@@ -10,7 +10,7 @@ from simsiam_tf.doctor.opened import images_of, started, strategy_of
 from simsiam_tf.errors import UsageError
 from simsiam_tf.training.chosen_settings import ChosenSettings
 from simsiam_tf.training.given_weights import given_for
-from simsiam_tf.training.limits import check_memory
+from simsiam_tf.training.limits import check_memory, slow_precision
 from simsiam_tf.training.opened_run import order_of, refuse_what_cannot_be_computed
 
 
@@ -34,10 +34,8 @@ def settings(asked: Asked) -> Outcome:
     replicas, model = strategy.num_replicas_in_sync, config.model
     value = f"{model.method}, {model.arch}, batch {config.data.global_batch_size}, {config.devices.precision}"
     value += f", {replicas} replica{'' if replicas == 1 else 's'}"
-    if config.devices.precision == "float16" and not has_accelerator(strategy):
-        advice = "float16 is very slow on a CPU, often a hundred times; use --precision=float32 or bfloat16"
-        return Outcome("warn", value, advice)
-    return Outcome("pass", value)
+    slow = slow_precision(config, has_accelerator(strategy))
+    return Outcome("warn", value, slow.rstrip(".")) if slow else Outcome("pass", value)
 
 
 def greatest_batch(config: Config) -> int:

@@ -1,19 +1,16 @@
-"""Refuses runs that need more memory than there is, and warns of slow ones, before anything is built.
+"""Refuses runs that need more memory than there is, and knows slow ones, before anything is built.
 
 The estimates are lower bounds, so that no run is refused that would fit.
 """
 
 import dataclasses
-import logging
 import math
 from collections.abc import Iterator
 
 from simsiam_tf.augment import policies
 from simsiam_tf.config.run import Config, resolve_stem
 from simsiam_tf.errors import UsageError
-from simsiam_tf.host import available_memory
-
-_log = logging.getLogger(__name__)
+from simsiam_tf.host import available_memory, has_bfloat16
 
 # For each architecture the number of blocks in each stage, and whether these are bottlenecks.
 _STAGES = {
@@ -71,15 +68,21 @@ def multiplications(config: Config) -> float:
     )
 
 
-def warn_if_slow(config: Config, has_accelerator: bool) -> None:
-    """Warns of a precision that the devices compute very slowly.
+def slow_precision(config: Config, has_accelerator: bool) -> str:
+    """Returns a sentence about a precision that the devices compute very slowly; an empty text for any other.
 
     Args:
         config: the settings of the run.
         has_accelerator: whether the replicas run on GPUs or TPUs.
     """
-    if config.devices.precision == "float16" and not has_accelerator:
-        _log.warning("--precision=float16 is very slow on a CPU, often a hundred times; use float32 or bfloat16 there.")
+    precision = "float32" if has_accelerator else config.devices.precision
+    computes_bfloat16 = precision not in ("float16", "bfloat16") or has_bfloat16() is not False
+    if precision == "float16":
+        other = "float32 or bfloat16" if computes_bfloat16 else "float32"
+        return f"--precision=float16 is very slow on a CPU, often a hundred times; use {other} there."
+    if not computes_bfloat16:
+        return "--precision=bfloat16 is several times slower than float32 on a CPU without instructions for it."
+    return ""
 
 
 def _convolutions(config: Config) -> Iterator[tuple[int, int, int, int]]:

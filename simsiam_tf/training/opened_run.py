@@ -158,7 +158,8 @@ def refuse_what_cannot_be_computed(config: Config, strategy: tf.distribute.Strat
     accelerated = has_accelerator(strategy)
     shares = strategy.num_replicas_in_sync if isinstance(strategy, _SEVERAL_HOSTS) else 1
     limits.check_memory(config, devices.cpu_devices, shares, holds_activations=not accelerated)
-    limits.warn_if_slow(config, accelerated)
+    if slow := limits.slow_precision(config, accelerated):
+        _log.warning(slow)
     if config.model.of_method.remembers_images and isinstance(strategy, _SEVERAL_HOSTS):
         raise UsageError(
             "--eta_momentum and --alternation_steps keep targets of each image in the memory of one host; they need "

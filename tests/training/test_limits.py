@@ -1,5 +1,3 @@
-import logging
-
 import pytest
 
 from simsiam_tf.cli.flags import training_config_of
@@ -94,11 +92,24 @@ def test_the_estimate_counts_every_weight_of_the_heads(method):
 
 
 @pytest.mark.parametrize(
-    ("precision", "has_accelerator", "is_slow"),
-    [("float16", False, True), ("float16", True, False), ("bfloat16", False, False)],
+    ("precision", "has_accelerator", "instructions", "sentence"),
+    [
+        ("float16", False, True, "--precision=float16 is very slow on a CPU, often a hundred times; use float32 or bf"),
+        ("float16", False, False, "--precision=float16 is very slow on a CPU, often a hundred times; use float32 ther"),
+        ("float16", True, False, ""),
+        (
+            "bfloat16",
+            False,
+            False,
+            "--precision=bfloat16 is several times slower than float32 on a CPU ",
+        ),
+        ("bfloat16", False, True, ""),
+        ("bfloat16", False, None, ""),  # the system does not tell
+        ("bfloat16", True, False, ""),
+        ("float32", False, False, ""),
+    ],
 )
-def test_float16_on_a_cpu_is_warned_of_in_one_sentence(caplog, precision, has_accelerator, is_slow):
-    with caplog.at_level(logging.WARNING):
-        limits.warn_if_slow(training_config_of([*TINY, f"--precision={precision}"]), has_accelerator)
-    assert len(caplog.records) == int(is_slow)
-    assert ("--precision=float16 is very slow on a CPU" in caplog.text) == is_slow
+def test_a_slow_precision_is_known(monkeypatch, precision, has_accelerator, instructions, sentence):
+    monkeypatch.setattr(limits, "has_bfloat16", lambda: instructions)
+    found = limits.slow_precision(training_config_of([*TINY, f"--precision={precision}"]), has_accelerator)
+    assert found[: len(sentence)] == sentence and bool(found) == bool(sentence)
