@@ -19,6 +19,11 @@ from simsiam_tf.reproduce.runs import Run, outcome, top1_name
 from simsiam_tf.training.environment import commit_of
 from simsiam_tf.training.run_files import read_json
 
+_LEGEND = (
+    "shows: whether the runs show the claim. 'within noise': the difference is smaller than that between seeds.",
+    "'undecided': too few epochs or seeds to tell, or a reference that learned too little. 'reference': what other rows",
+    "are compared with. The limits are in simsiam_tf/reproduce/verdicts.py.",
+)
 _CURVES = (
     ("loss", "loss"),
     ("z_std_scaled", "std of z/|z| times sqrt(d)"),
@@ -112,7 +117,7 @@ def _markdown(name: str, about: Mapping[str, Any], rows: Sequence[Mapping[str, A
             ours = f"{row['top1']:.1f}{spread} | {row['loss']:.3f} | {row['std']:.3f}"
         verdict = row["verdict"]
         lines.append(f"| {row['label']} | {paper} | {ours} | {row['claim']} | {verdict['shows']} | {verdict['text']} |")
-    return "\n".join([*lines, "", f"![loss, std and kNN]({name}.png)", ""])
+    return "\n".join([*lines, "", *_LEGEND, "", f"![loss, std and kNN]({name}.png)", ""])
 
 
 def _draw(curves: Sequence[tuple[str, list[dict]]]) -> Figure:
