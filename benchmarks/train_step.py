@@ -71,7 +71,7 @@ def print_kinds(folder: str, steps: int) -> None:
         for line in plane.lines:
             for event in line.events if line.name.startswith("tf_Compute") else ():
                 name, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
-                if name:  # an operation; others are the runtime's own
+                if name and kind != "Process":  # an operation; others are the runtime's own
                     spent[kind.removeprefix("_MklNative")] += event.duration_ps / 1e9 / steps
     print(f"{sum(spent.values()):8.1f} all operations")
     for kind, milliseconds in spent.most_common(25):

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf.networks import BACKBONES, feature_dim, resnet18, resnet50
+from simsiam_tf.networks.residual_block import ResidualBlock
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -88,6 +89,19 @@ def test_onednn_computes_the_gradient_of_a_narrow_shortcut():
     command = [sys.executable, "-c", GRADIENTS_OF_SHORTCUTS]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shape", [(2, 8, 6, 4), (2, 7, 5, 4)])
+def test_a_narrow_shortcut_leaves_pixels_out_to_the_bit(shape, dtype, rng):
+    block = ResidualBlock("basic", 8, strides=2, dtype=dtype)
+    block.build((None, None, None, 4))
+    assert block.pixel_step == 2
+    seen = []
+    block.shortcut_conv.call = lambda x: seen.append(x) or tf.zeros([*x.shape[:3], 8], x.dtype)
+    images = tf.cast(rng.standard_normal(shape), dtype)
+    block(images)
+    np.testing.assert_array_equal(seen[0].numpy(), images[:, ::2, ::2].numpy())
 
 
 def test_an_unknown_arch_is_refused():
