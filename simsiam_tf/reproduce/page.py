@@ -21,8 +21,8 @@ from simsiam_tf.training.run_files import read_json
 
 _LEGEND = (
     "shows: whether the runs show the claim. 'within noise': the difference is smaller than that between seeds.",
-    "'undecided': too few epochs or seeds to tell, or a reference that learned too little. 'reference': what other rows",
-    "are compared with. The limits are in simsiam_tf/reproduce/verdicts.py.",
+    "'undecided': too few epochs or seeds to tell, or a reference that learned too little. 'reference': what other",
+    "rows are compared with. The limits are in simsiam_tf/reproduce/verdicts.py.",
 )
 _CURVES = (
     ("loss", "loss"),
