@@ -28,10 +28,10 @@ CALL_SECONDS=${CALL_SECONDS:-600}                 # the limit of a call; each st
 BENCH_SECONDS=${BENCH_SECONDS:-360}
 STEPS=${STEPS:-40}                                # of the speed test
 KNN_EVERY=${KNN_EVERY:-20}                        # epochs
-PART_MIB=${PART_MIB:-48}                          # of what is carried: with the checkout at most 64 MiB
+PART_MIB=${PART_MIB:-44}                          # of what is carried; with the checkout at most 64 MiB
 CIFAR=${CIFAR:---flagfile=flags/recipes/cifar10.flags --precision=bfloat16}
 EPOCHS=${EPOCHS:-200 800}
-BENCH=${BENCH:---flagfile=flags/recipes/imagenet.flags --precision=bfloat16 --epochs=1 --noise=1024 --side=256}
+BENCH=${BENCH:---flagfile=flags/recipes/imagenet.flags --precision=bfloat16 --epochs=100 --noise=4096 --side=256}
 BATCH=${BATCH:-256}
 SIDE=${SIDE:-224}
 TORCH=${TORCH:---precision=bfloat16 --side=256 --channels_last --compile}

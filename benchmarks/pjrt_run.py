@@ -54,7 +54,8 @@ def run(options: argparse.Namespace) -> None:
     harness.write_result(result, options.json)
     print(json.dumps({name: value for name, value in result.items() if name != "losses"}))
     stopped = "" if done + taken == until else f", before step {until}, because {options.seconds:.0f} s have passed"
-    print(f"Done: the state of step {done + taken} is in {folder / 'state.npz'}{stopped}.")
+    state = "is not kept, because it is one of noise" if meta["noise"] else f"is in {folder / 'state.npz'}"
+    print(f"Done: the state of step {done + taken} {state}{stopped}.")
 
 
 class Trainer:
