@@ -12,6 +12,7 @@
 #   benchmarks/gpu_day.sh bench                     # step time, memory and share of the matrix rate
 #   benchmarks/gpu_day.sh train c200                # from where it stopped, until the call is nearly over
 #   benchmarks/gpu_day.sh give c200 weights         # the state to $OUT; `velocity` by another call
+#   benchmarks/gpu_day.sh take runs/day/in/4 then train c200 then give c200 weights   # several stages in one call
 # Here again, with the folders that came back:
 #   benchmarks/gpu_day.sh load c200 BACK ...        # a checkpoint, and kNN and a linear probe of it
 # Everything on the CPU, in a tiny size, under the limits of such calls:
@@ -35,7 +36,7 @@ BENCH=${BENCH:---flagfile=flags/recipes/imagenet.flags --precision=bfloat16 --ep
 BATCH=${BATCH:-256}
 SIDE=${SIDE:-224}
 TORCH=${TORCH:---precision=bfloat16 --side=256 --channels_last --compile}
-export TF_CPP_MIN_LOG_LEVEL=2 PYTHONPATH=. PYTHONUNBUFFERED=1
+export TF_CPP_MIN_LOG_LEVEL=2 PYTHONPATH=. PYTHONUNBUFFERED=1 XLA_PYTHON_CLIENT_MEM_FRACTION=0.92
 
 # Several variables hold more than one flag.
 # shellcheck disable=SC2086
@@ -113,11 +114,29 @@ load() {
     "$PYTHON" evaluate.py --workdir="$DAY/$name" ${EVALUATE:---protocol=knn,linear}
 }
 
-stage=${1:-}
-shift || true
-case $stage in
-    export) export_all ;;
-    take | bench | train | give | load) "$stage" "$@" ;;
-    rehearse) exec "$PYTHON" benchmarks/gpu_rehearsal.py "$@" ;;
-    *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit 2 ;;
-esac
+usage() {
+    sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"
+    exit 2
+}
+
+run_stage() {
+    local stage=${1:-}
+    shift || true
+    case $stage in
+        export) export_all ;;
+        take | bench | train | give | load) "$stage" "$@" ;;
+        rehearse) "$PYTHON" benchmarks/gpu_rehearsal.py "$@" ;;
+        *) usage ;;
+    esac
+}
+
+words=()
+for word in "$@"; do
+    if [[ $word == "then" ]]; then
+        run_stage "${words[@]}"
+        words=()
+    else
+        words+=("$word")
+    fi
+done
+run_stage "${words[@]}"

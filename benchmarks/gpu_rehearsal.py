@@ -160,13 +160,13 @@ def rehearse_tiny(card: Card) -> None:
     without = f"! {card.python} -c 'import tensorflow' 2>/dev/null && echo there is no TensorFlow"
     card.call(without)
     names = " ".join(f"carried/in_bench/{path.name}" for path in speed)
-    card.call(f"{script} take carried/in/1 {names} && {script} bench", (parts[0], *speed))
+    card.call(f"{script} take carried/in/1 {names} then bench", (parts[0], *speed))
     card.call(f"{script} train c3 || echo as it should be")
     for path in parts[1:]:
         card.call(f"{script} take carried/in/{path.name}", (path,))
     # The first call stops by itself after a step, a second before its supposed limit less 30; the second goes on.
     card.call(f"{script} train c3", CALL_SECONDS="31")
-    weights = card.call(f"{script} train c3 && {script} give c3 weights")
+    weights = card.call(f"{script} train c3 then give c3 weights")
     here(card, f"{script} load c3 {weights}/weights")
     card.call(f"{script} train c6", CALL_SECONDS="31")
     weights = card.call(f"{script} give c6 weights")

@@ -113,7 +113,9 @@ class Step:
         from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
         mesh = Mesh(np.array(devices), ("replica",))
-        self._on_each, self._split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("replica"))
+        # For one device without the general way, which would cost the host milliseconds a step.
+        self._on_each = NamedSharding(mesh, PartitionSpec()) if len(devices) > 1 else devices[0]
+        self._split = NamedSharding(mesh, PartitionSpec("replica")) if len(devices) > 1 else devices[0]
         self._executable, self._updated, self._results = executable, updated, results
         self.state = [self.put(value) for value in state]
 
@@ -131,13 +133,19 @@ class Step:
 
     def __call__(self, *inputs) -> list[Any]:
         """Takes one step; returns the step's own results, which stay on the first device."""
-        import jax
-
         done = self._executable.execute_sharded([*inputs, *self.state])
         arrays = done.disassemble_into_single_device_arrays()
         for i, shards in zip(self._updated, arrays[self._results :], strict=True):
-            self.state[i] = jax.make_array_from_single_device_arrays(shards[0].shape, self._on_each, shards)
+            self.state[i] = self._joined(shards)
         return [shards[0] for shards in arrays[: self._results]]
+
+    def _joined(self, shards):
+        """Makes one array of its copies on all devices."""
+        import jax
+
+        if len(shards) == 1:
+            return shards[0]
+        return jax.make_array_from_single_device_arrays(shards[0].shape, self._on_each, shards)
 
 
 def on_first(array):

@@ -21,8 +21,8 @@ def read_meta(folder: pathlib.Path) -> dict[str, Any]:
     if (folder / "meta.json").exists():
         return json.loads((folder / "meta.json").read_text())
     missing = parts.missing_parts(folder.parent.parent)
-    lacks = "no part of it has been taken" if missing == ["all"] else f"part {', '.join(missing)} has not been taken"
-    sys.exit(f"error: {folder} holds no exported run, because {lacks}; `export` writes it, parts.py carries it.")
+    lacks = "no part of it was taken" if missing == ["all"] else f"these parts were not taken: {', '.join(missing)}"
+    sys.exit(f"error: {folder} holds no exported run ({lacks}); take them by parts.py, or export the run here.")
 
 
 def read_images(folder: pathlib.Path, meta: dict[str, Any]) -> np.ndarray:

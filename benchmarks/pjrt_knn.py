@@ -80,14 +80,14 @@ class Knn:
     Args:
         folder: the folder W/pjrt, with the features' program.
         meta: what `export` says of the run.
-        device: the device.
-        images: the training images on the device.
+        images: the training images, on the device that is to compute.
     """
 
-    def __init__(self, folder: pathlib.Path, meta: dict[str, Any], device: Any, images: Any):
+    def __init__(self, folder: pathlib.Path, meta: dict[str, Any], images: Any):
         import jax
         import pjrt
 
+        (device,) = images.devices()
         self._meta, self._images, self._device = meta["features"], images, device
         text = (folder / "features.stablehlo").read_text()
         self._executable, self.compile_seconds = pjrt.compile_program(text, [device], folder / "features.executable")

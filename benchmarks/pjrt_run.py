@@ -126,8 +126,7 @@ class Trainer:
         import pjrt_knn
 
         if self._knn is None:
-            device = self._images.sharding.mesh.devices.flat[0]
-            self._knn = pjrt_knn.Knn(self._folder, self._meta, device, pjrt.on_first(self._images))
+            self._knn = pjrt_knn.Knn(self._folder, self._meta, pjrt.on_first(self._images))
         start = time.perf_counter()
         state = dict(zip(self._names, map(pjrt.on_first, self._step.state), strict=True))
         return {"knn_top1": self._knn(state), "knn_seconds": time.perf_counter() - start}

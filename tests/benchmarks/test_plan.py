@@ -11,7 +11,6 @@ import tensorflow as tf
 from simsiam_tf.augment import views as augment_views
 from simsiam_tf.augment.policies import POLICIES, Policy
 from simsiam_tf.augment.threefry import threefry, view_keys
-from simsiam_tf.config.augment import AugmentConfig
 from simsiam_tf.data.order import ShuffledOrder
 from simsiam_tf.data.pipeline import pretraining_dataset
 from simsiam_tf.data.sources import memory_source
@@ -27,7 +26,9 @@ def plan_of(views, order, side=32, size=32):
     return plan.Plan(order.num_examples, order.global_batch_size, order.seed, side, side, size, fields)
 
 
-@pytest.mark.parametrize(("images", "seed"), [(1, 0), (2, 5), (300, 1), (50_000, 0), (50_000, 2**31 - 1), (200_000, 3)])
+@pytest.mark.parametrize(
+    ("images", "seed"), [(1, 0), (60, 5), (300, 1), (50_000, 0), (50_000, 2**31 - 1), (200_000, 3)]
+)
 def test_the_order_is_train_py_s(images, seed):
     for epoch in (0, 1, 799):
         positions = np.unique(np.linspace(0, images - 1, 1000).astype(np.int64))
@@ -70,18 +71,29 @@ def test_boxes_are_train_py_s(height, width, rng):
 
 
 @pytest.mark.parametrize("augmentation", ["simsiam", "simsiam_cifar", "none"])
-def test_a_step_takes_what_train_py_s_step_takes(augmentation, rng):
-    """Through the very data set that train.py reads, over the end of an epoch."""
-    views = POLICIES[AugmentConfig(augmentation=augmentation).augmentation]
+def test_a_step_takes_what_train_py_s_step_takes(augmentation):
+    views = POLICIES[augmentation]
+    for seed, number in ((0, 0), (11, 97 * 3 + 96), (2**31 - 1, 97 * 199)):
+        order = ShuffledOrder(50_000, 512, seed)
+        epoch, index, boxes = plan_of(views, order).step(number)
+        positions = tf.range(512 * number, 512 * (number + 1), dtype=tf.int64)
+        expected_epoch, expected = order.examples(positions)
+        assert epoch == expected_epoch == number // 97
+        np.testing.assert_array_equal(index, expected)
+        for i, policy in enumerate(views):
+            draws = augment_views.crop_draws(policy, view_keys(seed, expected_epoch, expected, i))
+            np.testing.assert_array_equal(boxes[:, i], augment_views.boxes(policy, draws, 32, 32, 32))
+
+
+@pytest.mark.slow
+def test_steps_are_the_batches_of_train_py_s_data_set(rng):
+    """Over the end of an epoch; train.py compiles what draws."""
+    views, order = POLICIES["simsiam_cifar"], ShuffledOrder(70, 16, 5)
     source = memory_source("few", rng.integers(0, 256, (70, 32, 32, 3), np.uint8), None)
-    for seed in (0, 11):
-        order = ShuffledOrder(70, 16, seed)
-        batches = pretraining_dataset(source, order, views, 32, Share(16), start_step=2, stop_step=6)
-        taken = plan_of(views, order).steps(2, 6)
-        for number, (batch, (epoch, index, boxes)) in enumerate(zip(batches, taken, strict=True), start=2):
-            assert epoch == number // 4
-            np.testing.assert_array_equal(index, batch["index"])
-            np.testing.assert_array_equal(boxes, np.stack([p["box"] for p in batch["parameters"]], axis=1))
+    batches = pretraining_dataset(source, order, views, 32, Share(16), start_step=2, stop_step=6)
+    for batch, (_, index, boxes) in zip(batches, plan_of(views, order).steps(2, 6), strict=True):
+        np.testing.assert_array_equal(index, batch["index"])
+        np.testing.assert_array_equal(boxes, np.stack([p["box"] for p in batch["parameters"]], axis=1))
 
 
 def test_it_needs_neither_tensorflow_nor_the_package():
