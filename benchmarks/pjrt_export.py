@@ -36,8 +36,7 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
     folder = pathlib.Path(options.workdir) / "pjrt"
     if (folder / "state.npz").exists():
         sys.exit(f"error: a run has begun in {folder}; move that folder away, or give another --workdir.")
-    if config.devices.accumulate_steps > 1:
-        sys.exit(f"error: --accumulate_steps must be 1 here. Received: {config.devices.accumulate_steps}.")
+    refuse_what_cannot_be_exported(config, options.replicas)
     Workdir.open_for_training(config)
     folder.mkdir(exist_ok=True)
     for name in ("expected.npz", "metrics.jsonl"):  # left by an earlier export
@@ -46,8 +45,15 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
     shape = (options.noise, options.side, options.side, 3) if options.noise else images.shape
     views, batch = policies.resolve(config.augment), config.data.global_batch_size
     order = ShuffledOrder(shape[0], batch, config.run.seed)
-    fields = [dataclasses.asdict(policy) for policy in views]
-    planned = plan.Plan(shape[0], batch, config.run.seed, shape[1], shape[2], config.data.image_size, fields)
+    planned = plan.Plan(
+        num_examples=shape[0],
+        batch_size=batch,
+        seed=config.run.seed,
+        height=shape[1],
+        width=shape[2],
+        image_size=config.data.image_size,
+        views=[dataclasses.asdict(policy) for policy in views],
+    )
     model, variables = stablehlo.make_trainer(config, order.steps_per_epoch)
     step = make_step(model, views, config.data.image_size, config.run.seed)
     share = batch // options.replicas
@@ -79,12 +85,23 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
     print(f"Done: {meta['steps']} steps are exported to {folder}, the program has {len(program.text) / 1e6:.1f} MB.")
 
 
+def refuse_what_cannot_be_exported(config: Config, replicas: int) -> None:
+    """Exits with an error message unless a batch is taken in one part, of which each device gets an equal share."""
+    batch, parts = config.data.global_batch_size, config.devices.accumulate_steps
+    if parts > 1:
+        sys.exit(f"error: --accumulate_steps must be 1 here. Received: {parts}.")
+    if batch % replicas:
+        sys.exit(f"error: --replicas must divide --global_batch_size, {batch}. Received: {replicas}.")
+
+
 def write_images(folder: pathlib.Path, config: Config) -> np.ndarray:
     """Writes the images to train on and to evaluate on, with their labels; returns those to train on."""
     data = DataSet(config.data)
     source, tests = data.training.first(config.data.max_examples), data.evaluation
     if source.files is not None:
         sys.exit(f"error: the data set must be one that is held in memory. Received: {source.name}, in files.")
+    if tests is None or tests.labels is None or source.labels is None:
+        sys.exit(f"error: kNN needs images to evaluate on, and labels. Received: {source.name}, which lacks them.")
     images = np.asarray(source.images)[: source.num_examples]
     np.save(folder / "images.npy", images)
     np.save(folder / "test_images.npy", np.asarray(tests.images)[: tests.num_examples])

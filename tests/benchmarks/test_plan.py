@@ -21,9 +21,16 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import plan
 
 
-def plan_of(views, order, side=32, size=32):
-    fields = [dataclasses.asdict(policy) for policy in views]
-    return plan.Plan(order.num_examples, order.global_batch_size, order.seed, side, side, size, fields)
+def plan_of(views, order):
+    return plan.Plan(
+        num_examples=order.num_examples,
+        batch_size=order.global_batch_size,
+        seed=order.seed,
+        height=32,
+        width=32,
+        image_size=32,
+        views=[dataclasses.asdict(policy) for policy in views],
+    )
 
 
 @pytest.mark.parametrize(
