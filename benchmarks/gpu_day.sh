@@ -30,7 +30,7 @@ BENCH_SECONDS=${BENCH_SECONDS:-360}
 STEPS=${STEPS:-40}                                # of the speed test
 KNN_EVERY=${KNN_EVERY:-20}                        # epochs
 PART_MIB=${PART_MIB:-44}                          # of what is carried; with the checkout at most 64 MiB
-CIFAR=${CIFAR:---flagfile=flags/recipes/cifar10.flags --precision=bfloat16}
+CIFAR=${CIFAR:---flagfile=flags/recipes/cifar10.flags --precision=bfloat16} # and --data_dir=... if needed
 EPOCHS=${EPOCHS:-200 800}
 BENCH=${BENCH:---flagfile=flags/recipes/imagenet.flags --precision=bfloat16 --epochs=100 --noise=4096 --side=256}
 BATCH=${BATCH:-256}
@@ -124,19 +124,28 @@ run_stage() {
     shift || true
     case $stage in
         export) export_all ;;
-        take | bench | train | give | load) "$stage" "$@" ;;
+        take) take "$@" ;;
+        bench) bench ;;
+        train) train "$@" ;;
+        give) give "$@" ;;
+        load) load "$@" ;;
         rehearse) "$PYTHON" benchmarks/gpu_rehearsal.py "$@" ;;
         *) usage ;;
     esac
 }
 
-words=()
-for word in "$@"; do
-    if [[ $word == "then" ]]; then
-        run_stage "${words[@]}"
-        words=()
-    else
-        words+=("$word")
-    fi
-done
-run_stage "${words[@]}"
+main() {
+    local words=() word
+    for word in "$@"; do
+        if [[ $word == "then" ]]; then
+            run_stage "${words[@]}"
+            words=()
+        else
+            words+=("$word")
+        fi
+    done
+    run_stage "${words[@]}"
+    exit # so that bash reads no further, should the file change meanwhile
+}
+
+main "$@"

@@ -37,6 +37,17 @@ TINY = {
     "EVALUATE": "--protocol=knn --knn_max_examples=512",
 }
 
+# Writes a state of noise, which compresses as little as one that was trained.
+NOISE = """
+import os, pathlib, sys
+sys.path.insert(0, 'benchmarks')
+import numpy as np, pjrt_files
+folder, draw = pathlib.Path(os.environ['PLACE']) / 'c200' / 'pjrt', np.random.default_rng(0).normal
+names, values, _ = pjrt_files.load_state(folder)
+values = [draw(size=v.shape).astype(v.dtype) if v.dtype.kind == 'f' else v for v in values]
+pjrt_files.write_state(folder / 'state.npz', names, values, 1)
+"""
+
 
 @dataclasses.dataclass
 class Card:
@@ -109,7 +120,7 @@ class Card:
         spent = time.monotonic() - start
         back = [path for path in out.rglob("*") if path.is_file()]
         sizes = [path.stat().st_size for path in back]
-        self.say(f"== call {self.calls}: {command}")
+        self.say(f"== call {self.calls}: {command if len(command) < 200 else command[:80] + '...'}")
         self.say("\n".join(f"   {line[:160]}" for line in done.stdout.strip().splitlines()[-12:]))
         self.say(
             f"   rc {done.returncode}; sent {sent / MIB:.1f} MiB; {spent:.0f} of {seconds} s; back {len(back)} files, "
@@ -183,6 +194,7 @@ def rehearse_transport(card: Card, exported: pathlib.Path) -> None:
         speed = (exported / "in_bench" / "1",) if path.name == "1" else ()
         command = " ".join([script, "take", *(f"carried/{p.parent.name}/{p.name}" for p in (path, *speed))])
         card.call(command, (path, *speed), **place)
+    card.call(f'{card.python} -c "{NOISE}"', **place)
     for half in ("weights", "velocity"):
         card.call(f"{script} give c200 {half}", **place)
 
