@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import pathlib
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import harness  # noqa: F401 - puts the package on the path
@@ -44,17 +45,8 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
     images = None if options.noise else write_images(folder, config)
     shape = (options.noise, options.side, options.side, 3) if options.noise else images.shape
     views, batch = policies.resolve(config.augment), config.data.global_batch_size
-    order = ShuffledOrder(shape[0], batch, config.run.seed)
-    planned = plan.Plan(
-        num_examples=shape[0],
-        batch_size=batch,
-        seed=config.run.seed,
-        height=shape[1],
-        width=shape[2],
-        image_size=config.data.image_size,
-        views=[dataclasses.asdict(policy) for policy in views],
-    )
-    model, variables = stablehlo.make_trainer(config, order.steps_per_epoch)
+    planned = plan_of(config, shape)
+    model, variables = stablehlo.make_trainer(config, planned.steps_per_epoch)
     step = make_step(model, views, config.data.image_size, config.run.seed)
     share = batch // options.replicas
     inputs = [(shape, tf.uint8), ([], tf.int64), ([share], tf.int64), ([share, len(views), 4], tf.float32)]
@@ -67,7 +59,7 @@ def export(options: argparse.Namespace, arguments: list[str]) -> None:
     meta = {
         "results": sorted(model.step_log_names),
         "updated": program.updated,
-        "steps": config.run.epochs * order.steps_per_epoch,
+        "steps": config.run.epochs * planned.steps_per_epoch,
         "replicas": options.replicas,
         "noise": {"count": shape[0], "side": shape[1]} if options.noise else None,
         "plan": dataclasses.asdict(planned),
@@ -92,6 +84,20 @@ def refuse_what_cannot_be_exported(config: Config, replicas: int) -> None:
         sys.exit(f"error: --accumulate_steps must be 1 here. Received: {parts}.")
     if batch % replicas:
         sys.exit(f"error: --replicas must divide --global_batch_size, {batch}. Received: {replicas}.")
+
+
+def plan_of(config: Config, shape: Sequence[int]) -> plan.Plan:
+    """Returns what draws the examples and crops of a run on images of the shape `[N, H, W, 3]`."""
+    order = ShuffledOrder(shape[0], config.data.global_batch_size, config.run.seed)  # refuses too few images
+    return plan.Plan(
+        num_examples=order.num_examples,
+        batch_size=order.global_batch_size,
+        seed=order.seed,
+        height=shape[1],
+        width=shape[2],
+        image_size=config.data.image_size,
+        views=[dataclasses.asdict(policy) for policy in policies.resolve(config.augment)],
+    )
 
 
 def write_images(folder: pathlib.Path, config: Config) -> np.ndarray:
