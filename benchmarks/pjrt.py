@@ -3,7 +3,9 @@
 Only this module uses private names of JAX; requirements-tpu-check.txt pins the version that has them.
 """
 
+import hashlib
 import os
+import pathlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -33,12 +35,13 @@ def tpu_topology(name: str) -> Sequence[Any]:
     return topologies.get_topology_desc(platform="tpu", topology_name=name).devices
 
 
-def compile_program(text: str, devices: Sequence[Any]) -> tuple[Any, float]:
+def compile_program(text: str, devices: Sequence[Any], kept: pathlib.Path | None = None) -> tuple[Any, float]:
     """Compiles a program for as many replicas as there are devices.
 
     Args:
         text: the program, in StableHLO.
         devices: the devices, which may be those of `tpu_topology`.
+        kept: a file that keeps the executable for the next process, which then need not compile it.
 
     Returns:
         The executable, and the seconds that compiling took.
@@ -55,45 +58,99 @@ def compile_program(text: str, devices: Sequence[Any]) -> tuple[Any, float]:
     options.num_partitions = build.num_partitions = 1
     assignment = np.arange(len(devices)).reshape(-1, 1)
     build.device_assignment = xla_client.DeviceAssignment.create(assignment)
-    client = devices[0].client
+    client, listed = devices[0].client, xla_client.DeviceList(tuple(devices))
+    key = repr((text, jax.__version__, client.platform_version, len(devices), os.environ.get("XLA_FLAGS")))
+    digest = hashlib.sha256(key.encode()).hexdigest().encode()
     start = time.perf_counter()
-    with mlir.make_ir_context():
-        module = ir.Module.parse(text)
-        there = client.platform != "tpu" or any(d in jax.devices() for d in devices)
-        compiler = client.compile_and_load if there else client.compile
-        executable = compiler(module, xla_client.DeviceList(tuple(devices)), options)
+    executable = _read_executable(kept, digest, lambda data: client.deserialize_executable(data, listed, options))
+    if executable is None:
+        with mlir.make_ir_context():
+            module = ir.Module.parse(text)
+            there = client.platform != "tpu" or any(d in jax.devices() for d in devices)
+            compiler = client.compile_and_load if there else client.compile
+            executable = compiler(module, listed, options)
+        if kept is not None:
+            _keep_executable(kept, digest, lambda: client.serialize_executable(executable))
     return executable, time.perf_counter() - start
 
 
+def _read_executable(kept, digest, load):
+    """Returns the executable that a file keeps, or `None` if it keeps none, or one of another program or machine."""
+    if kept is None or not kept.exists():
+        return None
+    found, _, data = kept.read_bytes().partition(b"\n")
+    try:
+        return load(data) if found == digest else None
+    except Exception as error:  # compiling again takes a minute, and is right in any case
+        print(f"The executable in {kept} cannot be used ({error}); compiling again.", flush=True)
+        return None
+
+
+def _keep_executable(kept, digest, write):
+    """Writes the executable into a file, if this version of JAX can."""
+    try:
+        draft = kept.with_suffix(".draft")
+        draft.write_bytes(digest + b"\n" + write())
+        draft.replace(kept)
+    except Exception as error:
+        print(f"The executable cannot be kept ({error}); the next process compiles again.", flush=True)
+
+
 class Step:
-    """Runs a compiled step, and keeps its state on the device.
+    """Runs a compiled step on one device or several, and keeps its state on each of them.
 
     Args:
-        executable: an executable from `compile_program`, for one device.
-        device: the device.
+        executable: an executable from `compile_program`.
+        devices: the devices that it was compiled for.
         state: the initial value of each variable, in the order of the program (`Program.state`).
         updated: the variable that each result after the step's own results replaces (`Program.updated`).
         results: the number of the step's own results.
     """
 
-    def __init__(self, executable, device, state: Sequence[np.ndarray], updated: Sequence[int], results: int):
-        self._executable, self._device = executable, device
-        self._updated, self._results = updated, results
+    def __init__(
+        self, executable, devices: Sequence[Any], state: Sequence[np.ndarray], updated: Sequence[int], results: int
+    ):
+        from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+        mesh = Mesh(np.array(devices), ("replica",))
+        # For one device without the general way, which would cost the host milliseconds a step.
+        self._on_each = NamedSharding(mesh, PartitionSpec()) if len(devices) > 1 else devices[0]
+        self._split = NamedSharding(mesh, PartitionSpec("replica")) if len(devices) > 1 else devices[0]
+        self._executable, self._updated, self._results = executable, updated, results
         self.state = [self.put(value) for value in state]
 
     def put(self, value: np.ndarray):
-        """Copies an array to the device."""
+        """Copies an array to each device."""
         import jax
 
-        return jax.device_put(np.asarray(value), self._device)
+        return jax.device_put(np.asarray(value), self._on_each)
+
+    def split(self, value: np.ndarray):
+        """Copies an array to the devices, a part of its first axis to each."""
+        import jax
+
+        return jax.device_put(np.asarray(value), self._split)
 
     def __call__(self, *inputs) -> list[Any]:
-        """Takes one step; returns the step's own results, which stay on the device."""
+        """Takes one step; returns the step's own results, which stay on the first device."""
         done = self._executable.execute_sharded([*inputs, *self.state])
-        arrays = [shards[0] for shards in done.disassemble_into_single_device_arrays()]
-        for i, value in zip(self._updated, arrays[self._results :], strict=True):
-            self.state[i] = value
-        return arrays[: self._results]
+        arrays = done.disassemble_into_single_device_arrays()
+        for i, shards in zip(self._updated, arrays[self._results :], strict=True):
+            self.state[i] = self._joined(shards)
+        return [shards[0] for shards in arrays[: self._results]]
+
+    def _joined(self, shards):
+        """Makes one array of its copies on all devices."""
+        import jax
+
+        if len(shards) == 1:
+            return shards[0]
+        return jax.make_array_from_single_device_arrays(shards[0].shape, self._on_each, shards)
+
+
+def on_first(array):
+    """Returns the copy of an array of `Step` that the first device holds."""
+    return array.addressable_shards[0].data
 
 
 class Clock:

@@ -46,8 +46,19 @@ def test_jax_takes_tensorflow_s_steps_and_the_state_comes_back(tmp_path):
     assert found["loss_apart"] < 1e-9
     assert found["state_apart"] < 1e-9
     assert 0 < found["share_of_matrix_rate"] < 1
-    assert "Done: the state of step 24" in pjrt("run")[-1]  # goes on from the 20th
-    assert "step 24 is a checkpoint" in pjrt("load")[-1]
-    done = run_script("evaluate.py", "--protocol=knn", "--knn_max_examples=200", f"--workdir={run}")
+    assert "Done: the state of step 24" in pjrt("run", "--knn_every=6")[-1]  # goes on from the 20th
+    pjrt("split")
+    (run / "pjrt" / "state.npz").unlink()
+    (run / "weights" / "weights.npz").rename(run / "pjrt" / "weights.npz")
+    assert "with weights alone" in pjrt("load")[-1]
+    done = run_script("evaluate.py", "--protocol=knn", "--knn_max_examples=64", f"--workdir={run}")
     assert done.returncode == 0, done.stderr
-    assert 0 < json.loads((run / "summary.json").read_text())["knn_top1"]["value"] < 100
+    of_lines = [json.loads(line).get("knn_top1") for line in (run / "pjrt" / "metrics.jsonl").read_text().splitlines()]
+    by_us = json.loads((run / "summary.json").read_text())["knn_top1"]["value"]
+    assert of_lines[-1] == pytest.approx(by_us, abs=0.1)  # one of 1000 images may be tied
+    assert of_lines[:-1] == [None] * (len(of_lines) - 1)
+    (run / "velocity" / "velocity.npz").rename(run / "pjrt" / "velocity.npz")
+    assert "for train.py to go on from" in pjrt("load")[-1]
+    done = run_script("train.py", *TINY_FLAGS, *exact, f"--workdir={run}")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "summary.json").read_text())["loss"]["value"] < 0

@@ -33,6 +33,20 @@ VIEWS = [tuple(tf.TensorSpec([4, 16, 16, 3]) for _ in range(2))]
 
 
 @pytest.mark.slow
+def test_the_operations_of_a_forward_pass_are_those_of_its_layers(trainer):
+    """ResNet-18 with few channels at 16 pixels: by hand, from the shapes of its kernels."""
+    model, _ = trainer
+    sides = {4: 16, 8: 8, 16: 4, 32: 2}  # the side of the maps of each width
+    expected = 0
+    for v in [*model.backbone.trainable_variables, *model.projector.variables, *model.predictor.variables]:
+        if len(v.shape) == 4:
+            expected += 2 * sides[v.shape[-1]] ** 2 * v.numpy().size
+        elif len(v.shape) == 2:
+            expected += 2 * v.numpy().size
+    assert stablehlo.forward_operations(model, 16) == expected
+
+
+@pytest.mark.slow
 def test_a_batch_norm_layer_costs_one_all_reduce_forward_and_one_backward(trainer):
     model, variables = trainer
     text = stablehlo.lower(model.train_step, VIEWS, variables, replicas=4).text
