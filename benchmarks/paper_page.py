@@ -21,6 +21,8 @@ import harness
 ROOT = harness.HERE.parent
 PAGE, KEPT = ROOT / "docs" / "results" / "paper.md", ROOT / "docs" / "results" / "paper"
 COMMAND = re.compile(r"^`python -m simsiam_tf\.reproduce (--experiment=\S+ --size=cifar10_small[^`]*)`$", re.MULTILINE)
+# The path of a checkout, before the commands and recipes in it.
+_CHECKOUT = re.compile(r'(["=])/[^"]*?/(simsiam_tf/cli/|flags/recipes/)')
 # What a run writes, without its weights.
 FILES = ("config.json", "metrics.jsonl", "summary.json")
 
@@ -93,9 +95,11 @@ def write() -> None:
 
 def keep(folder: pathlib.Path) -> None:
     """Copies what the finished runs of a folder have written, without their weights and the places of this machine."""
-    for config in sorted((folder / "runs").glob("*/config.json")):
+    for config in sorted((folder.resolve() / "runs").glob("*/config.json")):
         run, kept = config.parent, KEPT / "runs" / config.parent.name
-        finished = (run / "diverged.json").exists() or "wall_seconds" in json.loads((run / "summary.json").read_text())
+        summary = run / "summary.json"
+        finished = summary.exists() and "wall_seconds" in json.loads(summary.read_text())
+        finished |= (run / "diverged.json").exists()
         if kept.exists() or not finished:
             continue
         kept.mkdir(parents=True)
@@ -103,7 +107,8 @@ def keep(folder: pathlib.Path) -> None:
         for name in (*FILES, "diverged.json"):
             if (run / name).exists():
                 text = (run / name).read_text().replace(str(run), f"W/runs/{run.name}")
-                (kept / name).write_text(text.replace(json.dumps(data_dir), '"DATA_DIR"') if data_dir else text)
+                text = text.replace(data_dir, "DATA_DIR") if data_dir else text
+                (kept / name).write_text(_CHECKOUT.sub(r"\1\2", text))
         print(f"Kept {kept.name}.")
 
 
