@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import threading
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -82,6 +83,9 @@ def gcs(tmp_path_factory, monkeypatch):
             monkeypatch.setenv(name, value)
         yield found
         found.fail()
+        # What was left behind ends while there is a bucket; the end of Python would abort in it.
+        for request in (thread for thread in threading.enumerate() if thread.name == "bucket"):
+            request.join(30)
 
 
 def run_script(*arguments, **environment) -> subprocess.CompletedProcess:

@@ -82,7 +82,8 @@ def answering(path: pathlib.Path) -> Iterator[Callable[[Callable[[], Any]], Any]
             except Exception as error:
                 results.put((None, error))
 
-        threading.Thread(target=work, daemon=True).start()  # a request cannot be cancelled, only left behind
+        # A request cannot be cancelled, only left behind.
+        threading.Thread(target=work, name="bucket", daemon=True).start()
         try:
             result, error = results.get(timeout=max(0.0, end - time.monotonic()))
         except queue.Empty:

@@ -102,6 +102,7 @@ def _withdraw(path: pathlib.Path) -> None:
         with contextlib.suppress(Exception):
             path.unlink()
 
-    removing = threading.Thread(target=remove, daemon=True)  # TensorFlow would ask a bucket that is gone for minutes
+    # TensorFlow would ask a bucket that is gone for minutes.
+    removing = threading.Thread(target=remove, name="bucket", daemon=True)
     removing.start()
     removing.join(_SECONDS)

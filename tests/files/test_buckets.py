@@ -1,6 +1,8 @@
 """Buckets: what is asked of them, and what they answer."""
 
+import threading
 import time
+import types
 
 import pytest
 import tensorflow as tf
@@ -135,12 +137,16 @@ def test_errors_of_another_kind_are_not_those_of_the_network():
     assert is_refusal(errors.PermissionDeniedError(None, None, "HTTP response code 403 when reading gs://b/x"))
 
 
-def test_all_requests_of_a_check_are_waited_for_together(gcs, monkeypatch):
-    # Each request is answered in time, but not all of them together.
-    monkeypatch.setattr(buckets, "_SECONDS", 1.5)
-    gcs.fail(Fault(0, seconds=1))
-    with pytest.raises(ConnectionError, match="does not answer"):
-        check_folder(as_path(f"{gcs.address}/runs/a"))
+@pytest.mark.parametrize("left", [0.05, -1.0])
+def test_all_requests_of_a_check_are_waited_for_together(monkeypatch, left):
+    now, released = [100.0], threading.Event()
+    monkeypatch.setattr(buckets, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    with buckets.answering(as_path("gs://bucket/runs/a")) as call:
+        assert call(lambda: 7) == 7
+        now[0] += buckets._SECONDS - left  # the first request took nearly all of the time, or more
+        with pytest.raises(ConnectionError, match=r"does not answer; .*Received: gs://bucket/runs/a\."):
+            call(lambda: released.wait(20))
+    released.set()
 
 
 def test_the_first_look_at_a_bucket_is_not_waited_for_either(gcs, monkeypatch):
