@@ -21,8 +21,8 @@ import harness
 ROOT = harness.HERE.parent
 PAGE, KEPT = ROOT / "docs" / "results" / "paper.md", ROOT / "docs" / "results" / "paper"
 COMMAND = re.compile(r"^`python -m simsiam_tf\.reproduce (--experiment=\S+ --size=cifar10_small[^`]*)`$", re.MULTILINE)
-# The path of a checkout, before the commands and recipes in it.
-_CHECKOUT = re.compile(r'(["=])/[^"]*?/(simsiam_tf/cli/|flags/recipes/)')
+# The path of a checkout, before a command or recipe in it.
+_CHECKOUT = re.compile(r"^(--flagfile=)?/.*/(?=simsiam_tf/cli/|flags/recipes/)")
 # What a run writes, without its weights.
 FILES = ("config.json", "metrics.jsonl", "summary.json")
 
@@ -93,6 +93,16 @@ def write() -> None:
         print(f"Wrote the table of {shlex.join(command)}.")
 
 
+def without_places(text: str) -> str:
+    """Removes the places of the data and of the checkout from the text of a config.json."""
+    content = json.loads(text)
+    if content["config"]["data"]["data_dir"]:
+        content["config"]["data"]["data_dir"] = "DATA_DIR"
+    command = [re.sub("^--data_dir=.*", "--data_dir=DATA_DIR", word) for word in content["command"]]
+    content["command"] = [_CHECKOUT.sub(lambda found: found[1] or "", word) for word in command]
+    return json.dumps(content, indent=2) + "\n"
+
+
 def keep(folder: pathlib.Path) -> None:
     """Copies what the finished runs of a folder have written, without their weights and the places of this machine."""
     for config in sorted((folder.resolve() / "runs").glob("*/config.json")):
@@ -103,12 +113,10 @@ def keep(folder: pathlib.Path) -> None:
         if kept.exists() or not finished:
             continue
         kept.mkdir(parents=True)
-        data_dir = json.loads(config.read_text())["config"]["data"]["data_dir"]
         for name in (*FILES, "diverged.json"):
             if (run / name).exists():
-                text = (run / name).read_text().replace(str(run), f"W/runs/{run.name}")
-                text = text.replace(data_dir, "DATA_DIR") if data_dir else text
-                (kept / name).write_text(_CHECKOUT.sub(r"\1\2", text))
+                (kept / name).write_text((run / name).read_text().replace(str(run), f"W/runs/{run.name}"))
+        (kept / config.name).write_text(without_places((kept / config.name).read_text()))
         print(f"Kept {kept.name}.")
 
 
