@@ -273,14 +273,14 @@ def outcome(runs: Sequence[Run], probe: str) -> Outcome:
             raise UsageError(f"Rows are compared by {name}, which needs labels and a test split. Received: {where}.")
         return found
 
-    def recorded(name: str, lines: list[list[dict[str, Any]]]) -> float:
-        """Averages a measurement of metrics.jsonl over some lines of each run; NaN if no line has it."""
-        found = [[line[name] for line in of_run if name in line] for of_run in lines]
-        return statistics.fmean(x for of_run in found for x in of_run) if all(found) else math.nan
-
     top1, lines = values(top1_name(probe)), [workdir.metrics() for workdir in finished]
-    half = [[line for line in of_run if 2 * line["epoch"] > of_run[-1]["epoch"]] for of_run in lines]
-    ranked = [[line for line in of_run if _RANK in line] for of_run in lines]
+    last = runs[0].config.run.epochs
+
+    def recorded(name: str, first: float, last: int) -> float:
+        """Averages a measurement of metrics.jsonl over epochs, then over runs; NaN if a run has it in none of them."""
+        found = [[x[name] for x in of_run if name in x and first <= x["epoch"] <= last] for of_run in lines]
+        return statistics.fmean(map(statistics.fmean, found)) if all(found) else math.nan
+
     return Outcome(
         seeds=len(finished),
         top1=statistics.fmean(top1),
@@ -289,10 +289,10 @@ def outcome(runs: Sequence[Run], probe: str) -> Outcome:
         loss=statistics.fmean(values("loss")),
         std=statistics.fmean(values("z_std_scaled")),
         losses=tuple(tuple(line["loss"] for line in of_run if "loss" in line) for of_run in lines),
-        step_spread=recorded("loss_std", half),
-        rank=recorded(_RANK, [of_run[-1:] for of_run in ranked]),
-        untrained_rank=recorded(_RANK, [of_run[:1] for of_run in ranked]),
-        epochs=runs[0].config.run.epochs,
+        step_spread=recorded("loss_std", (last + 1) / 2, last),
+        rank=recorded(_RANK, last, last),
+        untrained_rank=recorded(_RANK, 0, 0),
+        epochs=last,
         hours=sum(values("wall_seconds")) / 3600,
         spread=statistics.stdev(top1) if len(top1) > 1 else None,
         diverged=diverged,

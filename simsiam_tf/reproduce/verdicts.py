@@ -140,7 +140,7 @@ def _learns_less(ours: Outcome, reference: Outcome, rows: Rows) -> Answer:
     text, sign = _difference(ours, reference, rows)
     ranks = f"rank of the features {ours.rank:.1f} (untrained {ours.untrained_rank:.1f})"
     text = f"{ranks}, {_gain(ours, reference)}; {text}"
-    if math.isnan(ours.rank):
+    if math.isnan(ours.rank) or math.isnan(ours.untrained_rank):
         return "undecided", f"{text}; the runs have not recorded the rank"
     if ours.rank < ours.untrained_rank or ours.gain < LEAST_GAIN:
         return False, text

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.callbacks.collapse_monitor import CollapseMonitor
@@ -40,7 +41,7 @@ class LossSpread:
     def __init__(self) -> None:
         self._recent: deque[float] = deque(maxlen=_AROUND)
         self._squares: list[float] = []
-        self._count, self._sum = 0, 0.0
+        self._count, self._sum, self._largest = 0, 0.0, 0.0
 
     def add(self, count: int, mean: float) -> None:
         """Takes in the mean loss of the epoch after a step.
@@ -51,6 +52,7 @@ class LossSpread:
         """
         step_loss, is_next = mean * count - self._sum, count == self._count + 1
         self._count, self._sum = count, mean * count
+        self._largest = max(self._largest, abs(self._sum))
         # Otherwise there were several steps at once, one that is not in the mean, or a run that goes on in an epoch.
         if not is_next or not math.isfinite(step_loss):
             self._recent.clear()
@@ -66,10 +68,16 @@ class LossSpread:
             steps: the number of steps in the epoch.
 
         Returns:
-            The deviation; `None` unless it is known for each step of the epoch.
+            The deviation; `None` unless it is known for each step of the epoch. The mean comes from a sum in float32,
+            so it is `None` too where the steps of that sum are not small beside the deviation, as in epochs of many
+            ten thousand steps.
         """
         squares, self._squares, self._count, self._sum = self._squares, [], 0, 0.0
-        return math.sqrt(statistics.fmean(squares)) if len(squares) == steps else None
+        rounding, self._largest = float(np.spacing(np.float32(self._largest))), 0.0
+        if len(squares) != steps:
+            return None
+        deviation = math.sqrt(statistics.fmean(squares))
+        return deviation if deviation == 0 or rounding <= deviation / 4 else None
 
 
 class MetricsLog(keras.callbacks.Callback):

@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 from absl import flags
@@ -251,40 +252,25 @@ def test_a_run_without_labels_is_refused_in_one_sentence(plan):
         runs.outcome(made, "none")
 
 
-def test_rows_bring_those_that_they_are_compared_with():
-    table1 = ReproduceConfig(experiment="table1", rows=("table1b_predictor_fixed",)).chosen(EXPERIMENTS["table1"])
-    assert [row.recipe for row in table1.rows] == ["baseline", "table1b_predictor_fixed"]
-    sec62 = ReproduceConfig(experiment="sec62", rows=("sec62_swav_predictor",)).chosen(EXPERIMENTS["sec62"])
-    kept = ["table1c_predictor_constant_lr", "table4_swav_epochs_100", "sec62_swav_predictor"]
-    assert [row.recipe for row in sec62.rows] == kept
-    assert ReproduceConfig(experiment="fig2").chosen(FIG2) == FIG2
-
-
-@pytest.mark.parametrize(
-    ("experiment", "rows", "message"),
-    [
-        ("all", ("baseline",), "--rows needs one --experiment. Received: --rows=baseline."),
-        (
-            "fig2",
-            ("table1b_predictor_fixed",),
-            "--rows must name rows of baseline, fig2_no_stop_gradient, ",
-        ),
-        ("table5", ("baseline",), "--rows must name rows of "),
-    ],
-)
-def test_rows_that_are_not_there_are_refused(experiment, rows, message):
-    with pytest.raises(UsageError) as refused:
-        ReproduceConfig(experiment=experiment, size="made" if experiment == "table5" else "shapes", rows=rows)
-    assert str(refused.value).startswith(message)
-
-
 def test_an_outcome_reads_the_features_rank_and_how_the_loss_varies(plan):
-    run = plan()["baseline"][0]
-    pretend(run)
-    for epoch, rank, std in ((3, 20.0, 0.1), (4, None, 0.3)):
-        line = {"epoch": epoch, "loss": -0.6, "loss_std": std}
-        run.workdir.append_metrics(line if rank is None else {**line, "feature_effective_rank": rank})
+    """The rank of the untrained and of the last epoch; the loss of the second half; each run counts the same."""
+    several = plan(seeds=(0, 1), extra=("--epochs=4", "--epochs_scale=1"))["baseline"]
+    for run, stds in zip(several, ({2: 9.0, 3: 0.1, 4: 0.3}, {4: 0.4}), strict=True):
+        pretend(run)
+        run.workdir.metrics_path.unlink()
+        for epoch, rank in ((0, 10.0), (2, 50.0), (4, 20.0)):
+            known = {"loss_std": stds[epoch]} if epoch in stds else {}
+            run.workdir.append_metrics({"epoch": epoch, "loss": -0.6, "feature_effective_rank": rank, **known})
+        if 3 in stds:
+            run.workdir.append_metrics({"epoch": 3, "loss": -0.6, "loss_std": stds[3]})
+    found = runs.outcome(several, "none")
+    assert (found.untrained_rank, found.rank, found.epochs, found.hours) == (10.0, 20.0, 4, 1.0)
+    assert found.step_spread == pytest.approx((0.2 + 0.4) / 2)
+
+
+def test_what_a_run_has_not_recorded_is_not_taken_from_another_epoch(plan):
+    run = plan(extra=("--epochs=4", "--epochs_scale=1"))["baseline"][0]
+    pretend(run)  # epochs 1 and 2, without these measurements
+    run.workdir.append_metrics({"epoch": 3, "loss": -0.6, "feature_effective_rank": 5.0})
     found = runs.outcome([run], "none")
-    assert (found.rank, found.untrained_rank, found.epochs) == (20.0, 20.0, run.config.run.epochs)
-    assert found.step_spread == pytest.approx(0.2)  # the second half of four epochs
-    assert found.hours == 0.5
+    assert math.isnan(found.rank) and math.isnan(found.untrained_rank) and math.isnan(found.step_spread)

@@ -70,6 +70,7 @@ def test_learning_less_is_judged_by_the_features():
     assert shows("learns_less", top1=32.5, **collapsed_z) == "no"  # kNN has hardly risen
     assert shows("learns_less", top1=38, **{**collapsed_z, "rank": 10.2}) == "no"
     assert shows("learns_less", top1=38) == "undecided"  # no rank on record
+    assert shows("learns_less", top1=38, rank=22.9) == "undecided"  # none of the untrained network
     assert shows("learns_less", top1=44, **collapsed_z) == "undecided"  # one seed
     assert shows("learns_less", SEVERAL, top1=44, **collapsed_z) == "undecided"  # within noise
     assert shows("learns_less", SEVERAL, top1=43, **collapsed_z) == "yes"

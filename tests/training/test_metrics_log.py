@@ -58,6 +58,20 @@ def test_how_the_loss_varies_is_measured_around_the_mean_of_fifty_steps():
     assert 0.09 < found[3] < 0.12
 
 
+@pytest.mark.parametrize(("steps", "is_known"), [(2_000, True), (400_000, False)])
+def test_what_float32_rounds_away_is_not_given_as_a_variation(steps, is_known):
+    """The mean of an epoch comes from a sum in float32, whose steps grow with it."""
+    losses, spread = np.tile([-0.49, -0.51], steps // 2), LossSpread()
+    for count, mean in means(losses):  # the epoch before, for the fifty steps
+        if count <= 50:
+            spread.add(count, mean)
+    spread.end_epoch(steps=50)
+    for count, mean in means(np.float32(losses)):
+        spread.add(count, float(np.float32(mean)))
+    found = spread.end_epoch(steps)
+    assert found == pytest.approx(0.01, rel=0.05) if is_known else found is None
+
+
 @pytest.mark.parametrize("lost", [slice(0, 1), slice(10, 11), slice(30, 60)])
 def test_an_epoch_whose_steps_were_not_all_seen_has_no_measure(lost):
     spread = LossSpread()
