@@ -28,7 +28,7 @@ _LAST_WORDS = 200
 
 
 class TooSlowError(Exception):
-    """Reports that a child process did not answer in time. The message says what it was doing."""
+    """Reports that a child process did not answer in time. The message says what the process was doing."""
 
 
 class DiedError(Exception):

@@ -25,7 +25,7 @@ class Differences:
     """Holds the values in which runs differ.
 
     Attributes:
-        values: the values of each run, by what they are of. `None` is none: a method or a command does not have it.
+        values: for each thing, such as a flag, its value in each run; `None` if a run does not have the thing.
         equal: the number of things in which the runs do not differ.
     """
 

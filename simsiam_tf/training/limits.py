@@ -75,12 +75,14 @@ def slow_precision(config: Config, has_accelerator: bool) -> str:
         config: the settings of the run.
         has_accelerator: whether the replicas run on GPUs or TPUs.
     """
-    precision = "float32" if has_accelerator else config.devices.precision
-    computes_bfloat16 = precision not in ("float16", "bfloat16") or has_bfloat16() is not False
+    precision = config.devices.precision
+    if has_accelerator or precision not in ("float16", "bfloat16"):
+        return ""
+    lacks_bfloat16 = has_bfloat16() is False
     if precision == "float16":
-        other = "float32 or bfloat16" if computes_bfloat16 else "float32"
+        other = "float32" if lacks_bfloat16 else "float32 or bfloat16"
         return f"--precision=float16 is very slow on a CPU, often a hundred times; use {other} there."
-    if not computes_bfloat16:
+    if lacks_bfloat16:
         return "--precision=bfloat16 is several times slower than float32 on a CPU without instructions for it."
     return ""
 
