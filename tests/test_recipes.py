@@ -116,11 +116,12 @@ def test_a_size_leaves_what_the_recipes_set():
         lines = [line for path in paths for line in path.read_text().splitlines()]
         return {line.lstrip("-").partition("=")[0].removeprefix("no") for line in lines if line.startswith("--")}
 
-    # Table 5 is repeated at the sizes imagenet and made alone, which leave its rate and its decay.
-    optimal, others = ("table5_optimal",), ("cifar10", "cifar10_small", "shapes")
-    assert names(PAPER, optimal) & names(SIZES) == {"dataset"}
+    # Table 5 is repeated at the sizes imagenet and made alone, which leave its rate and its decay. App. D is not: its
+    # rows have the sizes of CIFAR-10, and nothing but Table 5 has the size made.
+    scaled, others = ("table5_optimal", "appd_byol_lower_rate"), ("cifar10", "cifar10_small", "shapes")
+    assert names(PAPER, scaled) & names(SIZES) == {"dataset"}
     assert names(PAPER) & names(SIZES, others) == {"dataset"}
-    assert names(PAPER, optimal) & names(ORIGINALS) == {
+    assert names(PAPER, scaled) & names(ORIGINALS) == {
         "global_batch_size",
         "warmup_epochs",
     }  # SimSiam's rows set these
@@ -153,6 +154,17 @@ def test_simclr_of_app_d_has_simsiam_s_encoder():
     assert ours.model.method == "simclr"
     assert [ours.model.values()[name] for name in same] == [theirs.model.values()[name] for name in same]
     assert (ours.optimizer, ours.data, ours.augment) == (theirs.optimizer, theirs.data, theirs.augment)
+
+
+@pytest.mark.parametrize("size", ["cifar10", "cifar10_small", "shapes"])
+def test_byol_at_the_lower_rate_takes_steps_of_sgd_as_long_as_simsiam_s(size):
+    """Its loss, and so its gradient g, is 4 times SimSiam's: lr / 4 * (4 g + 4 wd * w) = lr * (g + wd * w)."""
+    names = ("table1c_predictor_constant_lr", "appd_byol_lower_rate")
+    simsiam, byol = (config_of(PAPER / f"{name}.flags", f"--flagfile={SIZES / f'{size}.flags'}") for name in names)
+    assert byol.model.method == "byol" and byol.optimizer.optimizer == "sgd"
+    assert byol.optimizer.base_learning_rate * 4 == simsiam.optimizer.base_learning_rate
+    assert byol.optimizer.weight_decay == simsiam.optimizer.weight_decay * 4
+    assert (byol.data, byol.run.epochs) == (simsiam.data, simsiam.run.epochs)
 
 
 @pytest.mark.parametrize("size", ["imagenet", "cifar10", "cifar10_small", "shapes"])

@@ -182,6 +182,7 @@ EXPERIMENTS = {
             _CONSTANT._replace(label="SimSiam", paper=91.8),
             Row("appd_simclr", "SimCLR, SimSiam's encoder", "learns", 91.1),
             *(_of_table4(m, label=_TABLE4[m][0], paper=None) for m in ("mocov2", "byol", "swav")),
+            Row("appd_byol_lower_rate", "BYOL, a quarter of the learning rate", "learns", None),
         ),
         not_at="imagenet",
     ),
