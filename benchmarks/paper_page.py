@@ -4,7 +4,8 @@ python benchmarks/paper_page.py                 # writes the table and the figur
 python benchmarks/paper_page.py --keep=W        # keeps the finished runs of W, a --workdir of reproduce, first
 
 The words around the tables are written by hand. A section with a new command needs the command, in backquotes, and one
-line `| row |` below it; the table takes the place of the lines that begin with `|`.
+line `| row |` below it; the table takes the place of the lines that begin with `|`. Which rows have one seed is said at
+the head of the page, and is written here as well.
 """
 
 import argparse
@@ -15,14 +16,19 @@ import re
 import shlex
 import sys
 import tempfile
+import textwrap
 
 import harness
 
 ROOT = harness.HERE.parent
 PAGE, KEPT = ROOT / "docs" / "results" / "paper.md", ROOT / "docs" / "results" / "paper"
-COMMAND = re.compile(r"^`python -m simsiam_tf\.reproduce (--experiment=\S+ --size=cifar10_small[^`]*)`$", re.MULTILINE)
+COMMAND = re.compile(
+    r"^`python -m simsiam_tf\.reproduce (--experiment=\S+ --size=cifar10_small[^`]*) --workdir=W`$", re.MULTILINE
+)
 # The path of a checkout, before a command or recipe in it.
 _CHECKOUT = re.compile(r"^(--flagfile=)?/.*/(?=simsiam_tf/cli/|flags/recipes/)")
+# The paragraph that names the rows with one seed.
+_ONE_SEED = re.compile(r"^\*\*One seed\.\*\* (?:.+\n)+", re.MULTILINE)
 # What a run writes, without its weights.
 FILES = ("config.json", "metrics.jsonl", "summary.json")
 
@@ -73,11 +79,28 @@ def make(command: list[str], folder: pathlib.Path) -> tuple[list[str], str]:
     return [line for line in lines if line.startswith("|")], next(line for line in lines if line.startswith("Ours:"))
 
 
+def one_seed() -> str:
+    """Writes the paragraph that names the rows of which no command of the page has more than one run."""
+    seeds: dict[str, dict[str, int]] = {}
+    for command in commands():
+        _, experiment, planned = plan(command)
+        of_title = seeds.setdefault(experiment.title.partition("(")[2].rstrip(")"), {})
+        for row in experiment.rows:
+            of_title[row.label] = max(of_title.get(row.label, 0), len(planned[row.recipe]))
+    parts = []
+    for title, of_title in seeds.items():
+        single = [label for label, number in of_title.items() if number == 1]
+        if single:
+            parts.append(f"{title}: {'all rows' if len(single) == len(of_title) else ', '.join(single)}")
+    text = f"**One seed.** The noise of these rows was not measured, because each has one run. {'; '.join(parts)}."
+    return "\n".join(textwrap.wrap(text, 120, break_long_words=False, break_on_hyphens=False)) + "\n"
+
+
 def write() -> None:
-    """Writes the tables and figures of the page anew."""
+    """Writes the tables and figures of the page anew, and the names of the rows with one seed."""
     text = PAGE.read_text()
     for command in commands():
-        line = f"`python -m simsiam_tf.reproduce {shlex.join(command)}`"
+        line = f"`python -m simsiam_tf.reproduce {shlex.join(command)} --workdir=W`"
         before, found, after = text.partition(line)
         with tempfile.TemporaryDirectory() as folder:
             table, _ = make(command, pathlib.Path(folder))
@@ -91,6 +114,7 @@ def write() -> None:
         text = before + found + after[: old.start()] + "\n".join(table) + "\n" + after[old.end() :]
         PAGE.write_text(text)
         print(f"Wrote the table of {shlex.join(command)}.")
+    PAGE.write_text(_ONE_SEED.sub(lambda _: one_seed(), PAGE.read_text(), count=1))
 
 
 def without_places(text: str) -> str:

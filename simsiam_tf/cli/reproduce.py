@@ -15,7 +15,7 @@ from simsiam_tf.cli.transfer_flags import transfer_config_of
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import user_path, write_text
-from simsiam_tf.reproduce import page, runs, table5
+from simsiam_tf.reproduce import execution, page, runs, table5
 from simsiam_tf.reproduce.config import TABLE5
 from simsiam_tf.reproduce.experiments import EXPERIMENTS, Experiment
 from simsiam_tf.training.workdir import Workdir
@@ -35,12 +35,14 @@ def reproduce() -> None:
         raise UsageError("--workdir must name a folder for the runs and tables. Received: none.")
     root = user_path(workdir)
     load_tensorflow_for(workdir)
-    Workdir(root).check_writable()
+    if not config.dry_run:
+        Workdir(root).check_writable()
     size = config.size if config.experiment != TABLE5 or config.size == "made" else "imagenet"
     planner = runs.Planner(size, extra, runs.Folders(root), training_config_of)
     if config.experiment == TABLE5:
         place = table5.run_table5(config, planner, root, seed, transfer_config_of)
-        _log.log(RESULT, f"Wrote {place}.md, .json and .png")
+        if place:
+            _log.log(RESULT, f"Wrote {place}.md, .json and .png")
         return
     apart = ("--workdir", "--data_dir", "--experiment", "--verbosity")
     flags = [argument for argument in sys.argv[1:] if argument.partition("=")[0] not in apart]
@@ -51,10 +53,16 @@ def reproduce() -> None:
     # All runs are planned before the first one starts, so that a mistake in the flags shows at once.
     experiments = {name: config.chosen(EXPERIMENTS[name]) for name in config.experiments}
     plans = {name: planned(experiment) for name, experiment in experiments.items()}
+    if config.dry_run:
+        every = [run for plan in plans.values() for of_row in plan.values() for run in of_row]
+        execution.show(execution.distinct(every))
+        _log.log(RESULT, f"{execution.what_is_left(execution.distinct(every))} Nothing was trained or written.")
+        return
     pages = []
     for name, plan in plans.items():
         _log.info(f"{experiments[name].title}:")
-        runs.carry_out([run for of_row in plan.values() for run in of_row], config.probe)
+        of_all = [run for of_row in plan.values() for run in of_row]
+        execution.carry_out(of_all, lambda run: runs.train_probe(run, config.probe))
         pages.append(page.write(root, name, experiments[name], plan, config.probe, flags))
         _log.log(RESULT, f"Wrote {root / name}.md, .json and .png")
     if len(plans) > 1:

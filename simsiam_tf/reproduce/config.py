@@ -45,6 +45,8 @@ class ReproduceConfig(SettingsGroup):
         "", "Flags of transfer.py for table5, in one text: '--data_dir=/data/coco --strategy=mirrored'."
     )
 
+    dry_run: bool = option(False, "List the runs, and say which are missing; train nothing, and write nothing.")
+
     def validate(self) -> None:
         """Raises a UsageError if a number of seeds is below 1, or the experiment does not exist at the size."""
         for name in ("seeds", "reference_seeds"):

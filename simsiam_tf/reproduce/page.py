@@ -47,14 +47,14 @@ def write(
         experiment: the experiment.
         runs: the runs of each row, by recipe. All have finished or diverged.
         probe: the linear probe whose accuracy is compared, or `none` for kNN.
-        flags: the flags of the command that the page shows.
+        flags: the flags of the command that the page shows, without --experiment and --workdir.
 
     Returns:
         The text of `<name>.md`.
     """
     outcomes = {row.recipe: outcome(runs[row.recipe], probe) for row in experiment.rows}
     rows = [_row(row, experiment, outcomes, runs[row.recipe]) for row in experiment.rows]
-    command = shlex.join(["python", "-m", "simsiam_tf.reproduce", f"--experiment={name}", *flags])
+    command = shlex.join(["python", "-m", "simsiam_tf.reproduce", f"--experiment={name}", *flags, "--workdir=W"])
     of_all = {"experiment": name, "title": experiment.title, "command": command}
     of_all |= _about([run for of_row in runs.values() for run in of_row], probe)
     write_json(root / f"{name}.json", {**of_all, "rows": rows})

@@ -1,28 +1,24 @@
-"""Plans and carries out the runs of an experiment. Interrupted runs are resumed, and finished runs are skipped."""
+"""Plans the runs of an experiment, and averages what they came to."""
 
 import dataclasses
 import hashlib
 import json
-import logging
 import math
 import pathlib
 import statistics
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from simsiam_tf.config.fields import SettingsGroup
 from simsiam_tf.config.recipes import recipes
 from simsiam_tf.config.run import Config
-from simsiam_tf.errors import NOT_FINITE, Stopped, UsageError, check
-from simsiam_tf.files import write_json
+from simsiam_tf.errors import UsageError, check
+from simsiam_tf.reproduce.execution import call_or_stop
 from simsiam_tf.reproduce.experiments import Row
 from simsiam_tf.reproduce.outcomes import Outcome
-from simsiam_tf.training.stop_signals import call, command_line
+from simsiam_tf.training.stop_signals import command_line
 from simsiam_tf.training.transfer_workdir import is_transfer
-from simsiam_tf.training.workdir import Workdir, record
-
-_log = logging.getLogger(__name__)
+from simsiam_tf.training.workdir import Workdir
 
 # The runs of the paper that go wrong are to go wrong to their end.
 _TRAIN = *command_line("train"), "--on_collapse=ignore"
@@ -53,6 +49,11 @@ class Run:
     def is_done(self) -> bool:
         """Returns whether the run has finished or diverged."""
         return self.workdir.is_finished() or self.diverged_path.exists()
+
+    @property
+    def length(self) -> int:
+        """Returns the number of epochs."""
+        return self.config.run.epochs
 
     @property
     def command(self) -> list[str]:
@@ -180,61 +181,21 @@ def _names(flags: Sequence[str]) -> set[str]:
     return {flag.lstrip("-").partition("=")[0].removeprefix("no") for flag in flags if flag.startswith("--")}
 
 
-def carry_out(runs: Sequence[Run], probe: str) -> None:
-    """Trains the runs that are not done, and trains the linear probes that are missing.
+def train_probe(run: Run, probe: str) -> None:
+    """Trains the linear probe of a run that has finished, if it is missing.
 
     Args:
-        runs: the runs, in the order in which to train them.
+        run: the run.
         probe: the name of the linear probe, or `none`.
 
     Raises:
-        UsageError: if a run fails for another reason than a divergence.
-        Stopped: after SIGTERM or Ctrl-C, once the current run has saved its state.
+        UsageError: if the command fails.
+        Stopped: after SIGTERM or Ctrl-C.
     """
-    runs = list({run.workdir.root: run for run in runs}.values())
-    for number, run in enumerate(runs, 1):
-        name = run.workdir.root.name
-        if run.is_done:
-            _log.info(f"[{number}/{len(runs)}] {name}: done.")
-        else:
-            start = time.monotonic()
-            _log.info(f"[{number}/{len(runs)}] {name}: {' '.join(run.command)}")
-            call_or_diverge(run.command, run.diverged_path)
-            _log.info(f"[{number}/{len(runs)}] {name}: {(time.monotonic() - start) / 60:.1f} minutes.")
-        if probe != "none" and run.workdir.is_finished() and _probe_name(probe) not in run.workdir.summary():
-            command = [*command_line("evaluate"), "--protocol=linear", f"--probe={probe}"]
-            command += [flag for flag in run.arguments if flag.startswith("--verbosity=")]
-            _call([*command, f"--workdir={run.workdir.root}"])
-
-
-def call_or_diverge(command: Sequence[str], mark: pathlib.Path) -> None:
-    """Runs a command that trains, and marks the run if it diverges.
-
-    Args:
-        command: the command.
-        mark: the file to write after a divergence.
-
-    Raises:
-        UsageError: if the command fails for another reason than a divergence.
-        Stopped: after SIGTERM or Ctrl-C, once the command has saved its state.
-    """
-    if _call(command) == NOT_FINITE:
-        write_json(mark, record(None, reason="the loss became NaN or infinite"))
-
-
-def _call(command: Sequence[str]) -> int:
-    """Runs a command, and returns its exit code: 0, or the one of a divergence.
-
-    A signal to stop is passed on to the command, which saves its state before it ends.
-    """
-    code, is_stopped = call(command)
-    if is_stopped:
-        raise Stopped("Stopped. The current run is saved; the same command resumes it.", code)
-    if code not in (0, NOT_FINITE):
-        raise UsageError(
-            f"This run failed; its error message is above: {' '.join(command)}. Received: exit code {code}."
-        )
-    return code
+    if probe != "none" and run.workdir.is_finished() and _probe_name(probe) not in run.workdir.summary():
+        command = [*command_line("evaluate"), "--protocol=linear", f"--probe={probe}"]
+        command += [flag for flag in run.arguments if flag.startswith("--verbosity=")]
+        call_or_stop([*command, f"--workdir={run.workdir.root}"])
 
 
 def _probe_name(probe: str) -> str:

@@ -9,12 +9,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from simsiam_tf.config.messages import RESULT
 from simsiam_tf.config.transfer import TransferConfig
 from simsiam_tf.errors import UsageError
 from simsiam_tf.evaluation.report.plots import COLOURS
 from simsiam_tf.files import write_json, write_text
 from simsiam_tf.reproduce.config import ReproduceConfig
-from simsiam_tf.reproduce.runs import Planner, call_or_diverge, carry_out
+from simsiam_tf.reproduce.execution import carry_out, show, what_is_left
+from simsiam_tf.reproduce.runs import Planner
 from simsiam_tf.reproduce.table5_plan import Transfer, plan_pretraining, plan_transfers, shown_flags
 from simsiam_tf.reproduce.table5_rows import ROWS
 from simsiam_tf.training.environment import commit_of
@@ -33,8 +35,8 @@ def run_table5(
     root: pathlib.Path,
     seed: int,
     config_of: Callable[[Sequence[str]], TransferConfig],
-) -> pathlib.Path:
-    """Carries out the runs that are missing, and writes the page.
+) -> pathlib.Path | None:
+    """Carries out the runs that are missing, and writes the page. With --dry_run it only shows the runs.
 
     Args:
         config: the settings of the reproduction.
@@ -44,7 +46,7 @@ def run_table5(
         config_of: the function that turns transfer.py's flags into settings.
 
     Returns:
-        The path of the page, without its ending.
+        The path of the page, without its ending; `None` with --dry_run.
 
     Raises:
         UsageError: if flags are not valid, or a run fails for another reason than a divergence.
@@ -53,20 +55,19 @@ def run_table5(
     pretraining = plan_pretraining(config, planner, seed)
     verbosity = [flag for flag in planner.extra if flag.startswith("--verbosity=")]
     transfers = plan_transfers(config, root, pretraining, seed, config_of, verbosity)
-    carry_out(list(pretraining.values()), "none")
+    every = [run for of_row in transfers.values() for run in of_row]
+    if config.dry_run:
+        show([*pretraining.values(), *every])
+        missing = what_is_left(list(pretraining.values())), what_is_left(every)
+        _log.log(RESULT, f"Pre-training: {missing[0]} Fine-tuning: {missing[1]} Nothing was trained or written.")
+        return None
+    carry_out(list(pretraining.values()))
     failed = [run.workdir.root for run in pretraining.values() if not run.workdir.is_finished()]
     if failed:
         raise UsageError(
             f"A pre-training diverged, so that its row has no backbone; leave it out. Received: {failed[0]}."
         )
-    every = [run for of_row in transfers.values() for run in of_row]
-    for number, run in enumerate(every, 1):
-        name = run.workdir.root.name
-        if run.workdir.is_finished() or run.diverged_path.exists():
-            _log.info(f"[{number}/{len(every)}] {name}: done.")
-        else:
-            _log.info(f"[{number}/{len(every)}] {name}: {' '.join(run.command)}")
-            call_or_diverge(run.command, run.diverged_path)
+    carry_out(every)
     return write_page(config, root, transfers, shown_flags(config, seed, planner.extra))
 
 
@@ -90,7 +91,7 @@ def write_page(
     about = {
         "title": _TITLE,
         "size": config.size,
-        "command": shlex.join(["python", "-m", "simsiam_tf.reproduce", *flags]),
+        "command": shlex.join(["python", "-m", "simsiam_tf.reproduce", *flags, "--workdir=W"]),
         "commits": sorted({commit_of(read_json(workdir.config_path)) for workdir in finished}),
         "hours": sum(workdir.summary()["wall_seconds"]["value"] for workdir in finished) / 3600,
     }

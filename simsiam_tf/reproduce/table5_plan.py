@@ -38,6 +38,16 @@ class Transfer:
         return self.workdir.root / "diverged.json"
 
     @property
+    def is_done(self) -> bool:
+        """Returns whether the run has finished or diverged."""
+        return self.workdir.is_finished() or self.diverged_path.exists()
+
+    @property
+    def length(self) -> float:
+        """Returns 1: all runs of Table 5 have the same number of steps."""
+        return 1.0
+
+    @property
     def command(self) -> list[str]:
         """Returns the command that starts or resumes the run."""
         return [*command_line("transfer"), *self.arguments, f"--workdir={self.workdir.root}"]

@@ -33,6 +33,11 @@ def test_the_page_s_table_is_what_its_runs_came_to(command, tmp_path, monkeypatc
         assert row in PAGE
 
 
+def test_the_page_names_the_rows_with_one_seed():
+    assert PAGE.count("**One seed.**") == 1
+    assert f"\n\n{paper_page.one_seed()}\n" in PAGE
+
+
 def test_kept_runs_tell_of_no_machine_s_folders():
     files = [path for path in paper_page.KEPT.rglob("*") if path.suffix in (".json", ".jsonl", ".md")]
     assert files

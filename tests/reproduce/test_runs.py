@@ -6,26 +6,14 @@ from absl import flags
 
 from simsiam_tf.cli import flags as definitions
 from simsiam_tf.cli.console import define_verbosity_flag
-from simsiam_tf.errors import Stopped, UsageError
+from simsiam_tf.errors import UsageError
 from simsiam_tf.files import write_json
 from simsiam_tf.reproduce import page, runs
 from simsiam_tf.reproduce.config import ReproduceConfig
 from simsiam_tf.reproduce.experiments import EXPERIMENTS
-from simsiam_tf.training import stop_signals
 from simsiam_tf.training.workdir import record
 
 FIG2 = EXPERIMENTS["fig2"]
-
-
-@pytest.fixture
-def plan(tmp_path):
-    def plan(experiment=FIG2, seeds=(0,), extra=("--train_split=train",), folders=None):
-        folders = folders or runs.Folders(tmp_path)
-        return runs.Planner("shapes", extra, folders, definitions.training_config_of).plan(
-            experiment.rows, lambda _: seeds
-        )
-
-    return plan
 
 
 def pretend(run, top1=40.0, loss=-0.6):
@@ -175,52 +163,13 @@ def test_an_experiment_is_not_run_at_a_size_that_its_numbers_are_not_of():
     assert ReproduceConfig(experiment="appd", size="cifar10").experiments == ["appd"]
 
 
-def test_a_stop_is_heard_even_as_a_run_ends(monkeypatch):
-    class AtTheEnd(stop_signals.StopSignals):
-        def __exit__(self, *error):
-            self._number = 15
-            super().__exit__(*error)
-
-    monkeypatch.setattr(stop_signals, "StopSignals", AtTheEnd)
-    with pytest.raises(Stopped) as stopped:
-        runs._call(["true"])
-    assert stopped.value.exit_code == 143
-
-
-def test_what_is_done_is_skipped_and_the_rest_run_by_a_command_that_stands_alone(plan, monkeypatch):
-    made = plan()
-    first, second, third = (made[row.recipe][0] for row in FIG2.rows)
-    pretend(first)
-    called = []
-
-    def call(command):
-        called.append(command)
-        return 3 if command == third.command else 0
-
-    monkeypatch.setattr(runs, "_call", call)
-    third.workdir.root.mkdir(parents=True)
-    runs.carry_out([first, second, third, second], "none")
-    assert called == [second.command, third.command]
-    assert third.is_done  # it diverged, and is not tried again
-    module, *flags = second.command[2:]
-    assert module == "simsiam_tf.cli.train"
-    config = definitions.training_config_of(flags)
-    assert config.identity() == second.config.identity()
-    assert config.model.of_method.stop_gradient is False
-
-
-def test_a_run_that_fails_is_named(plan):
-    with pytest.raises(UsageError, match=r"its error message is above: false\. Received: exit code 1"):
-        runs._call(["false"])
-
-
 def test_the_page_has_both_numbers_and_the_mean_over_seeds(plan, tmp_path):
     made = plan(seeds=(0, 1))
     for number, row in enumerate(FIG2.rows):
         for seed, run in enumerate(made[row.recipe]):
             pretend(run, top1=40 - 10 * number + seed)
     text = page.write(tmp_path, "fig2", FIG2, made, "none", ["--size=shapes", "--seeds=2"])
-    assert "`python -m simsiam_tf.reproduce --experiment=fig2 --size=shapes --seeds=2`" in text
+    assert "`python -m simsiam_tf.reproduce --experiment=fig2 --size=shapes --seeds=2 --workdir=W`" in text
     assert "| with stop-gradient | 67.7 | 40.5 +- 0.7 (2 seeds) | -0.600 | 1.000 |" in text
     assert "| collapses | no |" in text  # with this deviation
     assert "k 200, T 0.1. 3.0 hours" in text

@@ -6,7 +6,7 @@ from simsiam_tf.cli import flags as definitions
 from simsiam_tf.cli.transfer_flags import transfer_config_of
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import write_json
-from simsiam_tf.reproduce import runs, table5, table5_plan, table5_rows
+from simsiam_tf.reproduce import execution, runs, table5, table5_plan, table5_rows
 from simsiam_tf.reproduce.config import ReproduceConfig
 from simsiam_tf.training.workdir import record
 
@@ -64,7 +64,7 @@ def test_other_methods_are_pre_trained_as_in_table_4(tmp_path):
 
 def test_finished_runs_are_skipped_and_a_divergence_is_marked(tmp_path, monkeypatch):
     called = []
-    monkeypatch.setattr(runs, "_call", lambda command: called.append(command) or 3)
+    monkeypatch.setattr(execution, "call_or_stop", lambda command: called.append(command) or 3)
     config = settings(rows=("scratch",), seeds=2)
     first, second = table5_plan.plan_transfers(config, tmp_path, {}, 0, config_of=transfer_config_of)["scratch"]
     pretend(first, box_ap50=40.0, box_ap=20.0, box_ap75=18.0)

@@ -1,6 +1,7 @@
 """Table 5 never shows a run of other settings, and refuses mistakes before its first run."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from absl import flags
@@ -10,10 +11,11 @@ from simsiam_tf.cli.console import define_verbosity_flag
 from simsiam_tf.cli.flags import define_reproduce_flags, training_config_of
 from simsiam_tf.cli.transfer_flags import transfer_config_of
 from simsiam_tf.errors import UsageError
-from simsiam_tf.reproduce import runs, table5
+from simsiam_tf.files import write_json
+from simsiam_tf.reproduce import execution, runs, table5
 from simsiam_tf.reproduce.config import ReproduceConfig
 from simsiam_tf.reproduce.table5_plan import flags_of, plan_pretraining, plan_transfers, shown_flags
-from tests.reproduce.test_runs import pretend as pretend_training
+from simsiam_tf.training.workdir import record
 from tests.reproduce.test_table5 import planner, pretend, settings
 
 
@@ -64,7 +66,7 @@ def test_other_settings_or_weights_are_another_run_and_another_place_of_the_data
     ],
 )
 def test_a_mistake_shows_before_the_first_run(size, options, message, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "_call", pytest.fail)
+    monkeypatch.setattr(execution, "call_or_stop", pytest.fail)
     config = settings(size, **options)
     with pytest.raises(UsageError, match=message):
         table5.run_table5(config, planner(tmp_path, size), tmp_path, 0, transfer_config_of)
@@ -119,12 +121,20 @@ def test_the_command_passes_each_flag_to_the_runs_that_it_is_of(tmp_path, monkey
     define_verbosity_flag()
     flags.FLAGS(["reproduce", *given])
     monkeypatch.setattr(sys, "argv", ["reproduce", *given])
-    monkeypatch.setattr(table5, "carry_out", lambda trained, probe: [pretend_training(run) for run in trained])
     called = []
-    monkeypatch.setattr(table5, "call_or_diverge", lambda line, mark: called.append(line))
+
+    def call(line):
+        called.append(line)
+        if line[2] == "simsiam_tf.cli.train":
+            place = next(part for part in line if part.startswith("--workdir=")).partition("=")[2]
+            Path(place).mkdir(parents=True)
+            write_json(Path(place) / "summary.json", {"loss": record(-0.5), "wall_seconds": record(60.0)})
+        return 0
+
+    monkeypatch.setattr(execution, "call_or_stop", call)
     monkeypatch.setattr(table5, "write_page", lambda config, root, transfers, shown: called.append(shown) or root)
     command.reproduce()
-    scratch, byol, shown = called
+    _, scratch, byol, shown = called
     assert "--backbone=none" in scratch
     for line in (scratch, byol):
         assert {"--verbosity=quiet", "--steps=700", "--data_dir=d", "--seed=4"} <= set(line)
