@@ -8,11 +8,15 @@ from typing import Any, Self
 import keras
 import tensorflow as tf
 
+from simsiam_tf.augment import ops
 from simsiam_tf.augment import views as augment_views
 from simsiam_tf.augment.policies import POLICIES, Policy
 from simsiam_tf.augment.threefry import view_keys
 from simsiam_tf.distribute.xla import compiled_on_host, host_compiles
 from simsiam_tf.errors import check, check_choice, names_its_options
+
+# The largest images, in pixels, that XLA crops.
+_SMALL_PIXELS = 64 * 64
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
@@ -113,8 +117,7 @@ class TwoViews(keras.layers.Layer):
         index = tf.reshape(tf.cast(index, tf.int64), [-1])
         # The words of a key have 32 bits: beyond that a counted image gets its upper bits as the epoch.
         epoch = tf.cast(epoch, tf.int64) + tf.cast(index[0] // 2**32, tf.int64)
-        static = images.shape[1:].is_fully_defined() and images.shape[0] is not None
-        x1, x2 = _maker(self.policies, self.size, self.seed, compiles=static)(images, index, epoch)
+        x1, x2 = _maker(self.policies, self.size, self.seed, _are_small(images))(images, index, epoch)
         return (x1[0], x2[0]) if single else (x1, x2)
 
     def _levels(self, images: tf.Tensor) -> tf.Tensor:
@@ -157,32 +160,44 @@ def _pair(policy: str | Policy | tuple[Policy, Policy]) -> tuple[Policy, Policy]
     return first, second
 
 
+def _are_small(images: tf.Tensor) -> bool:
+    """Returns whether images are cropped fastest by XLA, as the matrix products of `ops.apply_crop`.
+
+    XLA compiles a function anew for each shape that it meets, so H and W must be known. For large images the kernel of
+    TensorFlow is faster (docs/results/input.md).
+    """
+    return images.shape[1:].is_fully_defined() and images.shape[1] * images.shape[2] <= _SMALL_PIXELS
+
+
 @functools.cache  # compiled once for all layers with the same views
-def _maker(policies: tuple[Policy, Policy], size: int, seed: int, compiles: bool) -> Callable[..., Any]:
+def _maker(policies: tuple[Policy, Policy], size: int, seed: int, crops_inside: bool) -> Callable[..., Any]:
     """Makes the function from images `[B, H, W, 3]`, index `[B]` and epoch to the views.
 
     Args:
         policies: the policy of each view.
         size: the side of the views in pixels.
         seed: the seed of all random numbers.
-        compiles: whether the shapes of the images are known, so that XLA can compile the function.
+        crops_inside: whether images are cropped by the function that XLA compiles, and not before it.
     """
-    compile_ = compiled_on_host if compiles else (lambda function: function)
-    one_by_one = host_compiles() if compiles else True
-    make = augment_views.make_views_one_by_one if one_by_one else augment_views.make_views
-    make = compile_(functools.partial(make, policies, size))
-    sample = compile_(functools.partial(augment_views.sample_views, policies, seed))
+    make = augment_views.make_views_one_by_one if host_compiles() else augment_views.make_views
+    make = compiled_on_host(functools.partial(make, policies, size))
+    sample = compiled_on_host(functools.partial(augment_views.sample_views, policies, seed))
 
-    @compile_
+    @compiled_on_host
     def draw(epoch: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tuple(augment_views.crop_draws(p, view_keys(seed, epoch, index, i)) for i, p in enumerate(policies))
 
-    def views(images: tf.Tensor, index: tf.Tensor, epoch: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def views(images: tf.Tensor, index: tf.Tensor, epoch: tf.Tensor) -> list[tf.Tensor]:
         height, width = (tf.shape(images)[i] for i in (1, 2))
-        parameters = sample(epoch, index)
+        parameters, crops = sample(epoch, index), []
         for policy, draws, values in zip(policies, draw(epoch, index), parameters, strict=True):
             box = augment_views.boxes(policy, draws, height, width, size)
-            values["box"] = tf.ensure_shape(box, [images.shape[0], 4])
-        return make({"images": (images,), "parameters": parameters})["views"]
+            if crops_inside:
+                values["box"] = tf.ensure_shape(box, [images.shape[0], 4])
+            else:
+                crops.append(ops.apply_crop_by_kernel(images, box, policy.side(size), policy.crops_at_random))
+        made = make({"images": tuple(crops) or (images,), "parameters": parameters})["views"]
+        sides = (policy.side(size) for policy in policies)
+        return [tf.ensure_shape(x, [images.shape[0], n, n, 3]) for x, n in zip(made, sides, strict=True)]
 
     return views

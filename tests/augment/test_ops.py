@@ -158,16 +158,26 @@ def test_the_centre_is_that_of_torchvision_s_resize_and_centre_crop(rng, shape):
     left, top = round((resized.width - 224) / 2), round((resized.height - 224) / 2)
     expected = np.asarray(resized.crop((left, top, left + 224, top + 224)), np.float32)
     box = tf.constant([ops.centre_box(height, width, short, 224, 256)], tf.float32)
-    ours = ops.apply_crop(np.asarray(image)[None], box, 224, bounded=False)[0].numpy()
-    assert np.abs(ours - expected).max() < 1.5  # Pillow rounds twice
+    for crop in (ops.apply_crop, ops.apply_crop_by_kernel):
+        ours = crop(np.asarray(image)[None], box, 224, bounded=False)[0].numpy()
+        assert np.abs(ours - expected).max() < 1.5  # Pillow rounds twice
 
 
 def test_a_crop_is_pillow_s_up_to_its_edge(rng):
     image = Image.fromarray(rng.integers(0, 256, (60, 80, 3), np.uint8))
     for top, left, height, width in ((5, 9, 50, 60), (0, 0, 60, 80), (20, 30, 12, 10)):
         part = image.crop((left, top, left + width, top + height)).resize((24, 24), Image.Resampling.BILINEAR)
-        ours = ops.apply_crop(np.asarray(image)[None], tf.constant([[top, left, height, width]], tf.float32), 24)
-        assert np.abs(ours[0].numpy() - np.asarray(part, np.float32)).max() < 1.1
+        for crop in (ops.apply_crop, ops.apply_crop_by_kernel):
+            ours = crop(np.asarray(image)[None], tf.constant([[top, left, height, width]], tf.float32), 24)
+            assert np.abs(ours[0].numpy() - np.asarray(part, np.float32)).max() < 1.1
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_the_kernel_s_crop_is_that_of_the_matrices(rng, bounded):
+    images = tf.constant(rng.integers(0, 256, (3, 40, 50, 3)), tf.uint8)
+    box = tf.constant([[3.0, 4.0, 30.0, 20.0], [0.0, 0.0, 40.0, 50.0], [20.0, 41.0, 5.0, 9.0]])
+    expected = ops.apply_crop(images, box, 16, bounded=bounded)
+    np.testing.assert_allclose(ops.apply_crop_by_kernel(images, box, 16, bounded), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("shift", [-0.5, -0.2, 0.07, 0.4])

@@ -57,6 +57,35 @@ def test_images_of_any_size_are_taken(images):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("policy", ["simsiam_cifar", "linear_eval"])
+@pytest.mark.parametrize("shape", [(None, 20, 24, 3), (None, None, None, 3), (6, None, None, 3), (None, None, 24, 3)])
+def test_a_batch_of_which_little_is_known_has_the_same_views_and_is_compiled(policy, shape, images):
+    """Single ops take several times as long: `batch` without `drop_remainder` leaves the number of images open."""
+    two_views = TwoViews(policy, size=16)
+    graph = tf.function(
+        lambda images: two_views(images, index=tf.range(6, dtype=tf.int64), epoch=0),
+        input_signature=[tf.TensorSpec(shape, tf.uint8)],
+        autograph=False,
+    )
+    for view, reference in zip(graph(images), two_views(images, index=np.arange(6), epoch=0), strict=True):
+        np.testing.assert_allclose(view, reference, atol=1e-4)
+        assert view.shape == (6, 16, 16, 3)
+    function = graph.get_concrete_function()
+    assert all(view.shape[1:] == (16, 16, 3) for view in function.outputs)
+    compiled = [op for op in function.graph.get_operations() if b"_XlaMustCompile" in op.node_def.SerializeToString()]
+    assert len(compiled) == 3  # the draws of the ops and of the crops, and the pixels
+
+
+def test_a_large_image_has_the_views_that_it_has_with_sides_left_open(rng):
+    """Both are cropped before the part that XLA compiles; small images are cropped inside of it."""
+    image = rng.integers(0, 256, (70, 66, 3)).astype("uint8")
+    two_views = TwoViews(Policy(), size=16)
+    by_map = tf.function(lambda x: two_views(x, index=0, epoch=0), [tf.TensorSpec([None, None, 3], tf.uint8)], False)
+    for view, reference in zip(by_map(image), two_views(image, index=0, epoch=0), strict=True):
+        np.testing.assert_array_equal(view, reference)
+
+
+@pytest.mark.slow
 def test_float_images_need_their_range(images):
     exact = TwoViews(size=16)(images, index=np.arange(6), epoch=0)
     in_levels = TwoViews(size=16, value_range=(0, 255))(images.astype("float32"), index=np.arange(6), epoch=0)

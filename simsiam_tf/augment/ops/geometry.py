@@ -194,6 +194,37 @@ def apply_crop(
     return tf.transpose(tf.reshape(x, [-1, size, size, 3]), [0, 2, 1, 3])
 
 
+def apply_crop_by_kernel(images: tf.Tensor, box: tf.Tensor, size: int, bounded: bool = True) -> tf.Tensor:
+    """Crops and resizes images as `apply_crop` does, by a kernel of TensorFlow.
+
+    It takes a third of the time outside of XLA, which has no such kernel. The last bits differ.
+
+    Args:
+        images: `[B, H, W, 3]`.
+        box: the part of each image to show, `[B, 4]`: top, left, height and width in pixels, whole numbers if
+            `bounded`.
+        size: the side of the result in pixels.
+        bounded: whether the filter stops at the edge of the box, as after PIL's crop.
+
+    Returns:
+        `[B, size, size, 3] float32`.
+    """
+
+    def one(image_and_box: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        image, place = image_and_box
+        start, length = place[:2], place[2:]
+        if bounded:
+            top, left, height, width = tf.unstack(tf.cast(place, tf.int32))
+            image, start = image[top : top + height, left : left + width], tf.zeros([2])
+        scale = size / length
+        shown = tf.raw_ops.ScaleAndTranslate(
+            images=image[tf.newaxis], size=[size, size], scale=scale, translation=-start * scale, kernel_type="triangle"
+        )
+        return tf.ensure_shape(shown[0], [size, size, 3])
+
+    return tf.map_fn(one, (images, box), fn_output_signature=tf.float32)
+
+
 def sample_flip(keys: tf.Tensor, p: float) -> tf.Tensor:
     """Draws whether each image is mirrored: `[B] bool`, true with probability `p`."""
     return uniform(keys, 1)[:, 0] < p
