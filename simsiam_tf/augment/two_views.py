@@ -29,6 +29,8 @@ class TwoViews(keras.layers.Layer):
 
     If `index` and `epoch` are given, the views depend on them, the image and the seed alone, as in train.py.
 
+    Small images are fastest in batches: `dataset.batch(128).map(two_views, tf.data.AUTOTUNE)`.
+
     Args:
         policy: the augmentation of the views: a name (`simsiam`, `simsiam_cifar`, `simclr`, `byol`, `swav`,
             `linear_train`, `linear_eval` or `none`), a `Policy` for both views, or a pair with one for each.

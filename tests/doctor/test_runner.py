@@ -1,5 +1,6 @@
 """The rows of checks that hang, die and fail, and of those around them."""
 
+import contextlib
 import os
 import pathlib
 import time
@@ -41,9 +42,11 @@ def test_checks_that_hang_or_die_are_rows_and_the_others_go_on(rows):
 
 def children():
     """The processes that this one has started, also in earlier tests."""
-    return {
-        name for task in pathlib.Path("/proc/self/task").iterdir() for name in (task / "children").read_text().split()
-    }
+    found = set()
+    for task in pathlib.Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread may end meanwhile
+            found |= set((task / "children").read_text().split())
+    return found
 
 
 def test_a_hung_check_leaves_no_process(rows):
