@@ -6,7 +6,6 @@ train.py are passed on to every run.
 """
 
 import logging
-import sys
 
 from simsiam_tf.cli.entry_point import run
 from simsiam_tf.cli.flags import define_reproduce_flags, reproduce_config, training_config_of
@@ -18,6 +17,7 @@ from simsiam_tf.files import user_path, write_text
 from simsiam_tf.reproduce import execution, page, runs, table5
 from simsiam_tf.reproduce.config import TABLE5
 from simsiam_tf.reproduce.experiments import EXPERIMENTS, Experiment
+from simsiam_tf.reproduce.given_flags import shown_flags
 from simsiam_tf.training.workdir import Workdir
 
 _log = logging.getLogger("simsiam_tf.cli.reproduce")  # __name__ is "__main__" where the command is run
@@ -44,8 +44,7 @@ def reproduce() -> None:
         if place:
             _log.log(RESULT, f"Wrote {place}.md, .json and .png")
         return
-    apart = ("--workdir", "--data_dir", "--experiment", "--verbosity")
-    flags = [argument for argument in sys.argv[1:] if argument.partition("=")[0] not in apart]
+    flags = [flag for flag in shown_flags(config, seed, extra) if not flag.startswith("--experiment=")]
 
     def planned(experiment: Experiment) -> dict[str, list[runs.Run]]:
         return planner.plan(experiment.rows, lambda row: config.seeds_of(experiment, row, seed))
@@ -55,8 +54,10 @@ def reproduce() -> None:
     plans = {name: planned(experiment) for name, experiment in experiments.items()}
     if config.dry_run:
         every = [run for plan in plans.values() for of_row in plan.values() for run in of_row]
-        execution.show(execution.distinct(every))
-        _log.log(RESULT, f"{execution.what_is_left(execution.distinct(every))} Nothing was trained or written.")
+        execution.show(every)
+        probes = sum(runs.lacks_probe(run, config.probe) for run in execution.distinct(every))
+        lacking = f" {probes} of them will have a linear probe trained." if probes else ""
+        _log.log(RESULT, f"{execution.what_is_left(every)}{lacking} Nothing was trained or written.")
         return
     pages = []
     for name, plan in plans.items():

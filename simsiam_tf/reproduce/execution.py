@@ -2,6 +2,7 @@
 
 import logging
 import pathlib
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
@@ -79,7 +80,7 @@ def carry_out(jobs: Sequence[AnyJob], then: Callable[[AnyJob], None] | None = No
             _log.info(f"{line}: done.")
         else:
             start = time.monotonic()
-            _log.info(f"{line}: {' '.join(job.command)}")
+            _log.info(f"{line}: {shlex.join(job.command)}")
             if call_or_stop(job.command) == NOT_FINITE:
                 write_json(job.diverged_path, record(None, reason="the loss became NaN or infinite"))
             _log.info(f"{line}: {(time.monotonic() - start) / 60:.1f} minutes. {what_is_left(jobs)}")
@@ -89,8 +90,9 @@ def carry_out(jobs: Sequence[AnyJob], then: Callable[[AnyJob], None] | None = No
 
 def show(jobs: Sequence[Job]) -> None:
     """Shows the runs: which are done, and the commands of the others."""
+    jobs = distinct(jobs)
     for number, job in enumerate(jobs, 1):
-        state = "done." if job.is_done else " ".join(job.command)
+        state = "done." if job.is_done else shlex.join(job.command)
         _log.info(f"[{number}/{len(jobs)}] {job.workdir.root.name}: {state}")
 
 
@@ -103,6 +105,7 @@ def what_is_left(jobs: Sequence[Job]) -> str:
     Example:
         '28 of 30 runs are missing: about 6 hours.'
     """
+    jobs = distinct(jobs)
     missing = [job for job in jobs if not job.is_done]
     if not missing:
         return f"All {len(jobs)} runs are done."
@@ -130,6 +133,6 @@ def call_or_stop(command: Sequence[str]) -> int:
         raise Stopped("Stopped. The current run is saved; the same command resumes it.", code)
     if code not in (0, NOT_FINITE):
         raise UsageError(
-            f"This run failed; its error message is above: {' '.join(command)}. Received: exit code {code}."
+            f"This run failed; its error message is above: {shlex.join(command)}. Received: exit code {code}."
         )
     return code

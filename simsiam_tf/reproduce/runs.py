@@ -1,4 +1,4 @@
-"""Plans the runs of an experiment, and averages what they came to."""
+"""Plans the runs of an experiment, and averages their results."""
 
 import dataclasses
 import hashlib
@@ -181,6 +181,16 @@ def _names(flags: Sequence[str]) -> set[str]:
     return {flag.lstrip("-").partition("=")[0].removeprefix("no") for flag in flags if flag.startswith("--")}
 
 
+def lacks_probe(run: Run, probe: str) -> bool:
+    """Returns whether a linear probe is wanted that the run does not have, unless it diverged.
+
+    Args:
+        run: the run.
+        probe: the name of the linear probe, or `none`.
+    """
+    return probe != "none" and not run.diverged_path.exists() and _probe_name(probe) not in run.workdir.summary()
+
+
 def train_probe(run: Run, probe: str) -> None:
     """Trains the linear probe of a run that has finished, if it is missing.
 
@@ -192,7 +202,7 @@ def train_probe(run: Run, probe: str) -> None:
         UsageError: if the command fails.
         Stopped: after SIGTERM or Ctrl-C.
     """
-    if probe != "none" and run.workdir.is_finished() and _probe_name(probe) not in run.workdir.summary():
+    if lacks_probe(run, probe) and run.workdir.is_finished():
         command = [*command_line("evaluate"), "--protocol=linear", f"--probe={probe}"]
         command += [flag for flag in run.arguments if flag.startswith("--verbosity=")]
         call_or_stop([*command, f"--workdir={run.workdir.root}"])

@@ -16,8 +16,9 @@ from simsiam_tf.evaluation.report.plots import COLOURS
 from simsiam_tf.files import write_json, write_text
 from simsiam_tf.reproduce.config import ReproduceConfig
 from simsiam_tf.reproduce.execution import carry_out, show, what_is_left
+from simsiam_tf.reproduce.given_flags import shown_flags
 from simsiam_tf.reproduce.runs import Planner
-from simsiam_tf.reproduce.table5_plan import Transfer, plan_pretraining, plan_transfers, shown_flags
+from simsiam_tf.reproduce.table5_plan import Transfer, plan_pretraining, plan_transfers
 from simsiam_tf.reproduce.table5_rows import ROWS
 from simsiam_tf.training.environment import commit_of
 from simsiam_tf.training.run_files import read_json
@@ -58,8 +59,8 @@ def run_table5(
     every = [run for of_row in transfers.values() for run in of_row]
     if config.dry_run:
         show([*pretraining.values(), *every])
-        missing = what_is_left(list(pretraining.values())), what_is_left(every)
-        _log.log(RESULT, f"Pre-training: {missing[0]} Fine-tuning: {missing[1]} Nothing was trained or written.")
+        missing = f"Pre-training: {what_is_left(list(pretraining.values()))} " if pretraining else ""
+        _log.log(RESULT, f"{missing}Fine-tuning: {what_is_left(every)} Nothing was trained or written.")
         return None
     carry_out(list(pretraining.values()))
     failed = [run.workdir.root for run in pretraining.values() if not run.workdir.is_finished()]

@@ -1,9 +1,13 @@
+import json
 import subprocess
 import sys
 
 import pytest
+from absl import flags
 
 from simsiam_tf.cli import flags as definitions
+from simsiam_tf.cli import reproduce as command
+from simsiam_tf.cli.console import define_verbosity_flag
 from simsiam_tf.errors import Stopped, UsageError
 from simsiam_tf.files import write_json
 from simsiam_tf.reproduce import execution
@@ -60,12 +64,55 @@ def test_what_is_left_is_told_by_the_runs_that_are_done(plan):
     assert execution.what_is_left([short, third]) == "All 2 runs are done."
 
 
+@pytest.fixture
+def reproduce(monkeypatch):
+    """Returns a function that runs the command with flags, on runs that are said to be trained."""
+
+    def reproduce(*given):
+        monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())
+        definitions.define_reproduce_flags()
+        define_verbosity_flag()
+        flags.FLAGS(["reproduce", *given])
+        monkeypatch.setattr(sys, "argv", ["reproduce", *given])
+        monkeypatch.setattr(execution, "carry_out", lambda jobs, then: [pretend(job) for job in jobs])
+        command.reproduce()
+
+    return reproduce
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--experiment=fig2", "--size=shapes", "--seed=4", "--workdir={}", "--data_dir=/home/me"),
+        ("--experiment", "fig2", "--size", "shapes", "--seed", "4", "--workdir", "{}", "--data_dir", "/home/me"),
+        ("-experiment=fig2", "-size=shapes", "-seed=4", "-workdir={}", "-data_dir=/home/me", "-verbosity=quiet"),
+    ],
+)
+def test_the_page_s_command_repeats_the_flags_in_any_spelling_without_places(given, reproduce, tmp_path):
+    reproduce(*(flag.format(tmp_path) for flag in given))
+    shown = json.loads((tmp_path / "fig2.json").read_text())["command"]
+    assert shown == "python -m simsiam_tf.reproduce --experiment=fig2 --size=shapes --seed=4 --workdir=W"
+
+
+def test_a_dry_run_counts_the_probes_that_are_missing(reproduce, plan, tmp_path, caplog):
+    """All runs may be done, and the command would still train for hours."""
+    for of_row in plan(extra=()).values():
+        pretend(of_row[0])
+    given = "--experiment=fig2", "--size=shapes", f"--workdir={tmp_path}", "--dry_run"
+    with caplog.at_level("INFO"):
+        reproduce(*given)
+        assert caplog.messages[-1] == "All 3 runs are done. Nothing was trained or written."
+        reproduce(*given, "--probe=cached")
+    probes = "3 of them will have a linear probe trained."
+    assert caplog.messages[-1] == f"All 3 runs are done. {probes} Nothing was trained or written."
+
+
 @pytest.mark.parametrize("experiment", ["fig2", "all", "table5"])
 def test_a_dry_run_lists_the_runs_and_writes_nothing(experiment, tmp_path):
     place = tmp_path / "new"
     given = [f"--experiment={experiment}", f"--size={'made' if experiment == 'table5' else 'shapes'}", "--dry_run"]
-    command = [sys.executable, "-m", "simsiam_tf.reproduce", *given, f"--workdir={place}"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    line = [sys.executable, "-m", "simsiam_tf.reproduce", *given, f"--workdir={place}"]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=True)
     shown = done.stdout + done.stderr
     assert "Nothing was trained or written." in shown.splitlines()[-1]
     assert "] baseline-seed0-" in shown or experiment == "table5"

@@ -1,5 +1,6 @@
 """The tables of docs/results/paper.md are those of the runs that are kept beside it."""
 
+import re
 import sys
 
 import pytest
@@ -34,8 +35,20 @@ def test_the_page_s_table_is_what_its_runs_came_to(command, tmp_path, monkeypatc
 
 
 def test_the_page_names_the_rows_with_one_seed():
-    assert PAGE.count("**One seed.**") == 1
-    assert f"\n\n{paper_page.one_seed()}\n" in PAGE
+    """They are read off the tables, whose cells say how many seeds there are where there are several."""
+    paragraph = PAGE.partition("**One seed.**")[2].partition("\n\n")[0]
+    named = dict(part.split(": ", 1) for part in " ".join(paragraph.split()).partition(" run. ")[2][:-1].split("; "))
+    for section in PAGE.split("\n## ")[1:]:
+        rows = [line.split(" | ")[:3] for line in section.splitlines() if line.startswith("| ")]
+        labels = {label.removeprefix("| ") for label, *_ in rows if label != "| row"}
+        several = {label.removeprefix("| ") for label, _, ours in rows if " seeds)" in ours}
+        title = section.splitlines()[0].partition("(")[2].rstrip(")")
+        if not labels or labels == several:
+            assert title not in named
+            continue
+        text = named.pop(title)
+        assert text == "all rows" if not several else set(re.findall('"(.*?)"', text)) == labels - several
+    assert not named
 
 
 def test_kept_runs_tell_of_no_machine_s_folders():

@@ -14,7 +14,8 @@ from simsiam_tf.errors import UsageError
 from simsiam_tf.files import write_json
 from simsiam_tf.reproduce import execution, runs, table5
 from simsiam_tf.reproduce.config import ReproduceConfig
-from simsiam_tf.reproduce.table5_plan import flags_of, plan_pretraining, plan_transfers, shown_flags
+from simsiam_tf.reproduce.given_flags import flags_of, shown_flags
+from simsiam_tf.reproduce.table5_plan import plan_pretraining, plan_transfers
 from simsiam_tf.training.workdir import record
 from tests.reproduce.test_table5 import planner, pretend, settings
 
