@@ -89,7 +89,7 @@ def one_seed() -> str:
             of_title[row.label] = max(of_title.get(row.label, 0), len(planned[row.recipe]))
     parts = []
     for title, of_title in seeds.items():
-        single = [label for label, number in of_title.items() if number == 1]
+        single = [f'"{label}"' for label, number in of_title.items() if number == 1]
         if single:
             parts.append(f"{title}: {'all rows' if len(single) == len(of_title) else ', '.join(single)}")
     text = f"**One seed.** The noise of these rows was not measured, because each has one run. {'; '.join(parts)}."
