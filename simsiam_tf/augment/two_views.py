@@ -29,8 +29,8 @@ class TwoViews(keras.layers.Layer):
 
     If `index` and `epoch` are given, the views depend on them, the image and the seed alone, as in train.py.
 
-    Small images are fastest in batches: `dataset.batch(128).map(two_views, tf.data.AUTOTUNE)`. Each number of images for
-    which no batch came before is compiled first, which takes seconds.
+    Small images are fastest in batches: `dataset.batch(128).map(two_views, tf.data.AUTOTUNE)`. A number of images in a
+    batch that did not occur before is compiled first, which takes seconds.
 
     Args:
         policy: the augmentation of the views: a name (`simsiam`, `simsiam_cifar`, `simclr`, `byol`, `swav`,
