@@ -103,11 +103,24 @@ class Executor:
         for _ in range(self._parts - 1):
             batch, seconds = self._timed_next(iterator)
             waited += seconds
-            self._strategy.run(lambda batch: self._accumulate(self._prepare(batch)), args=(batch,))
+            self._run(self._accumulate, batch, after=seconds)
         batch, seconds = self._timed_next(iterator)
-        logs = self._strategy.run(lambda batch: self._train(self._prepare(batch)), args=(batch,))
+        logs = self._run(self._train, batch, after=seconds)
         logs = {name: self._strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
         return logs, waited + seconds
+
+    def _run(self, step: Callable[[Any], Any], batch: Any, after: tf.Tensor) -> Any:
+        """Runs a step on all replicas, `after` a tensor was computed.
+
+        The tensor is the time of waiting for the batch. With few threads the clock would otherwise be read only after
+        the step, and the time of the step would count as waiting.
+        """
+
+        def on_replica(batch: Any) -> Any:
+            with tf.control_dependencies([after]):
+                return step(self._prepare(batch))
+
+        return self._strategy.run(on_replica, args=(batch,))
 
     def _timed_next(self, iterator: Iterator[Any]) -> tuple[Any, tf.Tensor]:
         """Returns the next batch, and the seconds until it came; 0 where that is not measured."""

@@ -1,5 +1,6 @@
-"""What is said of a step that a device has no memory for."""
+"""How a step waits for its images, and what is said of a step that a device has no memory for."""
 
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -27,6 +28,45 @@ def failing(error, images=6, parts=2):
         tf.data.Dataset.from_tensors({"views": tf.zeros([images, 2, 2, 3]), "index": [0] * images})
     )
     return executor
+
+
+class Clock:
+    """A method whose step says when it began. Like an op of a network, its clock waits for its inputs alone."""
+
+    step_log_names = ("began", LEFT_OUT)
+    scales_loss = False
+
+    def __init__(self):
+        self.trackers, self.weight = {LEFT_OUT: Count(LEFT_OUT)}, tf.Variable(0.0)
+
+    def train_step(self, _):
+        began = tf.numpy_function(lambda _: time.time(), [self.weight], tf.float64, stateful=False)
+        return {"began": tf.ensure_shape(began, []), LEFT_OUT: tf.zeros([], tf.float64)}
+
+    def accumulate_step(self, _):
+        return None
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_step_begins_after_the_wait_for_its_batch_was_measured(parts, replicas, monkeypatch):
+    """Otherwise one thread may do the whole step before it reads the clock, and the step counts as waiting."""
+    monkeypatch.setattr("keras.config.floatx", lambda: "float64")
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+
+    def slowly(x):
+        return tf.numpy_function(lambda x: time.sleep(0.05) or x, [x], tf.int64)
+
+    batches = strategy.experimental_distribute_dataset(tf.data.Dataset.range(16).map(slowly).batch(2))
+    devices = SimpleNamespace(accumulate_steps=parts, deterministic=False, jit="off")
+    executor = Executor(Clock(), strategy, iter(batches), lambda batch: batch, devices)
+    waits = []
+    for _ in range(8 // parts):
+        before = time.time()
+        logs, seconds_waited, _ = executor(1)
+        assert logs["began"] >= before + 0.9 * seconds_waited
+        waits.append(seconds_waited)
+    assert max(waits) > 0.05
 
 
 @pytest.mark.parametrize(
