@@ -75,7 +75,7 @@ def make(command: list[str], folder: pathlib.Path) -> tuple[list[str], str]:
     name, experiment, planned = plan(command)
     if missing(planned):
         sys.exit(f"error: the page has a table of {name}, but these runs are not kept: {', '.join(missing(planned))}.")
-    lines = page.write(folder, name, experiment, planned, "none", command[1:]).splitlines()
+    lines = page.write(folder, name, experiment, planned, "none", command[1:])[1].splitlines()
     return [line for line in lines if line.startswith("|")], next(line for line in lines if line.startswith("Ours:"))
 
 

@@ -10,6 +10,7 @@ from absl import flags
 
 from simsiam_tf.cli.command_line import flagfiles
 from simsiam_tf.cli.flags import (
+    check_not_empty,
     chooses_settings,
     define_group,
     define_training_flags,
@@ -31,6 +32,7 @@ def define_doctor_flags() -> None:
 
 def doctor_config() -> DoctorConfig:
     """Returns the settings of the doctor that the parsed flags ask for."""
+    check_not_empty("checks")
     return parsed_group(DoctorConfig)
 
 

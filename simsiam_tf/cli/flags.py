@@ -36,7 +36,7 @@ from simsiam_tf.config.preview import PreviewConfig
 from simsiam_tf.config.run import CONFIG_GROUPS, Config
 from simsiam_tf.config.scale import SizeConfig
 from simsiam_tf.config.start import StartConfig
-from simsiam_tf.errors import UsageError
+from simsiam_tf.errors import UsageError, check
 from simsiam_tf.reproduce.config import ReproduceConfig
 
 _OLD_RUN = "Run, and data other than the run's own"
@@ -84,6 +84,15 @@ def _define_setting(setting: Setting, heading: str) -> None:
 def parsed_group(group: type[_Group]) -> _Group:
     """Makes a group of settings from the parsed flags."""
     return group.from_values({setting.name: flags.FLAGS[setting.name].value for setting in group.settings()})
+
+
+def check_not_empty(name: str) -> None:
+    """Raises a UsageError if a flag that names some of several things is given, and names none.
+
+    That is what an unset variable of a shell makes of it, and by default everything is done.
+    """
+    given = flags.FLAGS[name]
+    check(bool(given.value) or not given.present, f"--{name} must name something; leave it out for all.", f"--{name}=")
 
 
 def _training_settings() -> list[Setting]:
@@ -285,5 +294,6 @@ def reproduce_config() -> tuple[ReproduceConfig, str, int, list[str]]:
     names = [setting.name for setting in _training_settings()]
     given = [flags.FLAGS[name] for name in names if flags.FLAGS[name].present and name not in ("workdir", "seed")]
     given += [flags.FLAGS["verbosity"]] if flags.FLAGS["verbosity"].present else []
+    check_not_empty("rows")
     workdir, seed = flags.FLAGS.workdir, flags.FLAGS.seed
     return parsed_group(ReproduceConfig), workdir, seed, [flag.serialize() for flag in given]

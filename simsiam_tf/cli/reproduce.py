@@ -1,8 +1,8 @@
 """Repeats experiments of the paper: `python -m simsiam_tf.reproduce --experiment=fig2 --workdir=W`.
 
 It starts the runs that are missing, continues those that were interrupted, and skips those that are finished with the
-same settings. Then it writes our numbers beside the paper's to W/<experiment>.md, .json and .png. Other flags of
-train.py are passed on to every run.
+same settings. Then it writes our numbers beside the paper's to W/<experiment>.md, .json and .png. A page of other runs
+stands beside the earlier one, as W/<experiment>_2.md. Other flags of train.py are passed on to every run.
 """
 
 import logging
@@ -64,8 +64,9 @@ def reproduce() -> None:
         _log.info(f"{experiments[name].title}:")
         of_all = [run for of_row in plan.values() for run in of_row]
         execution.carry_out(of_all, lambda run: runs.train_probe(run, config.probe))
-        pages.append(page.write(root, name, experiments[name], plan, config.probe, flags))
-        _log.log(RESULT, f"Wrote {root / name}.md, .json and .png")
+        place, text = page.write(root, name, experiments[name], plan, config.probe, flags)
+        pages.append(text)
+        _log.log(RESULT, f"Wrote {place}.md, .json and .png")
     if len(plans) > 1:
         write_text(root / "all.md", "\n".join(pages))
         _log.log(RESULT, f"Wrote {root / 'all.md'}: every table.")

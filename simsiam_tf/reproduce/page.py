@@ -15,6 +15,7 @@ from simsiam_tf.files import write_json, write_text
 from simsiam_tf.reproduce import verdicts
 from simsiam_tf.reproduce.experiments import Experiment, Row
 from simsiam_tf.reproduce.outcomes import Outcome
+from simsiam_tf.reproduce.places import place_of
 from simsiam_tf.reproduce.runs import Run, outcome, top1_name
 from simsiam_tf.training.environment import commit_of
 from simsiam_tf.training.run_files import read_json
@@ -38,8 +39,8 @@ def write(
     runs: Mapping[str, Sequence[Run]],
     probe: str,
     flags: Sequence[str],
-) -> str:
-    """Writes `<name>.md`, `<name>.json` and `<name>.png`.
+) -> tuple[pathlib.Path, str]:
+    """Writes `<name>.md`, `<name>.json` and `<name>.png`; beside an earlier page that has other runs, with a number.
 
     Args:
         root: the folder to write to.
@@ -50,19 +51,21 @@ def write(
         flags: the flags of the command that the page shows, without --experiment and --workdir.
 
     Returns:
-        The text of `<name>.md`.
+        The path without its ending, and the text.
     """
     outcomes = {row.recipe: outcome(runs[row.recipe], probe) for row in experiment.rows}
     rows = [_row(row, experiment, outcomes, runs[row.recipe]) for row in experiment.rows]
     command = shlex.join(["python", "-m", "simsiam_tf.reproduce", f"--experiment={name}", *flags, "--workdir=W"])
-    of_all = {"experiment": name, "title": experiment.title, "command": command}
+    of_all = {"experiment": name, "title": experiment.title, "command": command, "probe": probe}
     of_all |= _about([run for of_row in runs.values() for run in of_row], probe)
-    write_json(root / f"{name}.json", {**of_all, "rows": rows})
-    text = _markdown(name, of_all, rows)
-    write_text(root / f"{name}.md", text)
+    content = {**of_all, "rows": rows}
+    place = place_of(root, name, content)
+    write_json(place.with_suffix(".json"), content)
+    text = _markdown(place.name, of_all, rows)
+    write_text(place.with_suffix(".md"), text)
     curves = [(row["label"], runs[row["recipe"]][0].workdir.metrics()) for row in rows]
-    _draw(curves).savefig(root / f"{name}.png", dpi=110)
-    return text
+    _draw(curves).savefig(place.with_suffix(".png"), dpi=110)
+    return place, text
 
 
 def _row(row: Row, experiment: Experiment, outcomes: Mapping[str, Outcome], runs: Sequence[Run]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from simsiam_tf.files import write_json, write_text
 from simsiam_tf.reproduce.config import ReproduceConfig
 from simsiam_tf.reproduce.execution import carry_out, show, what_is_left
 from simsiam_tf.reproduce.given_flags import shown_flags
+from simsiam_tf.reproduce.places import place_of
 from simsiam_tf.reproduce.runs import Planner
 from simsiam_tf.reproduce.table5_plan import Transfer, plan_pretraining, plan_transfers
 from simsiam_tf.reproduce.table5_rows import ROWS
@@ -75,7 +76,7 @@ def run_table5(
 def write_page(
     config: ReproduceConfig, root: pathlib.Path, transfers: Mapping[str, Sequence[Transfer]], flags: Sequence[str]
 ) -> pathlib.Path:
-    """Writes `table5_SIZE.md`, `.json` and `.png`.
+    """Writes `table5_SIZE.md`, `.json` and `.png`; beside an earlier page that has other runs, with a number.
 
     Args:
         config: the settings of the reproduction.
@@ -96,8 +97,9 @@ def write_page(
         "commits": sorted({commit_of(read_json(workdir.config_path)) for workdir in finished}),
         "hours": sum(workdir.summary()["wall_seconds"]["value"] for workdir in finished) / 3600,
     }
-    place = root / f"table5_{config.size}"
-    write_json(place.with_suffix(".json"), {**about, "rows": rows})
+    content = {**about, "rows": rows}
+    place = place_of(root, f"table5_{config.size}", content)
+    write_json(place.with_suffix(".json"), content)
     write_text(place.with_suffix(".md"), _markdown(about, rows, masks, place.name))
     curves = {ROWS[name].label: runs[0].workdir.metrics() for name, runs in transfers.items()}
     _draw(curves).savefig(place.with_suffix(".png"), dpi=110)

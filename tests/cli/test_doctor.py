@@ -55,6 +55,11 @@ def test_a_machine_that_is_all_right(run, capsys):
     assert printed.err == ""
 
 
+def test_checks_that_name_none_are_not_all(run, capsys):
+    assert run("--checks=", checks=(odd("fine"),)) == 2
+    assert "--checks must name something; leave it out for all. Received: --checks=." in capsys.readouterr().err
+
+
 def test_a_warning_is_no_failure_and_a_hung_check_is_a_warning(run, capsys):
     assert run("--check_seconds=0.5", checks=(odd("hangs"), odd("warns"))) == 0
     assert capsys.readouterr().out.splitlines() == [

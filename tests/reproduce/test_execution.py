@@ -68,13 +68,20 @@ def test_what_is_left_is_told_by_the_runs_that_are_done(plan):
 def reproduce(monkeypatch):
     """Returns a function that runs the command with flags, on runs that are said to be trained."""
 
+    def carry_out(jobs, then):
+        for job in jobs:
+            if not job.is_done:
+                pretend(job)
+
     def reproduce(*given):
         monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())
         definitions.define_reproduce_flags()
         define_verbosity_flag()
         flags.FLAGS(["reproduce", *given])
         monkeypatch.setattr(sys, "argv", ["reproduce", *given])
-        monkeypatch.setattr(execution, "carry_out", lambda jobs, then: [pretend(job) for job in jobs])
+        monkeypatch.setattr(
+            execution, "carry_out", lambda jobs, then: [pretend(job) for job in jobs if not job.is_done]
+        )
         command.reproduce()
 
     return reproduce
@@ -92,6 +99,24 @@ def test_the_page_s_command_repeats_the_flags_in_any_spelling_without_places(giv
     reproduce(*(flag.format(tmp_path) for flag in given))
     shown = json.loads((tmp_path / "fig2.json").read_text())["command"]
     assert shown == "python -m simsiam_tf.reproduce --experiment=fig2 --size=shapes --seed=4 --workdir=W"
+
+
+def test_a_page_of_some_rows_leaves_that_of_all(reproduce, tmp_path, caplog):
+    caplog.set_level("INFO")
+    given = "--experiment=fig2", "--size=shapes", f"--workdir={tmp_path}"
+    reproduce(*given)
+    before = {path: path.read_bytes() for path in tmp_path.glob("fig2.*")}
+    assert len(before) == 3
+    reproduce(*given, "--rows=fig2_no_stop_gradient")
+    assert f"Wrote {tmp_path}/fig2_2.md, .json and .png" in caplog.messages
+    assert "![loss, std and kNN](fig2_2.png)" in (tmp_path / "fig2_2.md").read_text()
+    assert (tmp_path / "fig2_2.png").exists()
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_rows_that_name_none_are_not_all(reproduce, tmp_path):
+    with pytest.raises(UsageError, match=r"--rows must name something; leave it out for all\. Received: --rows=\."):
+        reproduce("--experiment=fig2", "--size=shapes", "--rows=", f"--workdir={tmp_path}")
 
 
 def test_a_dry_run_counts_the_probes_that_are_missing(reproduce, plan, tmp_path, caplog):

@@ -168,7 +168,7 @@ def test_the_page_has_both_numbers_and_the_mean_over_seeds(plan, tmp_path):
     for number, row in enumerate(FIG2.rows):
         for seed, run in enumerate(made[row.recipe]):
             pretend(run, top1=40 - 10 * number + seed)
-    text = page.write(tmp_path, "fig2", FIG2, made, "none", ["--size=shapes", "--seeds=2"])
+    _, text = page.write(tmp_path, "fig2", FIG2, made, "none", ["--size=shapes", "--seeds=2"])
     assert "`python -m simsiam_tf.reproduce --experiment=fig2 --size=shapes --seeds=2 --workdir=W`" in text
     assert "| with stop-gradient | 67.7 | 40.5 +- 0.7 (2 seeds) | -0.600 | 1.000 |" in text
     assert "| collapses | no |" in text  # with this deviation
@@ -187,7 +187,7 @@ def test_a_row_that_diverged_is_called_so(plan, tmp_path):
     lost = made[FIG2.rows[2].recipe][0]
     lost.workdir.root.mkdir(parents=True)
     write_json(lost.workdir.config_path, {"config": lost.config.to_dict(), "git_commit": "d" * 40})
-    text = page.write(tmp_path, "fig2", FIG2, made, "none", [])
+    _, text = page.write(tmp_path, "fig2", FIG2, made, "none", [])
     assert "| diverged | |  | collapses, z to one point | no | 1 of 1 runs diverged |" in text
     content = json.loads((tmp_path / "fig2.json").read_text(), parse_constant=pytest.fail)
     assert content["rows"][2]["top1"] is None
