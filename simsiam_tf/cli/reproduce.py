@@ -14,7 +14,7 @@ from simsiam_tf.cli.transfer_flags import transfer_config_of
 from simsiam_tf.config.messages import RESULT
 from simsiam_tf.errors import UsageError
 from simsiam_tf.files import user_path, write_text
-from simsiam_tf.reproduce import execution, page, runs, table5
+from simsiam_tf.reproduce import execution, page, probes, runs, table5
 from simsiam_tf.reproduce.config import TABLE5
 from simsiam_tf.reproduce.experiments import EXPERIMENTS, Experiment
 from simsiam_tf.reproduce.given_flags import shown_flags
@@ -55,15 +55,15 @@ def reproduce() -> None:
     if config.dry_run:
         every = [run for plan in plans.values() for of_row in plan.values() for run in of_row]
         execution.show(every)
-        probes = sum(runs.lacks_probe(run, config.probe) for run in execution.distinct(every))
-        lacking = f" {probes} of them will have a linear probe trained." if probes else ""
-        _log.log(RESULT, f"{execution.what_is_left(every)}{lacking} Nothing was trained or written.")
+        lacking = sum(probes.lacks_probe(run, config.probe) for run in execution.distinct(every))
+        more = f" {lacking} of them will have a linear probe trained." if lacking else ""
+        _log.log(RESULT, f"{execution.what_is_left(every)}{more} Nothing was trained or written.")
         return
     pages = []
     for name, plan in plans.items():
         _log.info(f"{experiments[name].title}:")
         of_all = [run for of_row in plan.values() for run in of_row]
-        execution.carry_out(of_all, lambda run: runs.train_probe(run, config.probe))
+        execution.carry_out(of_all, lambda run: probes.train_probe(run, config.probe))
         place, text = page.write(root, name, experiments[name], plan, config.probe, flags)
         pages.append(text)
         _log.log(RESULT, f"Wrote {place}.md, .json and .png")

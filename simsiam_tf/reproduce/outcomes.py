@@ -1,10 +1,17 @@
-"""Holds the numbers that a row's runs came to, and compares those of two rows."""
+"""Averages the numbers that a row's runs came to, and compares those of two rows."""
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Sequence
 
 from simsiam_tf.config.collapse import COLLAPSED_LOSS, COLLAPSED_STD, POINT_STD
+from simsiam_tf.errors import UsageError
+from simsiam_tf.reproduce.probes import top1_name
+from simsiam_tf.reproduce.runs import Run
+
+# The name that metrics.jsonl has for the effective rank of the backbone's features.
+_RANK = "feature_effective_rank"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +57,59 @@ class Outcome:
     def gain(self) -> float:
         """Returns the kNN accuracy gained over the untrained network, percentage points."""
         return self.knn - self.untrained
+
+
+def outcome(runs: Sequence[Run], probe: str) -> Outcome:
+    """Averages the results of a row's runs over the seeds.
+
+    Args:
+        runs: the runs of the row, one for each seed. Each has finished or diverged.
+        probe: the linear probe whose accuracy is compared, or `none` for kNN.
+
+    Raises:
+        UsageError: if a run lacks a record, for example because there are no labels.
+    """
+    finished = [run.workdir for run in runs if run.workdir.is_finished()]
+    diverged, cosine = len(runs) - len(finished), runs[0].config.model.of_method.loss_is_cosine
+    if not finished:
+        return Outcome(seeds=0, diverged=diverged, cosine=cosine)
+
+    lines, last = [workdir.metrics() for workdir in finished], runs[0].config.run.epochs
+
+    def values(name: str) -> list[float]:
+        """Reads one record of every finished run. kNN is the monitor's: evaluate.py may have measured it otherwise."""
+        found = [workdir.summary().get(name, {"value": None})["value"] for workdir in finished]
+        if name == "knn_top1":
+            found = [of_run[-1].get(name) if of_run else None for of_run in lines]
+        if None in found:
+            where = finished[found.index(None)].root
+            raise UsageError(f"Rows are compared by {name}, which needs labels and a test split. Received: {where}.")
+        return found
+
+    top1 = values(top1_name(probe))
+
+    def recorded(name: str, first: float, last: int) -> float:
+        """Averages a measurement of metrics.jsonl over epochs, then over runs; NaN if a run has it in none of them."""
+        found = [[x[name] for x in of_run if name in x and first <= x["epoch"] <= last] for of_run in lines]
+        return statistics.fmean(map(statistics.fmean, found)) if all(found) else math.nan
+
+    return Outcome(
+        seeds=len(finished),
+        top1=statistics.fmean(top1),
+        knn=statistics.fmean(values("knn_top1")),
+        untrained=statistics.fmean(values("knn_top1_untrained")),
+        loss=statistics.fmean(values("loss")),
+        std=statistics.fmean(values("z_std_scaled")),
+        losses=tuple(tuple(line["loss"] for line in of_run if "loss" in line) for of_run in lines),
+        step_spread=recorded("loss_std", (last + 1) / 2, last),
+        rank=recorded(_RANK, last, last),
+        untrained_rank=recorded(_RANK, 0, 0),
+        epochs=last,
+        hours=sum(values("wall_seconds")) / 3600,
+        spread=statistics.stdev(top1) if len(top1) > 1 else None,
+        diverged=diverged,
+        cosine=cosine,
+    )
 
 
 def noise(rows: Sequence[Outcome], ours: Outcome, reference: Outcome) -> float | None:

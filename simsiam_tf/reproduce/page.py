@@ -14,9 +14,10 @@ from simsiam_tf.evaluation.report.plots import COLOURS
 from simsiam_tf.files import write_json, write_text
 from simsiam_tf.reproduce import verdicts
 from simsiam_tf.reproduce.experiments import Experiment, Row
-from simsiam_tf.reproduce.outcomes import Outcome
+from simsiam_tf.reproduce.outcomes import Outcome, outcome
 from simsiam_tf.reproduce.places import place_of
-from simsiam_tf.reproduce.runs import Run, outcome, top1_name
+from simsiam_tf.reproduce.probes import check_alike, top1_name
+from simsiam_tf.reproduce.runs import Run
 from simsiam_tf.training.environment import commit_of
 from simsiam_tf.training.run_files import read_json
 
@@ -53,6 +54,7 @@ def write(
     Returns:
         The path without its ending, and the text.
     """
+    check_alike([run for of_row in runs.values() for run in of_row], probe)
     outcomes = {row.recipe: outcome(runs[row.recipe], probe) for row in experiment.rows}
     rows = [_row(row, experiment, outcomes, runs[row.recipe]) for row in experiment.rows]
     command = shlex.join(["python", "-m", "simsiam_tf.reproduce", f"--experiment={name}", *flags, "--workdir=W"])
@@ -88,7 +90,8 @@ def _about(runs: Sequence[Run], probe: str) -> dict[str, Any]:
     """Returns the entries that all rows share: the protocol, the hours of training, and the commits."""
     runs = list({run.workdir.root: run for run in runs}.values())
     summaries = [run.workdir.summary() for run in runs if run.workdir.is_finished()]
-    produced = summaries[0][top1_name(probe)] if summaries else {}
+    # That of the untrained network is always the monitor's; evaluate.py may have replaced the other one.
+    produced = summaries[0]["knn_top1_untrained" if probe == "none" else top1_name(probe)] if summaries else {}
     contents = [read_json(run.workdir.config_path) for run in runs]
     return {
         "protocol": {key: produced[key] for key in ("protocol", "k", "temperature", "test") if key in produced},

@@ -1,11 +1,9 @@
-"""Plans the runs of an experiment, and averages their results."""
+"""Plans the runs of an experiment."""
 
 import dataclasses
 import hashlib
 import json
-import math
 import pathlib
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,17 +11,13 @@ from simsiam_tf.config.fields import SettingsGroup
 from simsiam_tf.config.recipes import recipes
 from simsiam_tf.config.run import Config
 from simsiam_tf.errors import UsageError, check
-from simsiam_tf.reproduce.execution import call_or_stop
 from simsiam_tf.reproduce.experiments import Row
-from simsiam_tf.reproduce.outcomes import Outcome
 from simsiam_tf.training.stop_signals import command_line
 from simsiam_tf.training.transfer_workdir import is_transfer
 from simsiam_tf.training.workdir import Workdir
 
 # The runs of the paper that go wrong are to go wrong to their end.
 _TRAIN = *command_line("train"), "--on_collapse=ignore"
-# The name that metrics.jsonl has for the effective rank of the backbone's features.
-_RANK = "feature_effective_rank"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,93 +173,3 @@ class Planner:
 def _names(flags: Sequence[str]) -> set[str]:
     """Returns the names of flags, without values and without the `no` of a switched-off boolean."""
     return {flag.lstrip("-").partition("=")[0].removeprefix("no") for flag in flags if flag.startswith("--")}
-
-
-def lacks_probe(run: Run, probe: str) -> bool:
-    """Returns whether a linear probe is wanted that the run does not have, unless it diverged.
-
-    Args:
-        run: the run.
-        probe: the name of the linear probe, or `none`.
-    """
-    return probe != "none" and not run.diverged_path.exists() and _probe_name(probe) not in run.workdir.summary()
-
-
-def train_probe(run: Run, probe: str) -> None:
-    """Trains the linear probe of a run that has finished, if it is missing.
-
-    Args:
-        run: the run.
-        probe: the name of the linear probe, or `none`.
-
-    Raises:
-        UsageError: if the command fails.
-        Stopped: after SIGTERM or Ctrl-C.
-    """
-    if lacks_probe(run, probe) and run.workdir.is_finished():
-        command = [*command_line("evaluate"), "--protocol=linear", f"--probe={probe}"]
-        command += [flag for flag in run.arguments if flag.startswith("--verbosity=")]
-        call_or_stop([*command, f"--workdir={run.workdir.root}"])
-
-
-def _probe_name(probe: str) -> str:
-    return f"linear_{probe}_top1"
-
-
-def top1_name(probe: str) -> str:
-    """Returns the name of the summary.json record that holds the accuracy to compare.
-
-    Args:
-        probe: the name of the linear probe, or `none` for kNN.
-    """
-    return "knn_top1" if probe == "none" else _probe_name(probe)
-
-
-def outcome(runs: Sequence[Run], probe: str) -> Outcome:
-    """Averages the results of a row's runs over the seeds.
-
-    Args:
-        runs: the runs of the row, one for each seed. Each has finished or diverged.
-        probe: the linear probe whose accuracy is compared, or `none` for kNN.
-
-    Raises:
-        UsageError: if a run lacks a record, for example because there are no labels.
-    """
-    finished = [run.workdir for run in runs if run.workdir.is_finished()]
-    diverged, cosine = len(runs) - len(finished), runs[0].config.model.of_method.loss_is_cosine
-    if not finished:
-        return Outcome(seeds=0, diverged=diverged, cosine=cosine)
-
-    def values(name: str) -> list[float]:
-        """Reads one record of every finished run."""
-        found = [workdir.summary().get(name, {"value": None})["value"] for workdir in finished]
-        if None in found:
-            where = finished[found.index(None)].root
-            raise UsageError(f"Rows are compared by {name}, which needs labels and a test split. Received: {where}.")
-        return found
-
-    top1, lines = values(top1_name(probe)), [workdir.metrics() for workdir in finished]
-    last = runs[0].config.run.epochs
-
-    def recorded(name: str, first: float, last: int) -> float:
-        """Averages a measurement of metrics.jsonl over epochs, then over runs; NaN if a run has it in none of them."""
-        found = [[x[name] for x in of_run if name in x and first <= x["epoch"] <= last] for of_run in lines]
-        return statistics.fmean(map(statistics.fmean, found)) if all(found) else math.nan
-
-    return Outcome(
-        seeds=len(finished),
-        top1=statistics.fmean(top1),
-        knn=statistics.fmean(values("knn_top1")),
-        untrained=statistics.fmean(values("knn_top1_untrained")),
-        loss=statistics.fmean(values("loss")),
-        std=statistics.fmean(values("z_std_scaled")),
-        losses=tuple(tuple(line["loss"] for line in of_run if "loss" in line) for of_run in lines),
-        step_spread=recorded("loss_std", (last + 1) / 2, last),
-        rank=recorded(_RANK, last, last),
-        untrained_rank=recorded(_RANK, 0, 0),
-        epochs=last,
-        hours=sum(values("wall_seconds")) / 3600,
-        spread=statistics.stdev(top1) if len(top1) > 1 else None,
-        diverged=diverged,
-        cosine=cosine,
-    )

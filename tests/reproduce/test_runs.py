@@ -1,5 +1,4 @@
 import json
-import math
 
 import pytest
 from absl import flags
@@ -191,35 +190,3 @@ def test_a_row_that_diverged_is_called_so(plan, tmp_path):
     assert "| diverged | |  | collapses, z to one point | no | 1 of 1 runs diverged |" in text
     content = json.loads((tmp_path / "fig2.json").read_text(), parse_constant=pytest.fail)
     assert content["rows"][2]["top1"] is None
-
-
-def test_a_run_without_labels_is_refused_in_one_sentence(plan):
-    made = plan()["baseline"]
-    pretend(made[0])
-    made[0].workdir.add_to_summary({"knn_top1": record(None)})
-    with pytest.raises(UsageError, match="compared by knn_top1, which needs labels"):
-        runs.outcome(made, "none")
-
-
-def test_an_outcome_reads_the_features_rank_and_how_the_loss_varies(plan):
-    """The rank of the untrained and of the last epoch; the loss of the second half; each run counts the same."""
-    several = plan(seeds=(0, 1), extra=("--epochs=4", "--epochs_scale=1"))["baseline"]
-    for run, stds in zip(several, ({2: 9.0, 3: 0.1, 4: 0.3}, {4: 0.4}), strict=True):
-        pretend(run)
-        run.workdir.metrics_path.unlink()
-        for epoch, rank in ((0, 10.0), (2, 50.0), (4, 20.0)):
-            known = {"loss_std": stds[epoch]} if epoch in stds else {}
-            run.workdir.append_metrics({"epoch": epoch, "loss": -0.6, "feature_effective_rank": rank, **known})
-        if 3 in stds:
-            run.workdir.append_metrics({"epoch": 3, "loss": -0.6, "loss_std": stds[3]})
-    found = runs.outcome(several, "none")
-    assert (found.untrained_rank, found.rank, found.epochs, found.hours) == (10.0, 20.0, 4, 1.0)
-    assert found.step_spread == pytest.approx((0.2 + 0.4) / 2)
-
-
-def test_what_a_run_has_not_recorded_is_not_taken_from_another_epoch(plan):
-    run = plan(extra=("--epochs=4", "--epochs_scale=1"))["baseline"][0]
-    pretend(run)  # epochs 1 and 2, without these measurements
-    run.workdir.append_metrics({"epoch": 3, "loss": -0.6, "feature_effective_rank": 5.0})
-    found = runs.outcome([run], "none")
-    assert math.isnan(found.rank) and math.isnan(found.untrained_rank) and math.isnan(found.step_spread)
