@@ -34,9 +34,11 @@ class CollapseMonitor(keras.callbacks.Callback):
         facts: the settings of the run, by which causes are ordered; by default those that the model knows.
         max_skipped_steps: the number of steps whose loss or gradient may be not finite.
         state: the state to begin with, as of a run that is resumed.
+        first_loss: the loss that such a run began with, as its `first_loss` was.
 
     Attributes:
         state: the state of the run, such as `healthy` or `collapsed to a point`.
+        first_loss: the loss that the run began with, unless it is a cosine, whose scale is known.
 
     Raises:
         FloatingPointError: during training, if a loss or a gradient is not finite, or if float16 gradients overflow
@@ -55,19 +57,20 @@ class CollapseMonitor(keras.callbacks.Callback):
         facts: Facts | None = None,
         max_skipped_steps: int = 0,
         state: str = State.HEALTHY,
+        first_loss: float | None = None,
     ) -> None:
         super().__init__()
         check_choice("on_collapse", on_collapse, ("warn", "stop", "ignore"))
         self._advice, self._on_collapse, self._facts = advice, on_collapse, facts
         self._max_skipped, self._skipped, self._skipped_before = max_skipped_steps, 0, 0
         self._warned: set[State] = set()
-        self._begin(State(state))
+        self._begin(State(state), first_loss)
 
-    def _begin(self, state: State) -> None:
+    def _begin(self, state: State, first_loss: float | None) -> None:
         epochs, steps = (self.params or {}).get("epochs") or 0, (self.params or {}).get("steps") or 0
         self._total, self._before_epoch, self._step = epochs * steps, 0, 0
         facts = self._facts or facts_of_model(self.model)
-        self._known, self._judge = facts, Judge(facts, self._total, state)
+        self._known, self._judge = facts, Judge(facts, self._total, state, first_loss)
         self._windows = Windows(window_steps(self._total))
         self._measured: dict[str, float] = {}
 
@@ -76,9 +79,14 @@ class CollapseMonitor(keras.callbacks.Callback):
         """Returns the state of the run."""
         return self._judge.state
 
+    @property
+    def first_loss(self) -> float | None:
+        """Returns the loss that the run began with; `None` if it is not needed to go on, or not known."""
+        return None if self._known.loss_is_cosine else self._judge.first_loss
+
     def on_train_begin(self, logs: Any = None) -> None:
         """Takes the length of the run from Keras."""
-        self._begin(self.state)
+        self._begin(self.state, self._judge.first_loss)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Notes that the means of the logs begin anew."""

@@ -83,6 +83,11 @@ class MethodConfig(SettingsGroup):
         return False
 
     @property
+    def looks_ahead(self) -> bool:
+        """Returns whether the targets of all batches are computed before their steps (Sec. 5.2)."""
+        return False
+
+    @property
     def loss_is_cosine(self) -> bool:
         """Returns whether the loss is a negative cosine, which is at least -1."""
         return False
@@ -147,7 +152,12 @@ class SimSiamConfig(MethodConfig):
     @property
     def remembers_images(self) -> bool:
         """Returns whether the run is one of the variants of Sec. 5.2, which remember targets."""
-        return bool(self.eta_momentum) or self.alternation_steps != "1"
+        return bool(self.eta_momentum) or self.looks_ahead
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Returns whether the targets of all batches are computed before their steps, by --alternation_steps."""
+        return self.alternation_steps != "1"
 
     @property
     def loss_is_cosine(self) -> bool:

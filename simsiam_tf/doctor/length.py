@@ -19,7 +19,8 @@ def length(asked: Asked) -> Outcome:
     config = started(asked.run)
     strategy, images, epochs = strategy_of(config), images_of(config), config.run.epochs
     computing, reading = asked.facts["step"], asked.facts["reading"]
-    trial = Trial.of_parts(computing, reading, config.data.global_batch_size, has_accelerator(strategy))
+    batch, ahead = config.data.global_batch_size, config.model.of_method.looks_ahead
+    trial = Trial.of_parts(computing, reading, batch, has_accelerator(strategy), ahead)
     seconds = trial.seconds(config, images, epochs)
     value = f"about {duration(seconds)} for {epochs:,} epoch{'' if epochs == 1 else 's'}, from the start"
     if seconds > _LONG:

@@ -41,14 +41,22 @@ class Judge:
         facts: the settings of the run.
         total_steps: the number of steps of the run; 0 if that is not known.
         state: the state to begin with, as of a run that is resumed.
+        first_loss: the loss of the first window of all, of a run that is resumed.
 
     Attributes:
         state: the state of the run: that of the windows unless it is healthy, else that of the epochs.
+        first_loss: the loss of the first window of all; `None` before it.
     """
 
-    def __init__(self, facts: Facts, total_steps: int = 0, state: State = State.HEALTHY) -> None:
+    def __init__(
+        self,
+        facts: Facts,
+        total_steps: int = 0,
+        state: State = State.HEALTHY,
+        first_loss: float | None = None,
+    ) -> None:
         self._facts, self._total = facts, total_steps
-        self.state = state
+        self.state, self.first_loss = state, first_loss
         by_epochs = state in (State.NOT_LEARNING, State.SOMETHING_ELSE)
         self._of_windows, self._of_epochs = (State.HEALTHY, state) if by_epochs else (state, State.HEALTHY)
         self._candidate, self._agreeing = state, 0
@@ -61,6 +69,7 @@ class Judge:
         """Takes in a window; returns the state after it."""
         found = self._of_window(window)
         self._windows.append(window)
+        self.first_loss = window.means.get("loss") if self.first_loss is None else self.first_loss
         self._agreeing = self._agreeing + 1 if found is self._candidate else 1
         self._candidate = found
         if self._agreeing >= _WINDOWS_TO_AGREE:
@@ -112,8 +121,7 @@ class Judge:
     def _has_fallen(self, loss: float) -> bool:
         if self._facts.loss_is_cosine:
             return loss < _FALLEN_COSINE
-        first = self._windows[0].means.get("loss", loss) if self._windows else loss
-        return loss < _FALLEN_SHARE * first
+        return self.first_loss is not None and loss < _FALLEN_SHARE * self.first_loss
 
     def _is_late(self, step: int, share: float) -> bool:
         """Returns whether a share of the run is over, which is not known of a run without an end."""

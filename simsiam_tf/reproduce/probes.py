@@ -69,8 +69,6 @@ def check_alike(runs: Sequence[Run], probe: str) -> None:
         text, where = ", ".join(f"{key} {value}" for key, value in ways.items()), run.workdir.root.name
         first = first or (text, where)
         if text != first[0] or "checkpoint" in ways:
-            rule = (
-                f"Rows are compared by {_probe_name(probe)}, which must be of the last checkpoint and measured alike; "
-            )
-            rule += f"repeat evaluate.py --protocol=linear --probe={probe} on the run that differs."
+            rule = f"Rows are compared by {_probe_name(probe)}, of the last checkpoint and measured alike; repeat "
+            rule += f"evaluate.py --protocol=linear --probe={probe} on the run that differs."
             raise UsageError(f"{rule} Received: {where} ({text}); {first[1]} ({first[0]}).")

@@ -146,7 +146,9 @@ class TrainingLoop:
         if done == 0:
             self._model.reset_metrics()  # inside an epoch, the averages so far were restored instead
         while done < steps:
+            start = time.perf_counter()
             self._look_ahead(epoch * steps + done)
+            pace.add_before_step(time.perf_counter() - start)
             until_window = self._lookahead.steps_until_next(epoch * steps + done)
             count = min(self._devices.steps_per_execution, steps - done, until_window)
             result = self.run_execution(done, count, pace)
@@ -220,7 +222,7 @@ class Pace:
     """Measures the speed of an epoch, and the share of its time in which the steps waited for input.
 
     The first execution of the epoch counts only until the second has ended: it may include tracing, compiling and
-    filling the input pipeline.
+    filling the input pipeline. What was precomputed before it is for all steps of the epoch, and counts.
 
     Args:
         global_batch_size: the number of images in a step.
@@ -229,6 +231,11 @@ class Pace:
     def __init__(self, global_batch_size: int) -> None:
         self._global_batch_size = global_batch_size
         self._start, self._waited, self._steps, self._is_first = time.perf_counter(), 0.0, 0, True
+        self._before_first = 0.0
+
+    def add_before_step(self, seconds: float) -> None:
+        """Takes in the seconds for which targets were precomputed before an execution."""
+        self._before_first += seconds if self._is_first else 0.0
 
     def after(self, steps: int, seconds_waited: float | None) -> dict[str, float]:
         """Returns the measurements of the epoch so far. It must be called after each execution.
@@ -247,5 +254,5 @@ class Pace:
             self._waited += seconds_waited
             logs["input_wait_fraction"] = min(self._waited / (now - self._start), 1.0)
         if self._is_first:
-            self._start, self._waited, self._steps, self._is_first = now, 0.0, 0, False
+            self._start, self._waited, self._steps, self._is_first = now - self._before_first, 0.0, 0, False
         return logs

@@ -15,7 +15,7 @@ from simsiam_tf.callbacks.collapse_monitor import CollapseMonitor
 from simsiam_tf.files import plain_path
 from simsiam_tf.methods.base import LEFT_OUT
 from simsiam_tf.training.hparams import write_hparams
-from simsiam_tf.training.run_files import STATE
+from simsiam_tf.training.run_files import FIRST_LOSS, STATE
 from simsiam_tf.training.workdir import Workdir
 
 # The loss of a step is compared with its mean over so many steps.
@@ -140,8 +140,11 @@ class MetricsLog(keras.callbacks.Callback):
             if not math.isfinite(value):
                 raise FloatingPointError(f"{name} became {value} in epoch {epoch}, so the run has diverged.")
         wall_seconds = time.monotonic() - self._start
-        state = {STATE: str(self.guard.state)} if self.guard is not None and epoch else {}
-        self._workdir.append_metrics({"epoch": epoch, "step": step, **values, "wall_seconds": wall_seconds, **state})
+        judged: dict[str, Any] = {}
+        if self.guard is not None and epoch:
+            judged = {STATE: str(self.guard.state)}
+            judged |= {FIRST_LOSS: self.guard.first_loss} if self.guard.first_loss is not None else {}
+        self._workdir.append_metrics({"epoch": epoch, "step": step, **values, "wall_seconds": wall_seconds, **judged})
         with self._writer.as_default():
             for name, value in values.items():
                 tf.summary.scalar(name, value, step=step)

@@ -31,6 +31,7 @@ from simsiam_tf.training.kept_settings import identity_of
 from simsiam_tf.training.loop import EndedByCallback, TrainingLoop
 from simsiam_tf.training.metrics_log import MetricsLog
 from simsiam_tf.training.opened_run import OpenedImages, OpenedRun, refuse_what_cannot_be_computed
+from simsiam_tf.training.run_files import FIRST_LOSS
 from simsiam_tf.training.run_input import make_input
 from simsiam_tf.training.tracking import make_tracker, refuse_missing_tracker, send_results
 from simsiam_tf.training.trial import expect_time
@@ -126,8 +127,7 @@ def _train(run: OpenedRun, given: Given | None, tracker: Tracker | None) -> dict
     guard = _guard(run, model)
     if log is not None:
         log.guard = guard
-    looks_ahead = model.targets is not None and bool(model.targets.lookahead_window(0))
-    make_dataset, prepare = make_input(config, run.strategy, run.source, run.order, looks_ahead)
+    make_dataset, prepare = make_input(config, run.strategy, run.source, run.order)
     loop = TrainingLoop(
         model,
         run.strategy,
@@ -152,7 +152,7 @@ def _guard(run: OpenedRun, model: SSLModel) -> CollapseMonitor:
     lines = run.workdir.metrics() if run.is_chief else []
     facts = facts_of_run(run.config, model, run.source.num_examples)
     untrained = [line["knn_top1"] for line in lines[:1] if line["epoch"] == 0 and "knn_top1" in line]
-    last = lines[-1].get("state") if lines else None
+    last = lines[-1] if lines else {}
     return CollapseMonitor(
         "lower --base_learning_rate or use --warmup_epochs",
         on_collapse=run.config.run.on_collapse,
@@ -162,7 +162,8 @@ def _guard(run: OpenedRun, model: SSLModel) -> CollapseMonitor:
             knn_images=run.knn.queries.num_examples if run.knn else None,
         ),
         max_skipped_steps=run.config.run.max_skipped_steps,
-        state=last if last in list(State) else State.HEALTHY,
+        state=last["state"] if last.get("state") in list(State) else State.HEALTHY,
+        first_loss=last.get(FIRST_LOSS),
     )
 
 

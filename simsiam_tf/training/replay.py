@@ -164,8 +164,7 @@ def _restore(model: SSLModel, checkpoints: Checkpoints, bad: BadStep, workdir: W
 
 def _batches(config: Config, source: Source, order: ShuffledOrder, model: SSLModel) -> Callable[[int], dict[str, Any]]:
     """Returns a function that makes the batch of a step, with its views."""
-    looks_ahead = model.targets is not None and bool(model.targets.lookahead_window(0))
-    make_dataset, prepare = make_input(config, ONE_DEVICE, source, order, looks_ahead)
+    make_dataset, prepare = make_input(config, ONE_DEVICE, source, order)
     streams: dict[int, Iterator[Any]] = {}
 
     def batch(step: int) -> dict[str, Any]:

@@ -37,6 +37,8 @@ _GREATEST = sys.float_info.max
 _TEXTS = ("protocol", "over", "reason", "of", "unit", "checkpoint")
 # The one text in a line of metrics.jsonl: how the run was doing.
 STATE = "state"
+# The loss that a run began with, by which a resumed run tells whether the loss has fallen.
+FIRST_LOSS = "first_loss"
 # The numbers in a line of metrics.jsonl that a resumed run needs.
 TO_RESUME = frozenset({"epoch", "step", "wall_seconds"})
 

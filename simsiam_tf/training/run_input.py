@@ -18,18 +18,18 @@ from simsiam_tf.training.executor import Prepare
 
 
 def make_input(
-    config: Config, strategy: tf.distribute.Strategy, source: Source, order: ShuffledOrder, looks_ahead: bool
+    config: Config, strategy: tf.distribute.Strategy, source: Source, order: ShuffledOrder
 ) -> tuple[Callable[[Share, int], tf.data.Dataset], Prepare]:
     """Returns two functions: one makes the batches of a host, the other prepares a batch before the training step.
 
-    The first makes the views, on the host, or the second does, on the device.
+    The first makes the views, on the host, or the second does, on the device. Batches of a run that remembers targets
+    also hold the positions of their images.
 
     Args:
         config: the settings of the run.
         strategy: the distribution strategy of the run.
         source: the training images.
         order: the order of the training images.
-        looks_ahead: whether targets are precomputed; batches then also hold the positions of their images.
     """
     size, labelled = config.data.image_size, config.model.online_probe
     on_device = makes_views_on_device(config, strategy)
@@ -48,7 +48,7 @@ def make_input(
             crops_later=crops_later,
         )
         dataset = dataset if on_device else with_views(dataset, views, size)
-        if not looks_ahead:
+        if not config.model.of_method.remembers_images:
             return dataset
         positions = order.steps(share, start_step, None)
         return tf.data.Dataset.zip(dataset, positions).map(lambda batch, position: {**batch, "position": position})

@@ -80,7 +80,7 @@ def check_input(config: Config, strategy: tf.distribute.Strategy, source: Source
         return
     parts = config.devices.accumulate_steps
     batch_size = per_replica_batch_size(config.data.global_batch_size, replicas, parts)
-    make_dataset, _ = make_input(config, strategy, source, order_of(config, source), looks_ahead=False)
+    make_dataset, _ = make_input(config, strategy, source, order_of(config, source))
     share = Share(batch_size, replicas // hosts, all_replicas=replicas, parts=parts)
     check_settings(config, hosts, calls_python=bool(python_ops(make_dataset(share, 0))))
 

@@ -14,6 +14,7 @@ from simsiam_tf.data.sources import listing_bad_images
 from simsiam_tf.distribute.input import Share, dataset_of
 from simsiam_tf.distribute.strategy import has_accelerator
 from simsiam_tf.errors import UsageError
+from simsiam_tf.host import usable_cores
 from simsiam_tf.methods import SSLModel
 from simsiam_tf.progress import duration
 from simsiam_tf.training import factory
@@ -25,8 +26,8 @@ from simsiam_tf.training.run_input import make_input
 _log = logging.getLogger(__name__)
 
 _STEPS = 3
-# The input is measured by more batches, because the first of them are read at the same time.
-_FIRST_BATCHES, _BATCHES = 2, 8
+# The input is measured by so many batches, or by more where more are made at the same time.
+_BATCHES = 8
 # An image is embedded by one forward pass of one view; a step takes two views, each forward and backward.
 _EMBEDDING = 1 / 6
 # Seconds from the start of the program to the first step, and from the last step to the end.
@@ -46,7 +47,9 @@ class Trial:
     seconds_per_embedding: float
 
     @classmethod
-    def of_parts(cls, computing: float, reading: float, batch: int, accelerated: bool) -> "Trial":
+    def of_parts(
+        cls, computing: float, reading: float, batch: int, accelerated: bool, looks_ahead: bool = False
+    ) -> "Trial":
         """Puts together what was measured of a run's computing and of its reading.
 
         Args:
@@ -54,9 +57,11 @@ class Trial:
             reading: the seconds to read a batch while nothing else is done.
             batch: the number of images in a step.
             accelerated: whether GPUs or TPUs compute, beside which the CPU reads.
+            looks_ahead: whether each batch is made and embedded before its step too, for its targets (Sec. 5.2).
         """
+        computed, read = (computing * (1 + 2 * _EMBEDDING), 2 * reading) if looks_ahead else (computing, reading)
         # A CPU reads and computes on the same cores.
-        step = max(computing, reading) if accelerated else computing + reading
+        step = max(computed, read) if accelerated else computed + read
         return cls(step, (computing * _EMBEDDING + reading) / batch)
 
     def seconds(self, config: Config, images: OpenedImages, epochs: int) -> float:
@@ -128,7 +133,8 @@ def measure(config: Config, strategy: tf.distribute.Strategy, images: OpenedImag
         computing = _seconds_of_step(config, strategy, images)
         reading = seconds_of_input(config, strategy, images)
     keras.backend.clear_session()  # the network of the run gets the names of its variables anew
-    return Trial.of_parts(computing, reading, config.data.global_batch_size, has_accelerator(strategy))
+    batch, ahead = config.data.global_batch_size, config.model.of_method.looks_ahead
+    return Trial.of_parts(computing, reading, batch, has_accelerator(strategy), ahead)
 
 
 def _seconds_of_step(config: Config, strategy: tf.distribute.Strategy, images: OpenedImages) -> float:
@@ -155,7 +161,7 @@ def step_on_one_batch(
     with strategy.scope():
         model = factory.make_compiled_model(config, order.steps_per_epoch, images.source.num_classes)
     factory.make_target_table(model, order)
-    make_dataset, prepare = make_input(config, strategy, images.source, order, looks_ahead=False)
+    make_dataset, prepare = make_input(config, strategy, images.source, order)
 
     def one_batch(share: Share) -> tf.data.Dataset:
         count = share.replicas * share.parts
@@ -182,16 +188,20 @@ def seconds_of_input(config: Config, strategy: tf.distribute.Strategy, images: O
         The seconds.
     """
     order = order_of(config, images.source)
-    make_dataset, _ = make_input(config, strategy, images.source, order, looks_ahead=False)
+    make_dataset, _ = make_input(config, strategy, images.source, order)
     replicas, parts = strategy.num_replicas_in_sync, config.devices.accumulate_steps
     share = Share(config.data.global_batch_size // replicas // parts, replicas, 0, replicas, parts)
     elements, start = iter(make_dataset(share, 0)), 0.0
-    for batch in range(_FIRST_BATCHES + _BATCHES):
-        if batch == _FIRST_BATCHES:
+    # tf.data makes as many batches at the same time as there are cores, and these come all at once. The first of them
+    # are left out, and the others counted from their end.
+    at_once = max(2, usable_cores())
+    counted = max(_BATCHES, 2 * at_once)
+    for batch in range(at_once + counted):
+        if batch == at_once:
             start = time.perf_counter()
         for _ in range(replicas * parts):
             next(elements)
-    return (time.perf_counter() - start) / _BATCHES
+    return (time.perf_counter() - start) / counted
 
 
 def _monitored(config: Config, images: OpenedImages) -> int:

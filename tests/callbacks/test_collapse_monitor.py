@@ -36,6 +36,14 @@ def test_a_collapse_is_said_once_within_the_epoch(caplog):
     assert monitor.state == "collapsed to a point"
 
 
+@pytest.mark.parametrize("resumed", [None, 7.5])
+@pytest.mark.parametrize("cosine", [False, True])
+def test_the_loss_that_a_run_began_with_is_known_at_its_end(cosine, resumed):
+    monitor = CollapseMonitor(facts=Facts(loss_is_cosine=cosine), first_loss=resumed)
+    watch(monitor, {"loss": 0.5, "z_std_scaled": 1.0}, epochs=2)
+    assert monitor.first_loss == (None if cosine else resumed or 0.5)
+
+
 def test_a_stop_ends_training_and_ignore_says_nothing(caplog):
     assert not watch(quiet := CollapseMonitor(on_collapse="ignore"), COLLAPSED)
     assert caplog.text == "" and quiet.state is State.POINT

@@ -121,6 +121,25 @@ def test_healthy_windows_do_not_take_back_what_knn_says():
         assert judging.add_window(Window(step, HEALTHY)) is State.SOMETHING_ELSE
 
 
+@pytest.mark.parametrize("loss", [6.0, 4.0])
+def test_a_resumed_run_judges_its_loss_by_its_beginning(loss):
+    facts = dataclasses.replace(COSINE, loss_is_cosine=False, chance_loss=None)
+
+    def judge(*resumed):
+        judging = Judge(facts, 1000, *resumed)
+        for step in (10, 20) if not resumed else (500, 510):
+            judging.add_window(Window(step, {**HEALTHY, "loss": 6.4 if step == 10 else loss}))
+        return judging
+
+    whole = judge()
+    resumed = judge(State.HEALTHY, whole.first_loss)
+    for step in (600, 700):
+        logs = {**HEALTHY, "loss": loss - step / 1e6, "knn_top1": 20.0}
+        assert resumed.add_epoch(step, logs) is whole.add_epoch(step, logs)
+    assert whole.state is (State.SOMETHING_ELSE if loss == 4.0 else State.HEALTHY)
+    assert resumed.first_loss == 6.4
+
+
 @pytest.mark.parametrize("state", list(State))
 def test_a_resumed_run_begins_with_its_state(state):
     judging = Judge(COSINE, 1000, state)

@@ -33,12 +33,12 @@ def test_probes_that_were_measured_alike_are_compared(write):
 
 @pytest.mark.parametrize("other", [{"epochs": 5}, {"batch_size": 256}, {"test": "cifar10/train"}, {"protocol": "x"}])
 def test_a_probe_that_was_measured_otherwise_is_refused(other, write):
-    (name, value) = next(iter(other.items()))
-    with pytest.raises(UsageError, match="Rows are compared by linear_paper_top1, .* measured alike") as refused:
+    name, value = next(iter(other.items()))
+    with pytest.raises(UsageError, match=r"Rows are compared by linear_paper_top1, .* measured alike") as refused:
         write(**other)
     assert f"{name} {value}" in str(refused.value)
 
 
 def test_a_probe_of_an_earlier_checkpoint_is_refused(write):
-    with pytest.raises(UsageError, match=r"must be of the last checkpoint .*Received: .*checkpoint step-10"):
+    with pytest.raises(UsageError, match=r"of the last checkpoint .*Received: .*checkpoint step-10"):
         write(checkpoint="step-10")

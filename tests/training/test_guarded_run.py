@@ -21,12 +21,11 @@ def one_process(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
 
 
-def plain_config(workdir, epochs=2, **run):
+def plain_config(workdir, epochs=2, similarity="cosine", **run):
     """Eight steps an epoch of two images."""
     config = tiny_config(workdir)
-    model = dataclasses.replace(
-        config.model, of_method=dataclasses.replace(config.model.of_method, alternation_steps="1")
-    )
+    method = dataclasses.replace(config.model.of_method, alternation_steps="1", similarity=similarity)
+    model = dataclasses.replace(config.model, of_method=method)
     data = dataclasses.replace(config.data, global_batch_size=2)
     return dataclasses.replace(
         config, model=model, data=data, run=dataclasses.replace(config.run, epochs=epochs, **run)
@@ -50,6 +49,28 @@ def test_a_stop_is_saved_and_recorded_and_the_same_command_goes_on(tmp_path, mon
     pretrain(plain_config(tmp_path, on_collapse="stop"))  # which is healthy now
     assert "stopped" not in workdir.summary() and "loss" in workdir.summary()
     assert [line.get("state") for line in workdir.metrics()] == [None, "healthy", "healthy"]
+
+
+@pytest.mark.slow
+def test_a_resumed_run_knows_the_loss_that_it_began_with(tmp_path, monkeypatch):
+    """Otherwise it would judge by its loss since the resume, which no longer falls."""
+    config = plain_config(tmp_path, similarity="cross_entropy", on_collapse="stop")
+    with monkeypatch.context() as collapsing:
+        collapsing.setattr(Judge, "_of_window", lambda self, window: State.POINT)
+        with pytest.raises(Stopped, match="Stopped at step 10"):
+            pretrain(config)
+    (first,) = [line["first_loss"] for line in Workdir(tmp_path).metrics() if line["epoch"] == 1]
+    given = []
+    real = Judge.__init__
+
+    def keeping(self, facts, total=0, state=State.HEALTHY, first_loss=None):
+        given.append(first_loss)
+        real(self, facts, total, state, first_loss)
+
+    monkeypatch.setattr(Judge, "__init__", keeping)
+    pretrain(config)
+    assert set(given) == {first}
+    assert Workdir(tmp_path).metrics()[-1]["first_loss"] == first
 
 
 @pytest.mark.slow
