@@ -33,7 +33,7 @@ def run_did_it_help(run: LoadedRun, options: EvaluationConfig) -> None:
     """Compares the run's features with those of the untrained network and of the baselines.
 
     With labels it takes the top-1 accuracy of kNN and of the cached probe with 1, 10 and 100 % of the labels, with 95 %
-    intervals by a bootstrap over the test images. For each other network the answer is better, worse, or not to be told
+    intervals over the choice of test images. For each other network the answer is better, worse, or not to be told
     apart. Four differences decide: those of the probe with each share of the labels, and that of kNN with all labels.
     The run is better if the interval of at least one of them is above zero, and that of none is below. These intervals
     are paired: each resample draws the same images for both networks. They are at 98.75 % each, so that the four
@@ -95,7 +95,8 @@ def _record(run: LoadedRun, task: LabelledTask, result: Result, details: dict, s
         result.sentence,
         protocol=f"the paired differences of {count} measures, at {100 * deciding_level(count):.4g} % each",
         verdicts={verdict.other: verdict.answer for verdict in result.verdicts},
-        intervals=f"bootstrap, {RESAMPLES:,} resamples of {result.num_images:,} test images, {100 * LEVEL:g} %",
+        intervals=f"{100 * LEVEL:g} %, over {result.num_images:,} test images: accuracies by Wilson's score, "
+        f"differences by the bootstrap, {RESAMPLES:,} resamples",
         checkpoint=run.checkpoint,
         seconds=round(seconds, 2),
     )

@@ -28,6 +28,15 @@ def test_an_accuracy_has_the_interval_of_the_binomial():
     assert accuracy == Accuracy.from_hits(hits(250, 1000)[::-1])  # neither chance nor the order counts
 
 
+@pytest.mark.parametrize(
+    ("right", "count", "low", "high"), [(24, 24, 86.2, 100), (0, 24, 0, 13.8), (1, 2, 9.45, 90.55)]
+)
+def test_an_accuracy_of_all_or_none_has_a_width(right, count, low, high):
+    accuracy = Accuracy.from_hits(hits(right, count))
+    assert [accuracy.low, accuracy.high] == pytest.approx([low, high], abs=0.05)
+    assert 0 <= accuracy.low <= accuracy.top1 <= accuracy.high <= 100
+
+
 def test_pairs_tell_apart_what_two_intervals_do_not():
     own, other = hits(530, 1000), hits(500, 1000)
     difference = Difference.from_hits(own, other)
