@@ -107,19 +107,20 @@ class FeatureMonitor(keras.callbacks.Callback):
         self._has_announced = True
         count = self._images.num_examples + (self._protocol.bank.num_examples if self._protocol else 0)
         group = _BATCH_SIZE * self._strategy.num_replicas_in_sync
-        few = self._images.first(2 * group)
-        times = []
+        few = self._images.first(3 * group)
+        ends = []
         for features, _ in feature_batches(
             model.backbone, evaluation_dataset(few, self._image_size, _BATCH_SIZE), self._strategy
         ):
-            times.append((time.monotonic(), len(features)))
-        # The first group of batches includes the tracing of the network; if there is no other, the time is small.
-        later = times[self._strategy.num_replicas_in_sync - 1 :]
-        embedded = sum(rows for _, rows in later[1:])
-        seconds = (later[-1][0] - later[0][0]) * count / embedded if embedded else 0.0
+            ends += [time.monotonic()] if len(features) == _BATCH_SIZE else []  # a smaller one is traced anew
+        # The network is traced for the first group, and the second is read meanwhile; the third tells the time.
+        timed = ends[2 * self._strategy.num_replicas_in_sync - 1 :]
         what = "kNN" if self._protocol else "spread of the features"
-        about = "about " if seconds >= 1 else ""
-        _log.info(f"Monitor ({what}): {count:,} images, {about}{duration(seconds)} each time.")
+        length = ""
+        if len(timed) > 1:
+            seconds = (timed[-1] - timed[0]) * count / (len(timed) - 1) / _BATCH_SIZE
+            length = f", {'about ' if seconds >= 1 else ''}{duration(seconds)} each time"
+        _log.info(f"Monitor ({what}): {count:,} images{length}.")
 
     def _advise(self, seconds: float, of_epoch: float) -> None:
         """Names the flag that makes measurements rarer, once, if they take long beside the epochs between them."""
