@@ -9,6 +9,7 @@ from typing import Any
 from simsiam_tf.config.run import Config
 from simsiam_tf.config.transfer import TransferConfig
 from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation.report.numbers import is_of_the_end
 from simsiam_tf.files import exists, is_in_bucket, is_locked
 from simsiam_tf.guard.causes import State
 from simsiam_tf.training.run_files import (
@@ -162,9 +163,11 @@ class KnownRun:
     def linear(self) -> tuple[str, float] | None:
         """Returns the name and the accuracy of the best linear probe on the run's own data; `None` without one.
 
-        The online probe, which is trained beside the method, counts only if there is no other.
+        A probe of an earlier checkpoint than a finished run's last does not count. The online probe, which is trained
+        beside the method, counts only if there is no other.
         """
         own = [name for name in self.summary if name.startswith("linear_") and name.endswith("_top1")]
+        own = [name for name in own if is_of_the_end(self.summary[name], self.summary)]
         probes = {name: value for name in own for value in self._recorded(name)}
         if probes:
             best = max(probes, key=lambda name: probes[name])

@@ -3,6 +3,8 @@
 import json
 import shutil
 
+import pytest
+
 from simsiam_tf.config.data import DataConfig
 from simsiam_tf.runs.differences import as_json, in_words, results_of, settings_that_differ, surroundings_that_differ
 from simsiam_tf.runs.finding import find_runs
@@ -95,6 +97,22 @@ def test_probes_that_chose_another_learning_rate_stand_in_one_row(tmp_path):
         ("linear_sgd_top1", ["-", "-", "50.20 %"]),
         ("online_probe_top1", ["50.10 %", "50.20 %", "50.20 %"]),
     ]
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_probe_of_an_earlier_checkpoint_is_not_the_run_s(ended, tmp_path):
+    """It was trained before the run went on to its end."""
+    for name, checkpoint in (("a", "step-390"), ("b", "step-1950")):
+        run = made_run(tmp_path / name)
+        records = {"linear_sgd_top1": {"value": 50.0, "unit": "percent", "protocol": "p", "checkpoint": checkpoint}}
+        records |= {"loss": {"value": -0.5, "checkpoint": "step-1950"}} if ended else {}
+        (run / "summary.json").write_text(json.dumps(records))
+    runs = runs_in(tmp_path)
+    rows = [(values, way) for name, values, way in results_of(runs) if name == "linear_sgd_top1"]
+    assert rows == (
+        [(["50.00 %", "-"], "p, of step-390"), (["-", "50.00 %"], "p")] if ended else [(["50.00 %"] * 2, "p")]
+    )
+    assert [run.linear for run in runs] == [None if ended else ("linear_sgd_top1", 50.0), ("linear_sgd_top1", 50.0)]
 
 
 def test_runs_of_both_commands_can_be_compared(tmp_path):

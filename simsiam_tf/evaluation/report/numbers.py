@@ -17,7 +17,8 @@ def number_rows(
 ) -> list[dict[str, Any]]:
     """Makes a row for each name and protocol in any run's summary.json, with the accuracies first.
 
-    Numbers of the same name but of different protocols get rows of their own, since they cannot be compared.
+    Numbers of the same name but of different protocols get rows of their own, since they cannot be compared. So does one
+    of an earlier checkpoint than a finished run's last.
 
     Args:
         summaries: the records of each run by its name, with one column for each run.
@@ -31,12 +32,24 @@ def number_rows(
         for name, record in summary.items():
             if "verdicts" in record:  # the sentence of did_it_help, which has a section of its own
                 continue
-            records.setdefault((name, _protocol(record, shown)), {})[run] = record
+            way = _protocol(record, shown) + ("" if is_of_the_end(record, summary) else f", of {record['checkpoint']}")
+            records.setdefault((name, way.removeprefix(", ")), {})[run] = record
     rows = [
         {"name": name, "protocol": protocol, "values": [_value(by_run.get(run)) for run in summaries]}
         for (name, protocol), by_run in records.items()
     ]
     return sorted(rows, key=lambda row: not any("%" in value for value in row["values"]))
+
+
+def is_of_the_end(record: Mapping[str, Any], summary: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Returns whether a number is of a run's last checkpoint; true if the run has not ended, or does not tell.
+
+    Args:
+        record: a record of the run's summary.json.
+        summary: all records.
+    """
+    end = summary.get("loss", {}).get("checkpoint")  # training writes it at the end alone
+    return end is None or record.get("checkpoint", end) == end
 
 
 def _protocol(record: dict[str, Any], shown: Sequence[str]) -> str:
