@@ -17,8 +17,8 @@ def number_rows(
 ) -> list[dict[str, Any]]:
     """Makes a row for each name and protocol in any run's summary.json, with the accuracies first.
 
-    Numbers of the same name but of different protocols get rows of their own, since they cannot be compared. So does one
-    of an earlier checkpoint than a finished run's last.
+    Numbers of the same name but of different protocols have rows of their own, since they cannot be compared. So has
+    one of an earlier checkpoint than a finished run's last.
 
     Args:
         summaries: the records of each run by its name, with one column for each run.
