@@ -103,24 +103,11 @@ class Executor:
         for _ in range(self._parts - 1):
             batch, seconds = self._timed_next(iterator)
             waited += seconds
-            self._run(self._accumulate, batch, after=seconds)
+            self._strategy.run(lambda batch: self._accumulate(self._prepare(batch)), args=(batch,))
         batch, seconds = self._timed_next(iterator)
-        logs = self._run(self._train, batch, after=seconds)
+        logs = self._strategy.run(lambda batch: self._train(self._prepare(batch)), args=(batch,))
         logs = {name: self._strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
         return logs, waited + seconds
-
-    def _run(self, step: Callable[[Any], Any], batch: Any, after: tf.Tensor) -> Any:
-        """Runs a step on all replicas, `after` a tensor was computed.
-
-        The tensor is the time of waiting for the batch. With few threads the clock would otherwise be read only after
-        the step, and the time of the step would count as waiting.
-        """
-
-        def on_replica(batch: Any) -> Any:
-            with tf.control_dependencies([after]):
-                return step(self._prepare(batch))
-
-        return self._strategy.run(on_replica, args=(batch,))
 
     def _timed_next(self, iterator: Iterator[Any]) -> tuple[Any, tf.Tensor]:
         """Returns the next batch, and the seconds until it came; 0 where that is not measured."""
@@ -130,7 +117,17 @@ class Executor:
         with tf.control_dependencies([start]):
             batch = next(iterator)
         with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
-            return batch, tf.timestamp() - start
+            seconds = tf.timestamp() - start
+        # The step gets the batch only now. Otherwise one thread may do the whole step before it reads the clock, and
+        # the step counts as waiting.
+        with tf.control_dependencies([seconds]):
+            return tf.nest.map_structure(_identity, batch, expand_composites=True), seconds
+
+
+def _identity(tensor: tf.Tensor) -> tf.Tensor:
+    """Returns a tensor as it is, where it is."""
+    with tf.device(tensor.device):
+        return tf.identity(tensor)
 
 
 def _images_of(iterator: Any) -> int:

@@ -1,6 +1,5 @@
 """How a step waits for its images, and what is said of a step that a device has no memory for."""
 
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -30,43 +29,51 @@ def failing(error, images=6, parts=2):
     return executor
 
 
-class Clock:
-    """A method whose step says when it began. Like an op of a network, its clock waits for its inputs alone."""
+class Method:
+    """A method whose step returns its batch as a log."""
 
-    step_log_names = ("began", LEFT_OUT)
+    step_log_names = ("batch", LEFT_OUT)
     scales_loss = False
 
     def __init__(self):
-        self.trackers, self.weight = {LEFT_OUT: Count(LEFT_OUT)}, tf.Variable(0.0)
+        self.trackers = {LEFT_OUT: Count(LEFT_OUT)}
 
-    def train_step(self, _):
-        began = tf.numpy_function(lambda _: time.time(), [self.weight], tf.float64, stateful=False)
-        return {"began": tf.ensure_shape(began, []), LEFT_OUT: tf.zeros([], tf.float64)}
+    def train_step(self, batch):
+        return {"batch": tf.reduce_prod(batch), LEFT_OUT: tf.zeros([])}
 
-    def accumulate_step(self, _):
-        return None
+    def accumulate_step(self, batch):
+        tf.math.digamma(batch)
+
+
+def ancestors(op):
+    """All ops that an op waits for."""
+    found, left = set(), [op]
+    while left:
+        new = {tensor.op for tensor in left[-1].inputs} | set(left.pop().control_inputs)
+        left += new - found
+        found |= new
+    return found
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
 @pytest.mark.parametrize("parts", [1, 2])
-def test_a_step_begins_after_the_wait_for_its_batch_was_measured(parts, replicas, monkeypatch):
+def test_a_step_waits_until_the_wait_for_its_batch_was_measured(parts, replicas):
     """Otherwise one thread may do the whole step before it reads the clock, and the step counts as waiting."""
-    monkeypatch.setattr("keras.config.floatx", lambda: "float64")
     strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
-
-    def slowly(x):
-        return tf.numpy_function(lambda x: time.sleep(0.05) or x, [x], tf.int64)
-
-    batches = strategy.experimental_distribute_dataset(tf.data.Dataset.range(16).map(slowly).batch(2))
+    numbers = tf.data.Dataset.range(16).map(lambda x: tf.cast(x, tf.float32)).batch(2)
+    batches = iter(strategy.experimental_distribute_dataset(numbers))
     devices = SimpleNamespace(accumulate_steps=parts, deterministic=False, jit="off")
-    executor = Executor(Clock(), strategy, iter(batches), lambda batch: batch, devices)
-    waits = []
-    for _ in range(8 // parts):
-        before = time.time()
-        logs, seconds_waited, _ = executor(1)
-        assert logs["began"] >= before + 0.9 * seconds_waited
-        waits.append(seconds_waited)
-    assert max(waits) > 0.05
+    executor = Executor(Method(), strategy, batches, lambda batch: batch, devices)
+    graph = tf.function(executor._one_step, autograph=False).get_concrete_function(batches).graph
+    for kind, steps in ("Prod", 1), ("Digamma", parts - 1):
+        of_steps = [op for op in graph.get_operations() if op.type == kind]
+        assert len(of_steps) == steps * replicas
+        for op in of_steps:  # before the wait, and after it
+            assert len([other for other in ancestors(op) if other.type == "Timestamp"]) >= 2
+    logs, seconds_waited, _ = executor(1)
+    of_both = {1: (0.0, 6.0), 2: (0.5, 2.5)}  # the product of a batch, and the mean over replicas of one image
+    assert logs["batch"] == of_both[replicas][parts - 1]
+    assert seconds_waited >= 0
 
 
 @pytest.mark.parametrize(
