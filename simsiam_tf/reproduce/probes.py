@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from simsiam_tf.errors import UsageError
+from simsiam_tf.evaluation.report.numbers import is_of_the_end
 from simsiam_tf.reproduce.execution import call_or_stop
 from simsiam_tf.reproduce.runs import Run
 from simsiam_tf.training.stop_signals import command_line
@@ -12,13 +13,16 @@ _WAYS = ("protocol", "epochs", "batch_size", "train", "train_size", "test")
 
 
 def lacks_probe(run: Run, probe: str) -> bool:
-    """Returns whether a linear probe is wanted that the run does not have, unless it diverged.
+    """Returns whether a linear probe of its last checkpoint is wanted that a run does not have, unless it diverged.
 
     Args:
         run: the run.
         probe: the name of the linear probe, or `none`.
     """
-    return probe != "none" and not run.diverged_path.exists() and _probe_name(probe) not in run.workdir.summary()
+    if probe == "none" or run.diverged_path.exists():
+        return False
+    summary = run.workdir.summary()
+    return _probe_name(probe) not in summary or not is_of_the_end(summary[_probe_name(probe)], summary)
 
 
 def train_probe(run: Run, probe: str) -> None:
@@ -62,9 +66,10 @@ def check_alike(runs: Sequence[Run], probe: str) -> None:
         return
     first: tuple[str, str] | None = None
     for run in (run for run in runs if run.workdir.is_finished()):
-        found, lines = run.workdir.summary().get(_probe_name(probe), {}), run.workdir.metrics()
+        summary = run.workdir.summary()
+        found = summary.get(_probe_name(probe), {})
         ways = {key: found[key] for key in _WAYS if key in found}
-        if "checkpoint" in found and lines and found["checkpoint"] != f"step-{lines[-1]['step']}":
+        if not is_of_the_end(found, summary):
             ways["checkpoint"] = found["checkpoint"]
         text, where = ", ".join(f"{key} {value}" for key, value in ways.items()), run.workdir.root.name
         first = first or (text, where)

@@ -3,7 +3,7 @@
 import pytest
 
 from simsiam_tf.errors import UsageError
-from simsiam_tf.reproduce import page
+from simsiam_tf.reproduce import page, probes
 from simsiam_tf.training.workdir import record
 from tests.reproduce.test_runs import FIG2, pretend
 
@@ -19,7 +19,7 @@ def write(plan, tmp_path):
         for number, row in enumerate(FIG2.rows):
             (run,) = made[row.recipe]
             pretend(run)
-            run.workdir.append_metrics({"epoch": 3, "step": 20, "loss": -0.6, "z_std_scaled": 1.0, "knn_top1": 40.0})
+            run.workdir.add_to_summary({"loss": record(-0.6, checkpoint="step-20")})
             about = {**WAY, **(other if number == 1 else {})}
             run.workdir.add_to_summary({"linear_paper_top1": record(50.0 + number, learning_rate=number, **about)})
         return page.write(tmp_path, "fig2", FIG2, made, "paper", [])[1]
@@ -42,3 +42,15 @@ def test_a_probe_that_was_measured_otherwise_is_refused(other, write):
 def test_a_probe_of_an_earlier_checkpoint_is_refused(write):
     with pytest.raises(UsageError, match=r"of the last checkpoint .*Received: .*checkpoint step-10"):
         write(checkpoint="step-10")
+
+
+@pytest.mark.parametrize(("checkpoint", "lacks"), [("step-20", False), ("step-10", True), (None, True)])
+def test_a_probe_of_an_earlier_checkpoint_is_trained_anew(checkpoint, lacks, plan):
+    """The run was evaluated before its end, and then went on."""
+    (run,) = plan()["baseline"]
+    pretend(run)
+    run.workdir.add_to_summary({"loss": record(-0.6, checkpoint="step-20")})
+    if checkpoint:
+        run.workdir.add_to_summary({"linear_paper_top1": record(50.0, checkpoint=checkpoint)})
+    assert probes.lacks_probe(run, "paper") == lacks
+    assert not probes.lacks_probe(run, "none")
