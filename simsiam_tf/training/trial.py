@@ -47,9 +47,7 @@ class Trial:
     seconds_per_embedding: float
 
     @classmethod
-    def of_parts(
-        cls, computing: float, reading: float, batch: int, accelerated: bool, looks_ahead: bool = False
-    ) -> "Trial":
+    def of_parts(cls, computing: float, reading: float, batch: int, accelerated: bool, looks_ahead: bool) -> "Trial":
         """Puts together what was measured of a run's computing and of its reading.
 
         Args:

@@ -26,6 +26,12 @@ def test_computing_and_reading_share_a_cpu(judge):
     assert (outcome.state, outcome.value) == ("pass", "about 11 minutes for 10 epochs, from the start")
 
 
+def test_targets_that_are_computed_ahead_take_their_time(judge):
+    """1000 steps of 0.867 s: each has a third of a step more, and makes its batch twice."""
+    plain, ahead = (judge("--epochs=10", f"--alternation_steps={k}", step=0.5).value for k in (1, 4))
+    assert plain.startswith("about 11 minutes") and ahead.startswith("about 16 minutes")
+
+
 def test_weeks_are_warned_of_with_the_time_of_an_epoch(judge):
     outcome = judge("--epochs=1", step=7000.0)
     assert outcome.state == "warn"

@@ -38,6 +38,17 @@ def test_targets_that_are_computed_ahead_take_their_time():
     assert plain.seconds_per_embedding == ahead.seconds_per_embedding
 
 
+@pytest.mark.parametrize(("steps", "seconds"), [("1", 3.5), ("2", 5.0), ("epoch", 5.0)])
+def test_a_run_that_computes_targets_ahead_is_measured_so(steps, seconds, tmp_path, monkeypatch):
+    monkeypatch.setattr(trial, "_seconds_of_step", lambda *_: 3.0)
+    monkeypatch.setattr(trial, "seconds_of_input", lambda *_: 0.5)
+    config = tiny_config(tmp_path)
+    method = dataclasses.replace(config.model.of_method, alternation_steps=steps)
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, of_method=method))
+    measured = trial.measure(config, ONE_DEVICE, OpenedImages.open(config, ONE_DEVICE))
+    assert measured.seconds_per_step == seconds
+
+
 @pytest.mark.parametrize(
     "variant",
     [
