@@ -136,13 +136,13 @@ class SimSiamConfig(MethodConfig):
         check(steps == "epoch" or (steps.isdecimal() and len(steps) < 20 and int(steps) >= 1), wanted, repr(steps))
         check(self.eta_momentum < 1, "--eta_momentum must be below 1.", self.eta_momentum)
         several = "--eta_momentum and --alternation_steps are two variants; give one of them."
-        check(not self.eta_momentum or steps == "1", several, f"{self.eta_momentum} and {steps}")
+        check(not self.eta_momentum or not self.looks_ahead, several, f"{self.eta_momentum} and {steps}")
         held = "--alternation_steps and --eta_momentum hold targets constant in any case, without --nostop_gradient."
         check(self.stop_gradient or not self.remembers_images, held, "--nostop_gradient")
         units = "--eta_momentum averages z of length 1, whose softmax is all but uniform; it takes --similarity=cosine."
         check(not self.eta_momentum or self.similarity == "cosine", units, self.similarity)
         pairs = "--alternation_steps keeps targets of two views, which --symmetry=asymmetric_2x has four of."
-        check(steps == "1" or self.symmetry != "asymmetric_2x", pairs, steps)
+        check(not self.looks_ahead or self.symmetry != "asymmetric_2x", pairs, steps)
 
     @property
     def pairs_of_views(self) -> int:
@@ -157,7 +157,7 @@ class SimSiamConfig(MethodConfig):
     @property
     def looks_ahead(self) -> bool:
         """Returns whether the targets of all batches are computed before their steps, by --alternation_steps."""
-        return self.alternation_steps != "1"
+        return self.alternation_steps == "epoch" or int(self.alternation_steps) > 1
 
     @property
     def loss_is_cosine(self) -> bool:

@@ -2,10 +2,11 @@ import inspect
 
 import pytest
 
-from simsiam_tf.config.methods import METHOD_CONFIGS, SwAVConfig
+from simsiam_tf.config.methods import METHOD_CONFIGS, SimSiamConfig, SwAVConfig
 from simsiam_tf.config.model import ModelConfig
 from simsiam_tf.errors import UsageError
 from simsiam_tf.methods import METHODS
+from simsiam_tf.methods.simsiam_targets import make_targets
 
 
 def test_every_method_has_its_settings():
@@ -66,3 +67,10 @@ def test_help_has_the_default_of_each_method():
 def test_settings_that_cannot_be_are_refused(settings, message):
     with pytest.raises(UsageError, match=message):
         ModelConfig.from_values(settings)
+
+
+@pytest.mark.parametrize(("steps", "ahead"), [("1", False), ("01", False), ("2", True), ("10", True), ("epoch", True)])
+def test_targets_are_computed_ahead_of_more_than_one_step(steps, ahead):
+    settings = SimSiamConfig(alternation_steps=steps)
+    assert (settings.looks_ahead, settings.remembers_images) == (ahead, ahead)
+    assert bool(make_targets(int(steps) if steps != "epoch" else 9).lookahead_window(0)) == ahead
