@@ -10,6 +10,7 @@ the head of the page, and is written here as well.
 
 import argparse
 import dataclasses
+import functools
 import json
 import pathlib
 import re
@@ -42,7 +43,8 @@ def plan(command: list[str]):
     """Finds the kept runs of a command.
 
     Returns:
-        The name of the experiment, the experiment with the rows of the command, and the runs of each row.
+        The name of the experiment, the experiment with the rows of the command, the runs of each of these rows, and
+        the runs of the rows that the command leaves out.
     """
     from simsiam_tf.cli.flags import training_config_of
     from simsiam_tf.reproduce import runs
@@ -53,10 +55,12 @@ def plan(command: list[str]):
     own = {field.name: given.pop(field.name) for field in dataclasses.fields(ReproduceConfig) if field.name in given}
     read = {"seeds": int, "reference_seeds": int, "rows": lambda names: tuple(names.split(","))}
     config = ReproduceConfig(**{name: read.get(name, str)(value) for name, value in own.items()})
-    experiment = config.chosen(EXPERIMENTS[config.experiment])
     extra = [f"--{name}={value}" for name, value in given.items()]
     planner = runs.Planner(config.size, extra, runs.Folders(KEPT), training_config_of)
-    return config.experiment, experiment, planner.plan(experiment.rows, lambda row: config.seeds_of(experiment, row))
+    whole = EXPERIMENTS[config.experiment]
+    experiment, seeds = config.chosen(whole), functools.partial(config.seeds_of, whole)
+    planned = planner.plan(experiment.rows, seeds)
+    return config.experiment, experiment, planned, planner.left_out(whole, planned, seeds)
 
 
 def missing(planned) -> list[str]:
@@ -71,11 +75,13 @@ def make(command: list[str], folder: pathlib.Path) -> tuple[list[str], str]:
         The lines of its table, and the line that says how it was measured.
     """
     from simsiam_tf.reproduce import page
+    from simsiam_tf.reproduce.experiments import EXPERIMENTS
 
-    name, experiment, planned = plan(command)
+    name, _, planned, left_out = plan(command)
     if missing(planned):
         sys.exit(f"error: the page has a table of {name}, but these runs are not kept: {', '.join(missing(planned))}.")
-    lines = page.write(folder, name, experiment, planned, "none", command[1:])[1].splitlines()
+    _, text = page.write(folder, name, EXPERIMENTS[name], planned, "none", command[1:], left_out=left_out)
+    lines = text.splitlines()
     return [line for line in lines if line.startswith("|")], next(line for line in lines if line.startswith("Ours:"))
 
 
@@ -83,7 +89,7 @@ def one_seed() -> str:
     """Writes the paragraph that names the rows of which no command of the page has more than one run."""
     seeds: dict[str, dict[str, int]] = {}
     for command in commands():
-        _, experiment, planned = plan(command)
+        _, experiment, planned, _ = plan(command)
         of_title = seeds.setdefault(experiment.title.partition("(")[2].rstrip(")"), {})
         for row in experiment.rows:
             of_title[row.label] = max(of_title.get(row.label, 0), len(planned[row.recipe]))

@@ -5,6 +5,7 @@ same settings. Then it writes our numbers beside the paper's to W/<experiment>.m
 stands beside the earlier one, as W/<experiment>_2.md. Other flags of train.py are passed on to every run.
 """
 
+import functools
 import logging
 
 from simsiam_tf.cli.entry_point import run
@@ -64,7 +65,9 @@ def reproduce() -> None:
         _log.info(f"{experiments[name].title}:")
         of_all = [run for of_row in plan.values() for run in of_row]
         execution.carry_out(of_all, lambda run: probes.train_probe(run, config.probe))
-        place, text = page.write(root, name, experiments[name], plan, config.probe, flags)
+        whole = EXPERIMENTS[name]
+        left_out = planner.left_out(whole, plan, functools.partial(config.seeds_of, whole, first=seed))
+        place, text = page.write(root, name, whole, plan, config.probe, flags, left_out=left_out)
         pages.append(text)
         _log.log(RESULT, f"Wrote {place}.md, .json and .png")
     if len(plans) > 1:

@@ -47,7 +47,11 @@ class Job(Protocol):
 
     @property
     def length(self) -> float:
-        """Returns how long the run takes, in units that its experiment's runs share."""
+        """Returns how long the run takes, in units that runs of its kind share."""
+
+    @property
+    def kind(self) -> str:
+        """Returns what else the time of the run depends on. Runs of one kind take as long for each unit of length."""
 
     @property
     def command(self) -> list[str]:
@@ -109,14 +113,32 @@ def what_is_left(jobs: Sequence[Job]) -> str:
     missing = [job for job in jobs if not job.is_done]
     if not missing:
         return f"All {len(jobs)} runs are done."
-    seconds = length = 0.0
-    for job in jobs:
-        if job.workdir.is_finished():
-            seconds += job.workdir.summary()["wall_seconds"]["value"]
-            length += job.length
-    time_left = f": about {duration(seconds / length * sum(job.length for job in missing))}" if seconds else ""
+    seconds = seconds_of(missing, jobs)
+    time_left = "" if seconds is None else f": about {duration(seconds)}"
     are = "run is" if len(jobs) == 1 else "runs are"
     return f"{len(missing)} of {len(jobs)} {are} missing{time_left}."
+
+
+def seconds_of(missing: Sequence[Job], jobs: Sequence[Job]) -> float | None:
+    """Estimates how long runs take, by the finished runs of the same kind, or else by all that are finished.
+
+    Args:
+        missing: the runs whose time is estimated.
+        jobs: other runs, some of which may have finished.
+
+    Returns:
+        Seconds, or `None` if no run has finished.
+    """
+    finished = [job for job in distinct(jobs) if job.workdir.is_finished()]
+    if not finished:
+        return None
+
+    def seconds(job: Job) -> float:
+        alike = [other for other in finished if other.kind == job.kind] or finished
+        taken = sum(other.workdir.summary()["wall_seconds"]["value"] for other in alike)
+        return taken / sum(other.length for other in alike) * job.length
+
+    return sum(map(seconds, missing))
 
 
 def call_or_stop(command: Sequence[str]) -> int:

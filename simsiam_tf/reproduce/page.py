@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from simsiam_tf.evaluation.report.plots import COLOURS
 from simsiam_tf.files import write_json, write_text
 from simsiam_tf.reproduce import verdicts
+from simsiam_tf.reproduce.execution import seconds_of
 from simsiam_tf.reproduce.experiments import Experiment, Row
 from simsiam_tf.reproduce.outcomes import Outcome, outcome
 from simsiam_tf.reproduce.places import place_of
@@ -24,8 +25,10 @@ from simsiam_tf.training.run_files import read_json
 _LEGEND = (
     "shows: whether the runs show the claim. 'within noise': the difference is smaller than that between seeds.",
     "'undecided': too few epochs or seeds to tell, or a reference that learned too little. 'reference': what other",
-    "rows are compared with. The limits are in simsiam_tf/reproduce/verdicts.py.",
+    "rows are compared with. 'not run': --rows leaves it out; so long would it take. The limits are in",
+    "simsiam_tf/reproduce/verdicts.py.",
 )
+_NOT_RUN = "not run"
 _CURVES = (
     ("loss", "loss"),
     ("z_std_scaled", "std of z/|z| times sqrt(d)"),
@@ -40,6 +43,7 @@ def write(
     runs: Mapping[str, Sequence[Run]],
     probe: str,
     flags: Sequence[str],
+    left_out: Mapping[str, Sequence[Run]] | None = None,
 ) -> tuple[pathlib.Path, str]:
     """Writes `<name>.md`, `<name>.json` and `<name>.png`; beside an earlier page that has other runs, with a number.
 
@@ -50,13 +54,13 @@ def write(
         runs: the runs of each row, by recipe. All have finished or diverged.
         probe: the linear probe whose accuracy is compared, or `none` for kNN.
         flags: the flags of the command that the page shows, without --experiment and --workdir.
+        left_out: the runs of further rows of the experiment, by recipe. The page says how long they would take.
 
     Returns:
         The path without its ending, and the text.
     """
     check_alike([run for of_row in runs.values() for run in of_row], probe)
-    outcomes = {row.recipe: outcome(runs[row.recipe], probe) for row in experiment.rows}
-    rows = [_row(row, experiment, outcomes, runs[row.recipe]) for row in experiment.rows]
+    rows = _rows(experiment, runs, left_out or {}, probe)
     command = shlex.join(["python", "-m", "simsiam_tf.reproduce", f"--experiment={name}", *flags, "--workdir=W"])
     of_all = {"experiment": name, "title": experiment.title, "command": command, "probe": probe}
     of_all |= _about([run for of_row in runs.values() for run in of_row], probe)
@@ -65,9 +69,33 @@ def write(
     write_json(place.with_suffix(".json"), content)
     text = _markdown(place.name, of_all, rows)
     write_text(place.with_suffix(".md"), text)
-    curves = [(row["label"], runs[row["recipe"]][0].workdir.metrics()) for row in rows]
+    curves = [(row["label"], runs[row["recipe"]][0].workdir.metrics()) for row in rows if row["recipe"] in runs]
     _draw(curves).savefig(place.with_suffix(".png"), dpi=110)
     return place, text
+
+
+def _rows(
+    experiment: Experiment, runs: Mapping[str, Sequence[Run]], left_out: Mapping[str, Sequence[Run]], probe: str
+) -> list[dict[str, Any]]:
+    """Returns the entries of the rows in the order of the experiment: those that were run and those left out."""
+    outcomes = {recipe: outcome(of_row, probe) for recipe, of_row in runs.items()}
+    every = [run for of_row in runs.values() for run in of_row]
+    rows = []
+    for row in experiment.rows:
+        if row.recipe in runs:
+            rows.append(_row(row, experiment, outcomes, runs[row.recipe]))
+        elif row.recipe in left_out:
+            rows.append(_row_left_out(row, left_out[row.recipe], every))
+    return rows
+
+
+def _row_left_out(row: Row, runs: Sequence[Run], others: Sequence[Run]) -> dict[str, Any]:
+    """Returns the entries of a row that was not run: its claim, and how long the missing runs would take."""
+    seconds = seconds_of([run for run in runs if not run.is_done], [*others, *runs])
+    hours = None if seconds is None else seconds / 3600
+    verdict = {"shows": _NOT_RUN, "text": ""}
+    numbers = {**_numbers(Outcome(seeds=0)), "hours_missing": hours}
+    return {**row._asdict(), **numbers, "claim": verdicts.CLAIMS[row.claim].text, "verdict": verdict, "runs": []}
 
 
 def _row(row: Row, experiment: Experiment, outcomes: Mapping[str, Outcome], runs: Sequence[Run]) -> dict[str, Any]:
@@ -119,7 +147,10 @@ def _markdown(name: str, about: Mapping[str, Any], rows: Sequence[Mapping[str, A
         paper = "" if row["paper"] is None else f"{row['paper']:g}"
         spread = "" if row["spread"] is None else f" +- {row['spread']:.1f} ({row['seeds']} seeds)"
         ours = "diverged | | "
-        if row["seeds"]:
+        if row["verdict"]["shows"] == _NOT_RUN:
+            hours = row["hours_missing"]
+            ours = f"not run{'' if hours is None else f': {hours:.1f} hours'} | | "
+        elif row["seeds"]:
             ours = f"{row['top1']:.1f}{spread} | {row['loss']:.3f} | {row['std']:.3f}"
         verdict = row["verdict"]
         lines.append(f"| {row['label']} | {paper} | {ours} | {row['claim']} | {verdict['shows']} | {verdict['text']} |")

@@ -4,14 +4,14 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from simsiam_tf.config.fields import SettingsGroup
 from simsiam_tf.config.recipes import recipes
 from simsiam_tf.config.run import Config
 from simsiam_tf.errors import UsageError, check
-from simsiam_tf.reproduce.experiments import Row
+from simsiam_tf.reproduce.experiments import Experiment, Row
 from simsiam_tf.training.stop_signals import command_line
 from simsiam_tf.training.transfer_workdir import is_transfer
 from simsiam_tf.training.workdir import Workdir
@@ -48,6 +48,11 @@ class Run:
     def length(self) -> int:
         """Returns the number of epochs."""
         return self.config.run.epochs
+
+    @property
+    def kind(self) -> str:
+        """Returns the method. An epoch of SwAV, with its small crops, takes longer than one of SimSiam."""
+        return self.config.model.method
 
     @property
     def command(self) -> list[str]:
@@ -140,7 +145,36 @@ class Planner:
         planned = {}
         for row in rows:
             files = self._flagfiles(row)
+            undone = self._set_twice(files)
+            if undone:
+                raise UsageError(
+                    f"--{min(undone)} is set by the recipe {row.recipe}; do not give it. "
+                    f"Received: {' '.join(self.extra)}."
+                )
             planned[row.recipe] = [self._run(row, files, seed, monitored) for seed in seeds(row)]
+        return planned
+
+    def left_out(
+        self, experiment: Experiment, chosen: Container[str], seeds: Callable[[Row], Sequence[int]]
+    ) -> dict[str, list[Run]]:
+        """Plans the rows of an experiment that are not chosen, so that a page can say what they would take.
+
+        Args:
+            experiment: the experiment with all its rows.
+            chosen: the recipes of the rows that are run.
+            seeds: the function that gives the seeds of a row's runs.
+
+        Returns:
+            The runs of each row, by recipe. Left away are rows all of whose runs are done, and rows that set one of the
+            extra flags themselves.
+        """
+        planned = {}
+        for row in experiment.rows:
+            if row.recipe in chosen or self._set_twice(self._flagfiles(row)):
+                continue
+            of_row = self.plan([row], seeds)[row.recipe]
+            if not all(run.is_done for run in of_row):
+                planned[row.recipe] = of_row
         return planned
 
     def _flagfiles(self, row: Row) -> list[pathlib.Path]:
@@ -149,15 +183,13 @@ class Planner:
         check(f"size/{self.size}" in known, "--size must be the name of a recipe in flags/recipes/size.", self.size)
         own = [known[f"paper/{row.recipe}"]]
         own += [known[f"authors/{row.original}"]] if row.original and is_at_full_size else []
-        files = [own[0], known[f"size/{self.size}"], *own[1:]]
-        set_by_row = {name for file in own for name in _names(file.read_text().split())}
+        return [own[0], known[f"size/{self.size}"], *own[1:]]
+
+    def _set_twice(self, files: Sequence[pathlib.Path]) -> set[str]:
+        """Returns the names of the extra flags that a row's own flagfiles set as well: all files but the size's."""
+        set_by_row = {name for file in (files[0], *files[2:]) for name in _names(file.read_text().split())}
         # Every recipe names ImageNet, so --dataset may replace what a row sets.
-        undone = set_by_row & _names(self.extra) - {"dataset"}
-        if undone:
-            raise UsageError(
-                f"--{min(undone)} is set by the recipe {row.recipe}; do not give it. Received: {' '.join(self.extra)}."
-            )
-        return files
+        return set_by_row & _names(self.extra) - {"dataset"}
 
     def _run(self, row: Row, files: Sequence[pathlib.Path], seed: int, monitored: bool) -> Run:
         """Makes a run of a row with one seed."""

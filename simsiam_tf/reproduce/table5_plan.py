@@ -45,6 +45,11 @@ class Transfer:
         return 1.0
 
     @property
+    def kind(self) -> str:
+        """Returns the same for all runs of Table 5."""
+        return "transfer"
+
+    @property
     def command(self) -> list[str]:
         """Returns the command that starts or resumes the run."""
         return [*command_line("transfer"), *self.arguments, f"--workdir={self.workdir.root}"]

@@ -1,3 +1,4 @@
+import functools
 import json
 
 import pytest
@@ -15,14 +16,14 @@ from simsiam_tf.training.workdir import record
 FIG2 = EXPERIMENTS["fig2"]
 
 
-def pretend(run, top1=40.0, loss=-0.6):
+def pretend(run, top1=40.0, loss=-0.6, seconds=1800):
     """Leaves what a finished run leaves."""
     run.workdir.root.mkdir(parents=True)
     config = {"config": run.config.to_dict(), "git_commit": "c" * 40}
     write_json(run.workdir.config_path, config)
     for epoch in (1, 2):
         run.workdir.append_metrics({"epoch": epoch, "loss": loss / (3 - epoch), "z_std_scaled": 1.0, "knn_top1": top1})
-    values = {"knn_top1": top1, "knn_top1_untrained": 30.0, "loss": loss, "z_std_scaled": 1.0, "wall_seconds": 1800}
+    values = {"knn_top1": top1, "knn_top1_untrained": 30.0, "loss": loss, "z_std_scaled": 1.0, "wall_seconds": seconds}
     about = {"protocol": "kNN", "k": 200, "temperature": 0.1}
     run.workdir.add_to_summary({name: record(value, **about) for name, value in values.items()})
 
@@ -190,3 +191,38 @@ def test_a_row_that_diverged_is_called_so(plan, tmp_path):
     assert "| diverged | |  | collapses, z to one point | no | 1 of 1 runs diverged |" in text
     content = json.loads((tmp_path / "fig2.json").read_text(), parse_constant=pytest.fail)
     assert content["rows"][2]["top1"] is None
+
+
+def test_the_page_says_how_long_the_rows_that_were_left_out_would_take(tmp_path):
+    """By the runs of the same method where there are some, else by all; runs that are done are not counted again."""
+    table4, names = EXPERIMENTS["table4"], ("table4_epochs_100", "table4_swav_epochs_100")
+    planner = runs.Planner("shapes", (), runs.Folders(tmp_path), definitions.training_config_of)
+    config = ReproduceConfig(experiment="table4", size="shapes", seeds=2, rows=names[1:])
+
+    seeds = functools.partial(config.seeds_of, table4)
+    made = planner.plan(config.chosen(table4).rows, seeds)
+    assert list(made) == list(names)
+    for recipe, seconds in zip(names, (1800, 7200), strict=True):
+        for run in made[recipe]:
+            pretend(run, seconds=seconds)
+    longer = planner.plan([row for row in table4.rows if row.recipe.endswith("_epochs_200")], seeds)
+    pretend(longer["table4_swav_epochs_200"][0], seconds=14400)
+    for run in longer["table4_epochs_200"]:
+        pretend(run)
+    left_out = planner.left_out(table4, made, seeds)
+    assert len(left_out) == 17  # of 20: two were run, and a third is done
+    _, text = page.write(tmp_path, "table4", table4, made, "none", [], left_out=left_out)
+    lines = text.splitlines()
+    not_run = "not run: 4.0 hours | |  | learns, without collapse | not run |  |"
+    assert f"| SimSiam, 400 epochs x size | 70.8 | {not_run}" in lines
+    assert any(line.startswith("| SwAV, 200 epochs x size | 69.1 | not run: 4.0 hours |") for line in lines)
+    assert any(line.startswith("| BYOL, 100 epochs x size | 66.5 | not run: 2.5 hours |") for line in lines)
+    assert not any(line.startswith("| SimSiam, 200 epochs") for line in lines)
+    assert [row["runs"] for row in json.loads((tmp_path / "table4.json").read_text())["rows"]].count([]) == 17
+
+
+def test_rows_left_out_need_not_go_with_the_extra_flags(tmp_path):
+    """A row that sets a flag itself is no part of a table that gives it to all rows."""
+    for extra, number in (((), 2), (("--nostop_gradient",), 0)):
+        planner = runs.Planner("shapes", extra, runs.Folders(tmp_path), definitions.training_config_of)
+        assert len(planner.left_out(FIG2, ["baseline"], lambda _: [0])) == number
