@@ -34,6 +34,14 @@ def _search(k: int):
     return jax.jit(nearest)
 
 
+@functools.cache
+def _slice(size: int):
+    """Makes the program that cuts `size` images out, from a place that is no constant: one program for all places."""
+    import jax
+
+    return jax.jit(lambda images, start: jax.lax.dynamic_slice_in_dim(images, start, size))
+
+
 def nearest(bank: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Finds the k rows of the bank with the greatest cosine similarity to each query.
 
@@ -103,13 +111,15 @@ class Knn:
 
         size, parts = self._meta["batch_size"], []
         given = [self._constants[name] if name in self._constants else state[name] for name in self._meta["state"]]
-        for i in range(0, len(images), size):
-            batch = images[i : i + size]
-            if len(batch) < size:
-                batch = jax.numpy.pad(batch, [(0, size - len(batch)), (0, 0), (0, 0), (0, 0)])
-            done = self._executable.execute_sharded([jax.device_put(batch, self._device), *given])
-            parts.append(done.disassemble_into_single_device_arrays()[0][0])
-        return np.concatenate([np.asarray(part) for part in parts])[: len(images)]
+        count = len(images)
+        if count < size:
+            images = jax.numpy.pad(images, [(0, size - count), (0, 0), (0, 0), (0, 0)])
+        for i in range(0, count, size):
+            start = min(i, len(images) - size)  # the last batch begins with images of the one before
+            batch = jax.device_put(_slice(size)(images, start), self._device)
+            done = self._executable.execute_sharded([batch, *given])
+            parts.append(done.disassemble_into_single_device_arrays()[0][0][i - start :])
+        return np.concatenate([np.asarray(part) for part in parts])[:count]
 
     def __call__(self, state: dict[str, Any]) -> float:
         """Measures the accuracy of the weights in a state, in percent; its arrays are on the device."""

@@ -38,17 +38,19 @@ def run(options: argparse.Namespace) -> None:
     devices = jax.devices()[: meta["replicas"]]
     if len(devices) < meta["replicas"]:
         raise SystemExit(f"error: the step was exported for {meta['replicas']} devices; JAX finds {len(devices)}.")
+    names, values, done, is_whole = pjrt_files.join_state(folder)
+    if not is_whole:
+        raise SystemExit(f"error: {folder} has weights without the velocity of the same step; take that as well.")
+    until = min(options.steps or meta["steps"], meta["steps"])
+    if done >= until:
+        print(f"Done before: the state of step {done} is in {folder / 'state.npz'}.")
+        return
     kept = None if meta["noise"] else folder / "step.executable"
     executable, seconds = pjrt.compile_program((folder / "step.stablehlo").read_text(), devices, kept)
-    names, values, done = pjrt_files.load_state(folder)
     step = pjrt.Step(executable, devices, values, meta["updated"], len(meta["results"]))
-    until = min(options.steps or meta["steps"], meta["steps"])
     print(f"Compiled in {seconds:.0f} s for {devices[0].device_kind}; steps {done} to {until}", flush=True)
     trainer = Trainer(options, folder, meta, names, step)
     losses, taken = trainer.train(values, done, until)
-    if not taken:
-        print(f"Done before: the state of step {done} is in {folder / 'state.npz'}.")
-        return
     result = {"losses": losses, **measure(meta, executable, devices, trainer.clock, seconds)}
     result |= compare(folder, names, step.state, result["losses"]) if done == 0 else {}
     harness.write_result(result, options.json)
@@ -89,6 +91,8 @@ class Trainer:
         Returns:
             The losses of the steps, and their number.
         """
+        import jax
+
         record, step, of_epoch = pjrt_files.Record(self._folder, done), self._step, self._plan.steps_per_epoch
         saver = pjrt_files.Saver(self._folder, self._names, self.clock)
         averages = [i for i, name in enumerate(self._names) if name.startswith("averages/")]
@@ -104,32 +108,38 @@ class Trainer:
             if ends_epoch or last:
                 results = map(float, results)
                 line = {"epoch": epoch + 1, "step": i + 1, **dict(zip(self._meta["results"], results, strict=True))}
-                line |= self._measured_by_knn(epoch + 1) if ends_epoch else {}
+                is_measured = ends_epoch and self._knn_is_due(epoch + 1)
+                if not self._meta["noise"]:  # before kNN, whose failure is then no loss
+                    saver.after_epoch(step.state, i + 1, last or is_measured)
+                line |= self._measured_by_knn() if is_measured else {}
                 line["images_per_second"] = self.clock.images_per_second
                 record.append({**line, "wall_seconds": record.seconds_before + self.clock.wall_seconds})
-                if not self._meta["noise"]:
-                    saver.after_epoch(step.state, i + 1, last)
                 self.clock.resume()
             if last:
                 break
-        return list(map(float, losses)), len(losses)
+        return list(map(float, jax.device_get(losses))), len(losses)
 
     def _time_is_over(self) -> bool:
         return 0 < self._options.seconds < time.perf_counter() - _BEGUN
 
-    def _measured_by_knn(self, epochs: int) -> dict[str, float]:
-        """Measures kNN if it is due after so many epochs."""
+    def _knn_is_due(self, epochs: int) -> bool:
         every, last = self._options.knn_every, self._meta["steps"] // self._plan.steps_per_epoch
-        if not every or (epochs % every and epochs != last):
-            return {}
+        return every > 0 and (epochs % every == 0 or epochs == last)
+
+    def _measured_by_knn(self) -> dict[str, float | str | None]:
+        """Measures kNN. If it fails, the training goes on without it: the state can be measured elsewhere."""
         import pjrt
         import pjrt_knn
 
-        if self._knn is None:
-            self._knn = pjrt_knn.Knn(self._folder, self._meta, pjrt.on_first(self._images))
         start = time.perf_counter()
-        state = dict(zip(self._names, map(pjrt.on_first, self._step.state), strict=True))
-        return {"knn_top1": self._knn(state), "knn_seconds": time.perf_counter() - start}
+        try:
+            if self._knn is None:
+                self._knn = pjrt_knn.Knn(self._folder, self._meta, pjrt.on_first(self._images))
+            top1 = self._knn(dict(zip(self._names, map(pjrt.on_first, self._step.state), strict=True)))
+        except Exception as error:  # a runtime's errors are of many kinds
+            self._options.knn_every = 0
+            return {"knn_top1": None, "knn_failed": f"{type(error).__name__}: {error}"[:500]}
+        return {"knn_top1": top1, "knn_seconds": time.perf_counter() - start}
 
 
 def measure(meta, executable, devices, clock, compile_seconds) -> dict:
@@ -138,7 +148,8 @@ def measure(meta, executable, devices, clock, compile_seconds) -> dict:
 
     dtype = {"bfloat16": "bfloat16", "float16": "float16", "float64": "float64"}.get(meta["precision"], "float32")
     peak = (devices[0].memory_stats() or {}).get("peak_bytes_in_use", 0)  # a CPU does not count
-    rate, memory = pjrt.matrix_rate(dtype, devices[0]), executable.get_compiled_memory_stats()
+    # A run that trains has no time for it.
+    rate = pjrt.matrix_rate(dtype, devices[0]) if meta["noise"] else None
     seconds, planned = clock.step_seconds, meta["plan"]
     return {
         "what": "the TensorFlow training step, compiled by XLA, run through JAX's runtime",
@@ -150,11 +161,23 @@ def measure(meta, executable, devices, clock, compile_seconds) -> dict:
         "step_seconds": seconds,
         "images_per_second": clock.images_per_second,
         "matrix_operations_per_second": rate,
-        "share_of_matrix_rate": meta["operations_per_step"] / seconds / rate / len(devices) if seconds else None,
+        "share_of_matrix_rate": (
+            meta["operations_per_step"] / seconds / rate / len(devices) if seconds and rate else None
+        ),
         "peak_gib": peak / 2**30 or None,
-        "temporary_gib": memory.temp_size_in_bytes / 2**30,
-        "argument_gib": memory.argument_size_in_bytes / 2**30,
+        **memory_of(executable),
     }
+
+
+def memory_of(executable) -> dict[str, float]:
+    """Returns the memory that the compiled step asks for, in GiB; nothing if the runtime does not tell."""
+    try:
+        memory = executable.get_compiled_memory_stats()
+    except Exception as error:  # an executable that was kept may not have it, and the run must not fail for that
+        print(f"The memory of the compiled step is not known: {error}")
+        return {}
+    gib = 2**30
+    return {"temporary_gib": memory.temp_size_in_bytes / gib, "argument_gib": memory.argument_size_in_bytes / gib}
 
 
 def compare(folder, names, state, losses) -> dict:
@@ -187,6 +210,8 @@ def main() -> None:
     options, rest = parser.parse_known_args()
     if rest and options.do != "export":
         parser.error(f"only export takes train.py's flags; received {' '.join(rest)}")
+    if options.seconds < 0:
+        parser.error(f"--seconds must not be below 0; received {options.seconds:g}")
     if options.do == "run":
         run(options)
     elif options.do == "split":

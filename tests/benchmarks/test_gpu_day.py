@@ -30,41 +30,50 @@ def test_without_a_stage_it_says_how_to_use_it():
         assert f"gpu_day.sh {stage}" in done.stdout
 
 
-def test_stages_follow_each_other_until_one_fails(tmp_path):
+@pytest.fixture
+def day(tmp_path):
+    """Returns a function that runs stages with a Python that only writes down its arguments, and fails for c800."""
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/said\ncase "$*" in *c800*) exit 1;; esac\n')
+    python.write_text(f'#!/bin/sh\necho "$JAX_PLATFORMS $@" >>{tmp_path}/said\ncase "$*" in *c800*) exit 1;; esac\n')
     python.chmod(0o755)
-    environment = {
-        **os.environ,
-        "PYTHON": str(python),
-        "PLACE": "/p",
-        "OUT": str(tmp_path / "o"),
-        "CALL_SECONDS": "100",
-    }
-    stages = [
-        "take",
-        "in/4",
-        "then",
-        "train",
-        "c200",
-        "then",
-        "give",
-        "c200",
-        "weights",
-        "then",
-        "give",
-        "c800",
-        "weights",
-    ]
-    done = subprocess.run([SCRIPT, *stages, "then", "bench"], env=environment, capture_output=True, check=False)
-    assert done.returncode == 1
-    said = (tmp_path / "said").read_text().splitlines()
-    assert said[0] == "benchmarks/parts.py take --into=/p in/4"
-    assert said[1].startswith("benchmarks/pjrt_run.py run --workdir=/p/c200 --seconds=70 --knn_every=20")
-    assert said[2] == "benchmarks/pjrt_run.py split --workdir=/p/c200"
+    environment = {**os.environ, "PYTHON": str(python), "PLACE": "/p", "OUT": str(tmp_path / "o")}
+    environment.pop("JAX_PLATFORMS", None)
+
+    def day(stages, **more):
+        line = [SCRIPT, *stages.split()]
+        done = subprocess.run(line, env=environment | more, capture_output=True, text=True, check=False)
+        said = tmp_path / "said"
+        return done, said.read_text().splitlines() if said.exists() else []
+
+    return day
+
+
+def test_stages_follow_each_other(day, tmp_path):
+    done, said = day("take in/4 then train c200 then give c200 weights", CALL_SECONDS="100")
+    assert done.returncode == 0
+    assert said[0] == " benchmarks/parts.py take --into=/p in/4"
+    # On the card alone, and the time of the stages before is taken off.
+    assert said[1].startswith("cuda benchmarks/pjrt_run.py run --workdir=/p/c200 --seconds=5")
+    assert said[2] == " benchmarks/pjrt_run.py split --workdir=/p/c200"
     assert said[3].endswith("--part_mib=15 --out=" + str(tmp_path / "o" / "weights") + " c200/pjrt=/p/c200/weights")
-    assert said[4] == "benchmarks/pjrt_run.py split --workdir=/p/c800"
-    assert len(said) == 5
+    assert len(said) == 4
+
+
+def test_a_stage_that_fails_does_not_keep_the_next_from_its_turn(day):
+    """What was trained before a failure still comes back."""
+    done, said = day("train c800 then give c200 velocity then take in/4", CALL_SECONDS="100")
+    assert done.returncode == 1
+    assert "error: this stage failed: train c800" in done.stderr
+    assert [line.split()[1] for line in said[1:]] == ["pack", "take"]
+
+
+@pytest.mark.parametrize(("seconds", "problem"), [("", "needs CALL_SECONDS"), ("45", "no time is left")])
+def test_training_without_an_end_is_refused(day, seconds, problem):
+    """--seconds=0 would train until the call is killed, and nothing came back."""
+    done, said = day("train c200", CALL_SECONDS=seconds)
+    assert done.returncode == 2
+    assert problem in done.stderr
+    assert not said
 
 
 @pytest.fixture
@@ -109,9 +118,13 @@ def test_more_than_a_call_may_carry_is_an_error(card, tmp_path, capsys):
 def test_the_table_has_the_ratio_and_the_share_of_both(tmp_path):
     ours = {"step_seconds": 0.1, "images_per_second": 240.0, "compile_seconds": 60.0, "peak_gib": 30.0}
     (tmp_path / "default.json").write_text(json.dumps({**ours, "share_of_matrix_rate": 0.5}))
+    (tmp_path / "no_triton.json").write_text(json.dumps({**ours, "step_seconds": 0.2, "share_of_matrix_rate": 0.9}))
     (tmp_path / "torch.json").write_text(json.dumps({**ours, "step_seconds": 0.12, "images_per_second": 200.0}))
+    (tmp_path / "torch_eager.json").write_text(json.dumps({**ours, "images_per_second": 60.0}))
     (tmp_path / "c200.json").write_text(json.dumps({"losses": []}))
     assert speed_table.rows(tmp_path)[2:] == [
         "| default | 100.0 | 240 | 1.20 | 50 % | 30.0 | 60 |",
+        "| no_triton | 200.0 | 240 | 1.20 | 25 % | 30.0 | 60 |",  # by the same rate
         "| torch | 120.0 | 200 | 1.00 | 41.7 % | 30.0 | 60 |",
+        "| torch_eager | 100.0 | 60 | 0.30 | 50 % | 30.0 | 60 |",
     ]
