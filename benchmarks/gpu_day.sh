@@ -86,7 +86,7 @@ timed() {
     shift 2
     if ((left < needed)); then echo "left out, $left s are left and it takes about $needed: $name"; return; fi
     echo "== $name: XLA_FLAGS=${XLA_FLAGS:-}"
-    timeout $((left < EACH_SECONDS ? left : EACH_SECONDS)) "$@" --steps="$STEPS" --json="$OUT/$name.json" \
+    timeout --kill-after=5 $((left < EACH_SECONDS ? left : EACH_SECONDS)) "$@" --steps="$STEPS" --json="$OUT/$name.json" \
         || echo "failed or over time: $name"
 }
 
