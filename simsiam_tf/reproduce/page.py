@@ -94,7 +94,8 @@ def _row_left_out(row: Row, runs: Sequence[Run], others: Sequence[Run]) -> dict[
     seconds = seconds_of([run for run in runs if not run.is_done], [*others, *runs])
     hours = None if seconds is None else seconds / 3600
     verdict = {"shows": _NOT_RUN, "text": ""}
-    numbers = {**_numbers(Outcome(seeds=0)), "hours_missing": hours}
+    done = sum(run.is_done for run in runs)
+    numbers = {**_numbers(Outcome(seeds=0)), "hours_missing": hours, "seeds_done": done, "seeds_planned": len(runs)}
     return {**row._asdict(), **numbers, "claim": verdicts.CLAIMS[row.claim].text, "verdict": verdict, "runs": []}
 
 
@@ -148,8 +149,9 @@ def _markdown(name: str, about: Mapping[str, Any], rows: Sequence[Mapping[str, A
         spread = "" if row["spread"] is None else f" +- {row['spread']:.1f} ({row['seeds']} seeds)"
         ours = "diverged | | "
         if row["verdict"]["shows"] == _NOT_RUN:
-            hours = row["hours_missing"]
-            ours = f"not run{'' if hours is None else f': {hours:.1f} hours'} | | "
+            hours, done = row["hours_missing"], row["seeds_done"]
+            ours = "not run" if hours is None else f"not run: {hours:.1f} hours"
+            ours += f" ({done} of {row['seeds_planned']} seeds done) | | " if done else " | | "
         elif row["seeds"]:
             ours = f"{row['top1']:.1f}{spread} | {row['loss']:.3f} | {row['std']:.3f}"
         verdict = row["verdict"]
