@@ -145,12 +145,6 @@ class Planner:
         planned = {}
         for row in rows:
             files = self._flagfiles(row)
-            undone = self._set_twice(files)
-            if undone:
-                raise UsageError(
-                    f"--{min(undone)} is set by the recipe {row.recipe}; do not give it. "
-                    f"Received: {' '.join(self.extra)}."
-                )
             planned[row.recipe] = [self._run(row, files, seed, monitored) for seed in seeds(row)]
         return planned
 
@@ -165,14 +159,17 @@ class Planner:
             seeds: the function that gives the seeds of a row's runs.
 
         Returns:
-            The runs of each row, by recipe. Left away are rows all of whose runs are done, and rows that set one of the
-            extra flags themselves.
+            The runs of each row, by recipe. Left away are rows all of whose runs are done, and rows that do not go with
+            the extra flags.
         """
         planned = {}
         for row in experiment.rows:
-            if row.recipe in chosen or self._set_twice(self._flagfiles(row)):
+            if row.recipe in chosen:
                 continue
-            of_row = self.plan([row], seeds)[row.recipe]
+            try:
+                of_row = self.plan([row], seeds)[row.recipe]
+            except UsageError:
+                continue  # the flags are meant for the rows that are run; the page is not to fail for another
             if not all(run.is_done for run in of_row):
                 planned[row.recipe] = of_row
         return planned
@@ -183,13 +180,15 @@ class Planner:
         check(f"size/{self.size}" in known, "--size must be the name of a recipe in flags/recipes/size.", self.size)
         own = [known[f"paper/{row.recipe}"]]
         own += [known[f"authors/{row.original}"]] if row.original and is_at_full_size else []
-        return [own[0], known[f"size/{self.size}"], *own[1:]]
-
-    def _set_twice(self, files: Sequence[pathlib.Path]) -> set[str]:
-        """Returns the names of the extra flags that a row's own flagfiles set as well: all files but the size's."""
-        set_by_row = {name for file in (files[0], *files[2:]) for name in _names(file.read_text().split())}
+        files = [own[0], known[f"size/{self.size}"], *own[1:]]
+        set_by_row = {name for file in own for name in _names(file.read_text().split())}
         # Every recipe names ImageNet, so --dataset may replace what a row sets.
-        return set_by_row & _names(self.extra) - {"dataset"}
+        undone = set_by_row & _names(self.extra) - {"dataset"}
+        if undone:
+            raise UsageError(
+                f"--{min(undone)} is set by the recipe {row.recipe}; do not give it. Received: {' '.join(self.extra)}."
+            )
+        return files
 
     def _run(self, row: Row, files: Sequence[pathlib.Path], seed: int, monitored: bool) -> Run:
         """Makes a run of a row with one seed."""
