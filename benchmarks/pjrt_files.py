@@ -151,6 +151,12 @@ def join_state(folder: pathlib.Path) -> tuple[list[str], list[np.ndarray], int, 
         is_whole = other == step
         numbered |= dict(zip(names, values, strict=True)) if is_whole else {}
     names, values = [name.partition("/")[2] for name in sorted(numbered)], [numbered[name] for name in sorted(numbered)]
+    there = load_state(folder)[2] if (folder / "state.npz").exists() else 0
+    if there > step:
+        sys.exit(
+            f"error: {folder} has a state of step {there}, and the halves beside it are older; remove weights.npz and "
+            f"velocity.npz, or state.npz if the older state is meant. Received: halves of step {step}."
+        )
     if is_whole:
         write_state(folder / "state.npz", names, values, step)
         for name in ("weights.npz", "velocity.npz"):

@@ -1,5 +1,6 @@
 """What machines without TensorFlow do besides steps: kNN, and states that travel in two halves."""
 
+import argparse
 import json
 import sys
 
@@ -11,8 +12,10 @@ from simsiam_tf.features.knn import knn_scores
 from tests.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
+import pjrt
 import pjrt_files
 import pjrt_knn
+import pjrt_run
 
 
 def by_numpy(bank, queries, k):
@@ -83,8 +86,38 @@ def test_halves_of_two_states_do_not_mix(run):
     (folder.parent / "weights" / "weights.npz").rename(folder / "weights.npz")
     pjrt_files.write_state(folder / "state.npz", names, values, 8)
     pjrt_files.split_state(folder)
+    (folder / "state.npz").unlink()
     (folder.parent / "velocity" / "velocity.npz").rename(folder / "velocity.npz")
     assert pjrt_files.join_state(folder)[2:] == (7, False)
+
+
+def test_older_halves_do_not_take_the_place_of_a_newer_state(run):
+    folder, names, values = run
+    pjrt_files.split_state(folder)
+    for half in ("weights", "velocity"):
+        (folder.parent / half / f"{half}.npz").rename(folder / f"{half}.npz")
+    pjrt_files.write_state(folder / "state.npz", names, values, 8)
+    with pytest.raises(SystemExit, match=r"a state of step 8, .* Received: halves of step 7\."):
+        pjrt_files.join_state(folder)
+    assert pjrt_files.load_state(folder)[2] == 8
+
+
+def test_training_goes_on_where_knn_fails(run, monkeypatch):
+    """The line of the epoch says why there is no accuracy, and the same process does not try again."""
+
+    def fail(*given):
+        raise FloatingPointError("A feature is not finite.")
+
+    monkeypatch.setattr(pjrt_knn, "Knn", fail)
+    monkeypatch.setattr(pjrt, "on_first", lambda array: array)
+    trainer = object.__new__(pjrt_run.Trainer)
+    trainer._options, trainer._knn, trainer._folder = argparse.Namespace(knn_every=2), None, run[0]
+    trainer._meta, trainer._images = {"steps": 12}, None
+    trainer._plan = argparse.Namespace(steps_per_epoch=4)
+    assert [trainer._knn_is_due(epochs) for epochs in (1, 2, 3)] == [False, True, True]
+    found = trainer._measured_by_knn()
+    assert found == {"knn_top1": None, "knn_failed": "FloatingPointError: A feature is not finite."}
+    assert not trainer._knn_is_due(2)
 
 
 def test_a_resumed_run_forgets_the_lines_of_steps_that_it_takes_again(run, capsys):
