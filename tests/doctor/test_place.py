@@ -67,7 +67,9 @@ def test_a_finished_run_is_told(trained):
 
 
 def test_a_folder_in_which_another_process_trains_fails(trained):
-    code = "import fcntl, sys; f = open(sys.argv[1], 'ab'); fcntl.flock(f, fcntl.LOCK_EX); print(); sys.stdin.read()"
+    # Without flush the line would stay in the process, unless PYTHONUNBUFFERED is set, and the test would wait for ever.
+    holds = "f = open(sys.argv[1], 'ab'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+    code = f"import fcntl, sys; {holds}"
     command = [sys.executable, "-c", code, str(trained / ".lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other:
         other.stdout.readline()
