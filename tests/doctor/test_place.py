@@ -67,7 +67,7 @@ def test_a_finished_run_is_told(trained):
 
 
 def test_a_folder_in_which_another_process_trains_fails(trained):
-    # Without flush the line would stay in the process, unless PYTHONUNBUFFERED is set, and the test would wait for ever.
+    # Without flush the line stays in the process unless PYTHONUNBUFFERED is set, and the test waits for ever.
     holds = "f = open(sys.argv[1], 'ab'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
     code = f"import fcntl, sys; {holds}"
     command = [sys.executable, "-c", code, str(trained / ".lock")]
