@@ -27,7 +27,7 @@ help:
 	@echo "make test-tpu        compile a tiny step for a TPU, and run it through JAX, in .venv-tpu-check"
 	@echo "make test-tpu-build  the core tests under tensorflow-tpu, on the CPU, in .venv-tpu-build"
 	@echo "make test-interop    what other programs make of the exports, in .venv-interop"
-	@echo "make test-wheel      build the package, install it elsewhere, and run the demo with it for 4 epochs"
+	@echo "make test-wheel      build the package, install it elsewhere, and run the demo with it for an epoch"
 	@echo "make notebook        run notebooks/quickstart.ipynb and store its outputs"
 	@echo "make release         check and build a release in dist/, and say what remains to be done by hand"
 	@echo "make robustness      thousands of odd flag lines, image files and damaged runs: an hour or two, in $(ROBUSTNESS)"

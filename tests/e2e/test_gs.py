@@ -92,6 +92,7 @@ def test_every_protocol_reads_and_writes_a_bucket(gcs, tiny_run, tmp_path, monke
     assert f"{gcs.address}/run/report.html: the curves" in shown.stdout
 
 
+@pytest.mark.long
 def test_shards_are_made_in_a_bucket_and_trained_on(gcs, tmp_path):
     rng = np.random.default_rng(0)
     for i in range(24):

@@ -61,7 +61,7 @@ def resumed(tmp_path_factory):
     return functools.cache(lambda name: resume("train.py", name, tmp_path_factory.mktemp("resumed")))
 
 
-@pytest.mark.parametrize("name", ["interrupted", "mocov2", "alternation"])
+@pytest.mark.parametrize("name", ["interrupted", "mocov2", pytest.param("alternation", marks=pytest.mark.long)])
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(resumed, name):
     ours = lines((resumed(name) / "metrics.jsonl").read_text())
     whole = lines((OLD / "whole" / f"{name}.jsonl").read_text())

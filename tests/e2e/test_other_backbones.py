@@ -21,7 +21,7 @@ FLAGS = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_network_of_keras_is_trained_resumed_judged_and_exported(tmp_path):
     run = tmp_path / "run"
     done = run_script("train.py", *FLAGS, f"--workdir={run}")

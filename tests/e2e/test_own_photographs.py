@@ -63,6 +63,7 @@ def test_one_command_chooses_trains_and_shows_the_result(photographs, tmp_path):
     assert not (other / "chosen.flags").exists() and not (other / "report.html").exists()
 
 
+@pytest.mark.long
 def test_a_dry_run_says_how_long_a_recipe_takes_and_writes_nothing(photographs, tmp_path):
     folder = tmp_path / "run"
     recipe = ("--arch=resnet18", "--width=0.0625", "--image_size=32", "--global_batch_size=8", "--epochs=30")

@@ -106,7 +106,7 @@ def test_replicas_and_workers_train_like_one_device(trained, devices):
     assert not (ours.parent / "1").exists()  # only the chief writes
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_replicas_that_were_killed_go_on_to_the_bit(tmp_path):
     flags = [*FLAGS, "--epochs=6", "--knn_every_epochs=0", "--precision=float64", "--cpu_devices=2"]
     whole = run_script("train.py", *flags, f"--workdir={tmp_path / 'whole'}")

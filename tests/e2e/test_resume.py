@@ -60,13 +60,8 @@ def uninterrupted(tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [
-        pytest.param(("--alternation_steps=7",), marks=pytest.mark.slow),
-        pytest.param(("--eta_momentum=0.8", "--predictor=identity"), marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("flags", [("--alternation_steps=7",), ("--eta_momentum=0.8", "--predictor=identity")])
 def test_sigterm_saves_the_step_and_the_same_command_goes_on(uninterrupted, tmp_path, flags):
     """Within a turn of alternation, whose targets are of weights that are gone; and between two epochs' eta."""
     workdir, flags = tmp_path / "run", (*flags, "--save_every_steps=0", "--knn_every_epochs=0")

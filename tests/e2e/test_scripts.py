@@ -71,7 +71,7 @@ def test_a_healthy_run_prints_its_own_lines_alone(finished):
     assert not re.search("warning|collapse", stdout, re.I)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_another_method_with_its_own_optimizer_and_views_leaves_its_record(tmp_path):
     """SwAV as its authors train it, with multi-crop."""
     swav = ["--method=swav", "--num_prototypes=8", "--small_views=2", "--optimizer=lars", "--nolars_exclude"]
@@ -246,9 +246,8 @@ def test_unreadable_files_are_skipped_listed_and_counted(photographs, tmp_path):
     assert_refused(run_script(*judge, "--max_bad_fraction=0.01"), "At most 1.00% of the 100 images of")
 
 
-@pytest.mark.parametrize(
-    "flags", [pytest.param([], marks=pytest.mark.long), pytest.param(["--cpu_devices=2"], marks=pytest.mark.slow)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("flags", [[], ["--cpu_devices=2"]])
 def test_a_run_that_augments_on_the_device_is_that_on_the_host(finished, tmp_path, flags):
     workdir, *_ = finished
     flags = [*TINY_FLAGS, "--augment_on=device", "--knn_every_epochs=0", f"--workdir={tmp_path / 'run'}", *flags]
@@ -273,13 +272,8 @@ def test_the_preview_is_a_picture_and_overwrites_nothing(tmp_path):
     assert_refused(run(), f"--out exists and is not overwritten; move it away or name another file. Received: {out}")
 
 
-@pytest.mark.parametrize(
-    ("kind", "rates"),
-    [
-        pytest.param("cifar", ("host", "all"), marks=pytest.mark.long),
-        pytest.param("imagenet", ("host", "all", "decode"), marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("kind", "rates"), [("cifar", ("host", "all")), ("imagenet", ("host", "all", "decode"))])
 def test_the_input_benchmark_writes_its_rates(tmp_path, kind, rates):
     path = tmp_path / "rates.json"
     flags = [f"--kind={kind}", "--rounds=1", "--seconds=0.1", f"--json={path}"]

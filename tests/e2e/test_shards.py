@@ -61,6 +61,7 @@ def test_a_killed_run_ends_as_one_that_was_not(flags, whole, tmp_path):
     assert losses(workdir) == losses(whole)
 
 
+@pytest.mark.long
 def test_two_replicas_train_on_the_same_batches(flags, whole, tmp_path):
     done = run_script("train.py", *flags, "--cpu_devices=2", f"--workdir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
@@ -74,6 +75,7 @@ def test_images_cropped_by_the_device_train_alike(flags, whole, tmp_path):
     assert summary(tmp_path / "run")["weights_sha256"] != summary(whole)["weights_sha256"]
 
 
+@pytest.mark.long
 def test_methods_that_look_ahead_read_shards_by_python(flags, tmp_path):
     refused = run_script("train.py", *flags, "--alternation_steps=3", f"--workdir={tmp_path / 'run'}")
     assert refused.returncode == 2

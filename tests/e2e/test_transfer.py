@@ -56,7 +56,7 @@ def coco(tmp_path_factory):
     return write_coco(tmp_path_factory.mktemp("sets") / "coco")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_run_on_a_coco_set_ends_as_one_that_was_not(coco, tmp_path):
     flags = ["--dataset=coco", f"--data_dir={coco}", "--save_every_steps=1"]
     printed = transfer(*flags, f"--workdir={tmp_path / 'whole'}")
@@ -85,7 +85,7 @@ def test_a_killed_run_on_a_coco_set_ends_as_one_that_was_not(coco, tmp_path):
     assert (tmp_path / "run" / "report.html").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_voc_set_goes_through_training_and_evaluation(tmp_path):
     root = write_voc(tmp_path / "voc")
     splits = ["--train_split=trainval", "--eval_split=test"]
@@ -104,7 +104,7 @@ def test_a_voc_set_goes_through_training_and_evaluation(tmp_path):
     assert "--workdir holds a run with other settings (learning_rate: 0.02 in the folder, 0.01 now)" in other.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_pretrained_run_gives_its_backbone(tiny_run, coco, tmp_path):
     """Whose network has the 3x3 stem, and another width than the flags say."""
     flags = ["--dataset=coco", f"--data_dir={coco}", f"--workdir={tmp_path / 'run'}"]

@@ -37,7 +37,7 @@ def text_of(output):
     return output.get("text") or output.get("data", {}).get("text/plain", "")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_runs_at_a_tiny_size(stored, tmp_path):
     notebook = nbformat.from_dict(stored)
     (parameters,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))

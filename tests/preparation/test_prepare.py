@@ -233,7 +233,7 @@ def test_a_split_with_too_many_broken_images_is_named_with_one_of_its_own(photos
         prepare(opened(photos), PrepareConfig(out=str(tmp_path / "out")))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ten_kills_leave_the_same_bytes(photos, tmp_path, rng):
     for i in range(1500):
         Image.fromarray(rng.integers(0, 256, (60, 80, 3), np.uint8)).save(photos / f"train/cat/more{i}.png")

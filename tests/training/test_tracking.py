@@ -55,7 +55,7 @@ def fingerprint(run):
     return json.loads((run / "summary.json").read_text())["weights_sha256"]["value"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_is_tracked_over_a_stop_and_keeps_its_bits(tracked, tiny_run, tmp_path):
     done, notes = tracked("tests/e2e/killed.py", "SIGTERM", 6, "--track=mlflow")
     assert done.returncode == 143, done.stderr
