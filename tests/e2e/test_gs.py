@@ -36,18 +36,36 @@ def records(text):
     return [{name: line[name] for name in names if name in line} for line in map(json.loads, text.splitlines())]
 
 
-def test_a_run_is_killed_and_refused_and_ends_as_a_local_one(gcs, tiny_run, tmp_path, monkeypatch):
+def assert_is(gcs, local):
+    """Checks that the run in the bucket is one of this machine, and has been left in order."""
+    assert summary(gcs)["weights_sha256"] == json.loads((local / "summary.json").read_text())["weights_sha256"]
+    assert records(gcs.read("run/metrics.jsonl").decode()) == records((local / "metrics.jsonl").read_text())
+    assert ".lock" not in gcs.names("run/")
+
+
+def test_a_killed_run_ends_as_a_local_one(gcs, tiny_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = [*FLAGS, f"--workdir={gcs.address}/run"]
     killed = run_script("tests/e2e/killed.py", "SIGKILL", 3, *flags)
     assert killed.returncode == -9, killed.stderr
     assert ".lock" in gcs.names("run/")
-    # Now and then the bucket is busy, and from the sixth step on it takes nothing more.
+    gcs.fail(Fault(503, every=30, times=3))  # now and then the bucket is busy
+    done = run_script("train.py", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "was not left in order by process" in done.stderr
+    assert "Continuing at step 2:" in done.stdout
+    assert_is(gcs, tiny_run)
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny"}  # nothing was written here
+
+
+@pytest.mark.long
+def test_a_run_whose_bucket_refuses_a_checkpoint_ends_as_a_local_one(gcs, tiny_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = [*FLAGS, f"--workdir={gcs.address}/run"]
+    # From the sixth step on the bucket takes nothing more.
     gcs.fail(Fault(503, every=30, times=3), Fault(403, writing=True, once=r"checkpoints/step-6\.index$"))
     done = run_script("train.py", *flags)
     assert done.returncode == 1, done.stderr
-    assert "was not left in order by process" in done.stderr
-    assert "Continuing at step" in done.stdout
     assert done.stderr.splitlines()[-1].startswith("error: The bucket refuses (the account may lack the right")
     assert "Traceback" not in done.stderr
     gcs.fail()
@@ -57,10 +75,7 @@ def test_a_run_is_killed_and_refused_and_ends_as_a_local_one(gcs, tiny_run, tmp_
     done = run_script("train.py", *flags)
     assert done.returncode == 0, done.stderr
     assert "Continuing at step 6:" in done.stdout
-    local = json.loads((tiny_run / "summary.json").read_text())
-    assert summary(gcs)["weights_sha256"] == local["weights_sha256"]
-    assert records(gcs.read("run/metrics.jsonl").decode()) == records((tiny_run / "metrics.jsonl").read_text())
-    assert ".lock" not in gcs.names("run/")
+    assert_is(gcs, tiny_run)
     assert {path.name for path in tmp_path.iterdir()} == {"tiny", "saved"}  # nothing was written here
 
 

@@ -48,6 +48,7 @@ def losses(workdir):
     return [line["loss"] for line in lines if "loss" in line]
 
 
+@pytest.mark.long
 def test_a_killed_run_ends_as_one_that_was_not(flags, whole, tmp_path):
     workdir = tmp_path / "run"
     killed = run_script("tests/e2e/killed.py", "SIGKILL", 7, *flags, f"--workdir={workdir}")
