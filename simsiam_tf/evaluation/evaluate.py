@@ -147,7 +147,7 @@ def _knn(run: LoadedRun, options: EvaluationConfig) -> None:
     own = config.knn_k[0], config.knn_temperature[0]
     for (k, temperature), (top1, top5) in reversed(scores.items()):
         ending = "" if (k, temperature) == own else f"_k{k}_t{temperature:g}"
-        details = KNNProtocol(train, test, min(k, len(bank)), temperature).describe()
+        details = KNNProtocol(train, test, k, temperature).describe()
         run.add_records({f"knn_top1{ending}": top1, f"knn_top5{ending}": top5}, seconds, **details)
 
 

@@ -135,7 +135,7 @@ class KNNProtocol:
     Attributes:
         bank: the labelled training images, which vote.
         queries: the labelled test images, which are classified.
-        k: the number of neighbours that vote.
+        k: the number of neighbours that vote; if there are fewer training images, all of them vote.
         temperature: the temperature T of the weights exp(similarity / T).
         precision: the precision of the network that embeds the images.
     """
@@ -151,7 +151,7 @@ class KNNProtocol:
         return {
             "unit": "percent",
             "protocol": "kNN, weighted vote, eval mode",
-            "k": self.k,
+            "k": min(self.k, self.bank.num_readable),
             "temperature": self.temperature,
             "augmentation": "linear_eval",
             "train": self.bank.name,

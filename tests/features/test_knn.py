@@ -3,9 +3,10 @@ import math
 import numpy as np
 import pytest
 
+from simsiam_tf.data.sources import memory_source
 from simsiam_tf.features import knn
 from simsiam_tf.features.embed import Features
-from simsiam_tf.features.knn import knn_hits, knn_scores, log_votes
+from simsiam_tf.features.knn import KNNProtocol, knn_hits, knn_scores, log_votes
 from simsiam_tf.features.nearest import nearest
 
 
@@ -154,3 +155,10 @@ def test_a_subset_of_features_keeps_positions_and_labels(draw):
     np.testing.assert_array_equal(subset.index, [140, 103, 117])
     np.testing.assert_array_equal(subset.known_labels, features.labels[rows])
     assert Features(features.parts, features.index, None).subset(rows).labels is None
+
+
+@pytest.mark.parametrize(("k", "recorded"), [(1, 1), (29, 29), (30, 30), (31, 30), (200, 30)])
+def test_the_record_says_how_many_neighbours_voted(k, recorded):
+    bank = memory_source("few", np.zeros((30, 4, 4, 3), np.uint8), np.arange(30) % 2, 2)
+    about = KNNProtocol(bank, bank, k).describe()
+    assert (about["k"], about["train_size"]) == (recorded, 30)
